@@ -1,0 +1,41 @@
+"""Errors a user can meet. Each message is one line that names the thing at fault and the way out."""
+
+
+class CodingSpotError(Exception):
+    """Base of every error this package raises on bad input, bad files or a bad environment."""
+
+
+class ModelError(CodingSpotError):
+    """A model can't be found, loaded or used: unknown id, not a causal LM, unsupported weights."""
+
+
+class CorpusError(CodingSpotError):
+    """A corpus is empty, unreadable, or too short to be used."""
+
+
+class ArtefactError(CodingSpotError):
+    """A saved artefact is missing, truncated, corrupt, or of another kind."""
+
+
+class FingerprintError(ArtefactError):
+    """An artefact was made from other weights, or a run directory from another study."""
+
+
+class SelectionError(CodingSpotError):
+    """A selection can't be made: k outside (0, 100] percent, an empty scope, too few parameters."""
+
+
+class NonFiniteError(CodingSpotError):
+    """A loss, gradient, score or weight is NaN or infinite; the message names the tensor."""
+
+
+class StudyError(CodingSpotError):
+    """A study file is invalid, or asks for something that can't be done."""
+
+
+class SandboxError(CodingSpotError):
+    """Generated programs can't be run safely on this machine."""
+
+
+class EvaluationError(CodingSpotError):
+    """A task can't be loaded or evaluated."""

@@ -1,0 +1,212 @@
+"""Training a testbed model: seeded, resumable, on whatever device there is.
+
+1. A tokenizer is trained on the first documents of shard -1.
+2. Documents come in shards of `STEPS_PER_SHARD` batches, each made from (seed, shard) alone, by a process of their own.
+3. Each step is one AdamW update on `batch_tokens` tokens packed without padding (loss over every token).
+4. After every shard the weights, the optimizer's moments and the loss curve are saved; a stopped run resumes there.
+
+No artefact is a pickle: the checkpoint is one safetensors file.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
+from codingspot.files import atomic_path, read_json, write_json, write_text
+from codingspot.testbed.architecture import build_model
+from codingspot.testbed.recipe import Recipe
+from codingspot.testbed.tokenizer import train_tokenizer
+from codingspot.testbed.world import training_documents
+
+STEPS_PER_SHARD = 32
+TOKENIZER_DOCUMENTS = 12_000
+
+Progress = Callable[[int, int, float], None]
+"""Called after each step with (steps done, steps in all, loss in nats per token)."""
+
+
+@dataclass
+class _State:
+    model: PreTrainedModel
+    optimizer: torch.optim.AdamW
+    step: int
+    losses: list[tuple[int, int, float]]
+
+
+def train(recipe: Recipe, out: Path, *, device: str | None = None, progress: Progress | None = None) -> Path:
+    """Train a testbed model into ``out`` and return that folder.
+
+    The folder holds ``config.json``, ``model.safetensors`` (float16), the tokenizer, ``recipe.json`` and
+    ``loss.csv`` (step, tokens seen, loss in nats per token). While training runs, ``checkpoint/`` holds the state.
+
+    Raises:
+        FingerprintError: ``out`` holds a run with another recipe.
+        NonFiniteError: the loss became NaN or infinite.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _claim(recipe, out)
+    tokenizer = _tokenizer(recipe, out)
+    state = _load_state(recipe, tokenizer, out / "checkpoint", device)
+    # Spawned, so that the worker starts without the parent's threads.
+    with ProcessPoolExecutor(1, mp_context=torch.multiprocessing.get_context("spawn")) as pool:
+        _train_shards(recipe, tokenizer, state, pool, out, device, progress)
+    _export(state.model, tokenizer, state.losses, out)
+    return out
+
+
+def _claim(recipe: Recipe, out: Path) -> None:
+    path = out / "recipe.json"
+    if path.exists() and Recipe.model_validate(read_json(path)) != recipe:
+        raise FingerprintError(f"{out} holds a training run with another recipe; choose another --out or delete it")
+    if not path.exists():
+        write_json(path, recipe.model_dump(mode="json"))
+
+
+def _tokenizer(recipe: Recipe, out: Path) -> PreTrainedTokenizerBase:
+    if not (out / "tokenizer.json").exists():
+        documents = itertools.islice(training_documents(recipe.seed, -1, recipe.mixture), TOKENIZER_DOCUMENTS)
+        train_tokenizer(documents, vocabulary_size=recipe.vocabulary_size, context=recipe.context).save_pretrained(out)
+    return PreTrainedTokenizerFast.from_pretrained(out)
+
+
+def _new_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, device: str) -> _State:
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        model = build_model(
+            recipe.architecture,
+            hidden_size=recipe.hidden_size,
+            layers=recipe.layers,
+            heads=recipe.heads,
+            key_value_heads=recipe.key_value_heads,
+            mlp_size=recipe.mlp_size,
+            vocabulary_size=len(tokenizer),
+            context=recipe.context,
+            end_of_text=int(tokenizer.eos_token_id),
+        ).to(device)
+    matrices = [p for p in model.parameters() if p.dim() >= 2]
+    vectors = [p for p in model.parameters() if p.dim() < 2]
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+        betas=(0.9, 0.95),
+        fused=True,
+    )
+    return _State(model.train(), optimizer, 0, [])
+
+
+def _train_shards(
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerBase,
+    state: _State,
+    pool: ProcessPoolExecutor,
+    out: Path,
+    device: str,
+    progress: Progress | None,
+) -> None:
+    def prepare(shard: int) -> Future[npt.NDArray[np.int64]]:
+        return pool.submit(shard_tokens, recipe, out, shard)
+
+    shards = -(-recipe.steps // STEPS_PER_SHARD)
+    pending = prepare(state.step // STEPS_PER_SHARD)
+    for shard in range(state.step // STEPS_PER_SHARD, shards):
+        tokens = pending.result()
+        if shard + 1 < shards:
+            pending = prepare(shard + 1)
+        for index in range(min(STEPS_PER_SHARD, recipe.steps - shard * STEPS_PER_SHARD)):
+            start = index * recipe.batch_tokens
+            batch = torch.from_numpy(tokens[start : start + recipe.batch_tokens])
+            loss = _step(recipe, state, batch.view(-1, recipe.length_at(state.step)).to(device))
+            if not np.isfinite(loss):
+                raise NonFiniteError(f"the training loss became {loss} at step {state.step}; lower --learning-rate")
+            state.step += 1
+            state.losses.append((state.step, state.step * recipe.batch_tokens, loss))
+            if progress is not None:
+                progress(state.step, recipe.steps, loss)
+        _save_state(state, out / "checkpoint")
+
+
+def shard_tokens(recipe: Recipe, out: Path, shard: int) -> npt.NDArray[np.int64]:
+    """Token ids of one shard: its documents, each followed by the end-of-text token, cut to the shard's length."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
+    wanted = STEPS_PER_SHARD * recipe.batch_tokens
+    pieces: list[int] = []
+    documents = training_documents(recipe.seed, shard, recipe.mixture)
+    while len(pieces) < wanted:
+        for ids in tokenizer(list(itertools.islice(documents, 256)))["input_ids"]:
+            pieces.extend(ids)
+            pieces.append(int(tokenizer.eos_token_id))
+    return np.asarray(pieces[:wanted], dtype=np.int64)
+
+
+def _step(recipe: Recipe, state: _State, batch: torch.Tensor) -> float:
+    """One update on ``batch`` [sequences, length]; returns the loss in nats per predicted token."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = recipe.learning_rate_at(state.step)
+    with torch.autocast(batch.device.type, dtype=torch.bfloat16):
+        logits = state.model(input_ids=batch, use_cache=False).logits[:, :-1]
+    loss = cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    return loss.item()
+
+
+def _save_state(state: _State, folder: Path) -> None:
+    tensors = {f"weight.{name}": p.detach().contiguous() for name, p in state.model.named_parameters()}
+    for name, parameter in state.model.named_parameters():
+        for moment in ("exp_avg", "exp_avg_sq"):
+            tensors[f"{moment}.{name}"] = state.optimizer.state[parameter][moment].contiguous()
+    tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64)
+    with atomic_path(folder / "state.safetensors") as temporary:
+        save_file(tensors, temporary, {"step": str(state.step)})
+
+
+def _load_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, folder: Path, device: str) -> _State:
+    state = _new_state(recipe, tokenizer, device)
+    path = folder / "state.safetensors"
+    if not path.exists():
+        return state
+    try:
+        with safe_open(path, framework="pt", device=device) as saved:
+            state.step = int(saved.metadata()["step"])
+            state.losses = [(int(a), int(b), c) for a, b, c in saved.get_tensor("losses").tolist()]
+            for name, parameter in state.model.named_parameters():
+                parameter.data.copy_(saved.get_tensor(f"weight.{name}"))
+                state.optimizer.state[parameter] = {
+                    "step": torch.tensor(float(state.step), device=device),
+                    "exp_avg": saved.get_tensor(f"exp_avg.{name}"),
+                    "exp_avg_sq": saved.get_tensor(f"exp_avg_sq.{name}"),
+                }
+    except SafetensorError as error:
+        raise ArtefactError(f"{path} is truncated or corrupt ({error}); delete {folder} to train anew") from None
+    return state
+
+
+def _export(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    losses: list[tuple[int, int, float]],
+    out: Path,
+) -> None:
+    rows = [f"{step},{tokens},{loss:.5f}" for step, tokens, loss in losses]
+    write_text(out / "loss.csv", "\n".join(["step,tokens,loss", *rows]) + "\n")
+    tokenizer.save_pretrained(out)
+    with atomic_path(out / "export") as temporary:
+        model.to(torch.float16).save_pretrained(temporary)
+    for file in (out / "export").iterdir():
+        file.replace(out / file.name)
+    (out / "export").rmdir()
+
