@@ -1,0 +1,160 @@
+"""Domains and corpora: named texts, each domain a programming language or a general kind of text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from codingspot.errors import ArtefactError, CorpusError
+from codingspot.files import atomic_path, digest, read_json, write_json
+
+DomainKind = Literal["code", "general"]
+
+_FORMAT = "codingspot-corpus"
+_KINDS = ("code", "general")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Texts of one programming language (kind ``"code"``) or of one sort of general text (``"general"``).
+
+    A held-out domain is left out of scoring and kept for evaluation.
+
+    Raises:
+        CorpusError: the kind is unknown, the name is empty, or there is no text.
+    """
+
+    name: str
+    kind: DomainKind
+    texts: tuple[str, ...]
+    held_out: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise CorpusError("a domain has an empty name; name it, for example 'Rust' or 'English'")
+        if self.kind not in _KINDS:
+            raise CorpusError(f"domain {self.name!r} has kind {self.kind!r}; use 'code' or 'general'")
+        if not any(text.strip() for text in self.texts):
+            raise CorpusError(f"domain {self.name!r} holds no text; give it at least one document")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Named domains. Names are unique; the order of the domains is kept.
+
+    Raises:
+        CorpusError: there is no domain, or two domains share a name.
+    """
+
+    name: str
+    domains: tuple[Domain, ...]
+
+    def __post_init__(self) -> None:
+        if not self.domains:
+            raise CorpusError(f"corpus {self.name!r} has no domain; give it at least one")
+        names = [domain.name for domain in self.domains]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise CorpusError(f"corpus {self.name!r} has two domains named {repeated[0]!r}; rename or merge them")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every domain's name, kind, held-out flag and texts, in order, and nothing else."""
+        return digest(*self._content())
+
+    def _content(self) -> Iterator[str]:
+        for domain in self.domains:
+            yield domain.name
+            yield domain.kind
+            yield "held out" if domain.held_out else "scored"
+            yield str(len(domain.texts))
+            yield from domain.texts
+
+    @property
+    def code(self) -> tuple[Domain, ...]:
+        """The domains of kind ``"code"``, held-out ones included."""
+        return tuple(domain for domain in self.domains if domain.kind == "code")
+
+    @property
+    def general(self) -> tuple[Domain, ...]:
+        """The domains of kind ``"general"``, held-out ones included."""
+        return tuple(domain for domain in self.domains if domain.kind == "general")
+
+    @property
+    def scored(self) -> tuple[Domain, ...]:
+        """The domains that are not held out."""
+        return tuple(domain for domain in self.domains if not domain.held_out)
+
+    def domain(self, name: str) -> Domain:
+        """The domain of that name.
+
+        Raises:
+            CorpusError: there is none; the message lists those there are.
+        """
+        for domain in self.domains:
+            if domain.name == name:
+                return domain
+        known = ", ".join(domain.name for domain in self.domains)
+        raise CorpusError(f"corpus {self.name!r} has no domain {name!r}; it has {known}")
+
+    def save(self, folder: Path) -> None:
+        """Write ``manifest.json`` and one JSON-lines file a domain to ``folder``, replacing it whole."""
+        with atomic_path(folder) as temporary:
+            temporary.mkdir()
+            entries = []
+            for domain in self.domains:
+                file = f"{quote(domain.name, safe='')}.jsonl"
+                with (temporary / file).open("w", encoding="utf-8") as lines:
+                    for text in domain.texts:
+                        lines.write(json.dumps({"text": text}, ensure_ascii=False) + "\n")
+                entries.append(
+                    {
+                        "name": domain.name,
+                        "kind": domain.kind,
+                        "held_out": domain.held_out,
+                        "texts": len(domain.texts),
+                        "file": file,
+                    }
+                )
+            write_json(
+                temporary / "manifest.json",
+                {"format": _FORMAT, "name": self.name, "fingerprint": self.fingerprint, "domains": entries},
+            )
+
+    @classmethod
+    def load(cls, folder: Path) -> Corpus:
+        """Read a corpus written by :meth:`save`.
+
+        Raises:
+            ArtefactError: the folder is missing, truncated, corrupt, or holds something else.
+        """
+        manifest = read_json(folder / "manifest.json")
+        if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+            raise ArtefactError(f"{folder} is not a saved corpus; give a folder written by Corpus.save")
+        try:
+            corpus = cls(
+                manifest["name"],
+                tuple(
+                    Domain(entry["name"], entry["kind"], _read_texts(folder / entry["file"]), entry["held_out"])
+                    for entry in manifest["domains"]
+                ),
+            )
+            recorded = manifest["fingerprint"]
+        except (KeyError, TypeError, CorpusError) as error:
+            raise ArtefactError(f"corpus {folder} is corrupt ({error}); make it again") from None
+        if corpus.fingerprint != recorded:
+            raise ArtefactError(f"corpus {folder} is truncated or was edited since it was saved; make it again")
+        return corpus
+
+
+def _read_texts(file: Path) -> tuple[str, ...]:
+    try:
+        with file.open(encoding="utf-8") as lines:
+            return tuple(json.loads(line)["text"] for line in lines)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{file} is truncated or corrupt ({error}); make the corpus again") from None

@@ -1,0 +1,153 @@
+"""Folding the gradients of a domain's loss into one float32 tensor a parameter, without keeping any gradient.
+
+1. A hook on every unique parameter runs as soon as its gradient is complete: it folds the gradient into the
+   parameter's accumulator and frees it, so that the peak is weights + accumulators + activations + one
+   gradient.
+2. The loss of a micro-batch is the sum of its tokens' negative log-likelihoods (nats). Dividing what was
+   folded by the number of predicted tokens makes it that of the domain's mean loss, however it was cut into
+   micro-batches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from codingspot.errors import ModelError, NonFiniteError
+from codingspot.models import unique_parameters
+
+Fold = Callable[[Tensor, Tensor], None]
+"""Adds a gradient (second) into a float32 accumulator (first), in place; it may overwrite the gradient."""
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """Folded gradients by parameter name, and their loss: nats, summed over the predicted tokens."""
+
+    gradients: dict[str, Tensor]
+    loss_sum: float
+    predicted_tokens: int
+
+    @property
+    def loss(self) -> float:
+        """Mean loss in nats a token."""
+        return self.loss_sum / self.predicted_tokens
+
+
+def summed_loss(model: nn.Module, input_ids: Int64[Tensor, "sequences length"]) -> Float[Tensor, ""]:
+    """Negative log-likelihood in nats, summed over all tokens but the first of each sequence; float32."""
+    logits = model(input_ids=input_ids, use_cache=False).logits
+    # The last position predicts nothing. Ignoring it by its label spares a copy of the logits.
+    targets = F.pad(input_ids[:, 1:], (0, 1), value=-100)
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum", ignore_index=-100)
+
+
+def accumulate_gradients(
+    model: nn.Module,
+    micro_batches: Iterable[Int64[Tensor, "sequences length"]],
+    fold: Fold,
+    *,
+    domain: str,
+    on_tokens: Callable[[int], None] = lambda _: None,
+) -> Accumulated:
+    """Fold the gradient of each micro-batch's summed loss, in float32, on the device of the weights.
+
+    The model is used in evaluation mode and left as it was: mode, ``requires_grad`` and ``.grad`` of every
+    parameter. A parameter that no token reached keeps a gradient of zero. ``on_tokens`` hears the size of
+    each finished micro-batch.
+
+    Raises:
+        NonFiniteError: a loss or gradient is NaN or infinite; ``domain`` and the tensor are named.
+        ModelError: a parameter can't have a gradient (quantised weights).
+    """
+    parameters = unique_parameters(model)
+    device = next(iter(parameters.values())).device
+    loss_sum, predicted = 0.0, 0
+    with _folding(model, parameters, fold) as gradients:
+        for batch in micro_batches:
+            loss = summed_loss(model, batch.to(device))
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise NonFiniteError(_explain_loss(parameters, domain, value))
+            loss.backward()  # type: ignore[no-untyped-call]
+            loss_sum += value
+            predicted += batch.shape[0] * (batch.shape[1] - 1)
+            on_tokens(batch.numel())
+    for name, gradient in gradients.items():
+        if not all_finite(gradient):
+            raise NonFiniteError(
+                f"the gradient of {name} in domain {domain!r} is NaN or infinite; load the model in float32"
+            )
+    return Accumulated(gradients, loss_sum, predicted)
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor infinity; one pass, no copy."""
+    return tensor.numel() == 0 or bool(torch.stack(tensor.aminmax()).isfinite().all())
+
+
+@contextmanager
+def gradients_enabled(model: nn.Module) -> Iterator[None]:
+    """Every parameter takes part in the backward pass, in evaluation mode; all is put back at the end.
+
+    Raises:
+        ModelError: a parameter can't have a gradient (quantised weights).
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    states = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    try:
+        model.eval()
+        for name, parameter in model.named_parameters():
+            if not parameter.is_floating_point():
+                raise ModelError(f"{name} is {parameter.dtype}, which has no gradient; load the model unquantised")
+            parameter.requires_grad_(True)
+            parameter.grad = None
+        with torch.enable_grad():
+            yield
+    finally:
+        for parameter, required, gradient in states:
+            parameter.requires_grad_(required)
+            parameter.grad = gradient
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def _folding(model: nn.Module, parameters: dict[str, nn.Parameter], fold: Fold) -> Iterator[dict[str, Tensor]]:
+    accumulators = {
+        name: torch.zeros(parameter.shape, dtype=torch.float32, device=parameter.device)
+        for name, parameter in parameters.items()
+    }
+
+    def hook(accumulator: Tensor) -> Callable[[Tensor], None]:
+        def fold_and_free(parameter: Tensor) -> None:
+            assert parameter.grad is not None
+            fold(accumulator, parameter.grad)
+            parameter.grad = None
+
+        return fold_and_free
+
+    with gradients_enabled(model):
+        handles = [
+            parameter.register_post_accumulate_grad_hook(hook(accumulators[name]))  # type: ignore[no-untyped-call]
+            for name, parameter in parameters.items()
+        ]
+        try:
+            yield accumulators
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _explain_loss(parameters: dict[str, nn.Parameter], domain: str, value: float) -> str:
+    for name, parameter in parameters.items():
+        if not all_finite(parameter.detach()):
+            return f"weight {name} holds NaN or infinity, so the loss of domain {domain!r} is {value}; repair it"
+    return f"the loss of domain {domain!r} is {value} though every weight is finite; load the model in float32"

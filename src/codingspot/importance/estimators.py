@@ -1,0 +1,108 @@
+"""Importance estimators: how much each parameter matters to a domain's loss.
+
+An estimator is a registered function from :class:`DomainInput` to one float32 score a parameter. Its
+keyword-only, typed parameters are the keys that a study file or :func:`codingspot.importance.score` may
+set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from codingspot.corpus import PackedTokens
+from codingspot.importance.accumulation import Fold, accumulate_gradients
+from codingspot.models import Registry
+
+
+@dataclass(frozen=True)
+class DomainInput:
+    """What an estimator is given: the model, a domain's token sequences, and how to go through them.
+
+    ``weights`` are the values of theta by parameter name, which may differ from the model's at the time
+    (fine-tuned).
+    """
+
+    model: nn.Module
+    tokens: PackedTokens
+    weights: Mapping[str, Tensor]
+    micro_batch_tokens: int
+    on_tokens: Callable[[int], None] = lambda _: None
+
+    def micro_batches(self) -> Iterator[Int64[Tensor, "sequences length"]]:
+        """Consecutive sequences, as many at a time as ``micro_batch_tokens`` holds, and at least one."""
+        sequences = max(1, self.micro_batch_tokens // self.tokens.input_ids.shape[1])
+        yield from torch.split(self.tokens.input_ids, sequences)
+
+    def single_sequences(self) -> Iterator[Int64[Tensor, "one length"]]:
+        """One sequence at a time."""
+        yield from torch.split(self.tokens.input_ids, 1)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One float32 score a parameter, by name, and the domain's mean loss (nats a token) if it was taken."""
+
+    scores: dict[str, Tensor]
+    loss: float | None
+
+
+Estimator = Callable[..., Estimate]
+
+ESTIMATORS: Registry[Estimator] = Registry("estimator")
+
+
+@ESTIMATORS.register("taylor")
+def taylor(
+    domain: DomainInput,
+    *,
+    reduction: Literal["corpus", "microbatch", "sequence"] = "corpus",
+    norm: Literal["l1", "l2"] = "l1",
+) -> Estimate:
+    """Taylor saliency: to first order, minus the change of loss when a weight is set to 0 (Molchanov et al. 2019).
+
+    With theta the weight, N the domain's predicted tokens and g_b the gradient of the summed loss of part b
+    of it:
+
+    - ``corpus``: theta * (sum_b g_b) / N. Signed; does not depend on how the domain is cut. ``norm`` has no
+      effect.
+    - ``microbatch``: sum_b \\|theta * g_b\\| / N over micro-batches (``l1``), or sqrt(sum_b (theta *
+      g_b)^2) / N (``l2``). Depends on the size of the micro-batch.
+    - ``sequence``: the same over single sequences.
+
+    Raises:
+        NonFiniteError: a loss or gradient is NaN or infinite.
+    """
+    batches = domain.single_sequences() if reduction == "sequence" else domain.micro_batches()
+    fold = add_signed if reduction == "corpus" else _FOLDS[norm]
+    found = accumulate_gradients(domain.model, batches, fold, domain=domain.tokens.domain, on_tokens=domain.on_tokens)
+    for name, score in found.gradients.items():
+        if reduction != "corpus" and norm == "l2":
+            score.sqrt_()
+        theta = domain.weights[name].detach().to(score.device)
+        score.mul_(theta if reduction == "corpus" else theta.abs()).div_(found.predicted_tokens)
+    return Estimate(found.gradients, found.loss)
+
+
+def add_signed(accumulator: Tensor, gradient: Tensor) -> None:
+    """Sum of the gradients."""
+    accumulator.add_(gradient)
+
+
+def add_absolute(accumulator: Tensor, gradient: Tensor) -> None:
+    """Sum of the gradients' absolute values."""
+    accumulator.add_(gradient.abs_())
+
+
+def add_square(accumulator: Tensor, gradient: Tensor) -> None:
+    """Sum of the gradients' squares."""
+    wide = gradient.float()
+    accumulator.addcmul_(wide, wide)
+
+
+_FOLDS: dict[str, Fold] = {"l1": add_absolute, "l2": add_square}

@@ -1,0 +1,301 @@
+"""Scores on disk: one float32 value a parameter and domain, read lazily, tensor by tensor or part by part.
+
+A store is a folder with ``manifest.json`` and, for each domain, one or more safetensors files. Scores are
+signed where their estimator has a sign; their *magnitude*, which ranks parameters, is the absolute value
+under the store's normalisation.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from codingspot.corpus import DomainKind
+from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
+from codingspot.files import atomic_path, digest, read_json, write_json
+from codingspot.models import ParameterLayout
+from codingspot.provenance import library_versions
+
+Normalisation = Literal["tokens", "none", "zscore"]
+
+_FORMAT = "codingspot-scores"
+_SHARD_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class DomainScores:
+    """What a store holds about one domain, beside its tensors.
+
+    ``predicted_tokens`` is the number the loss was divided by. ``mean`` and ``deviation`` are those of the
+    absolute scores over all parameters. ``details`` is what the estimator adds, such as the loss in nats a
+    token.
+    """
+
+    name: str
+    kind: DomainKind
+    predicted_tokens: int
+    mean: float
+    deviation: float
+    files: tuple[str, ...]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewDomainScores:
+    """Scores of one domain on their way into a store: a tensor for each parameter name."""
+
+    name: str
+    kind: DomainKind
+    scores: Mapping[str, Tensor]
+    predicted_tokens: int = 1
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScoreStore:
+    """A folder of scores that was opened or written. Nothing is read before it is asked for."""
+
+    folder: Path
+    layout: ParameterLayout
+    domains: tuple[DomainScores, ...]
+    normalise: Normalisation
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def write(
+        cls,
+        folder: Path,
+        domains: Iterable[NewDomainScores],
+        *,
+        provenance: Mapping[str, Any] | None = None,
+        normalise: Normalisation = "tokens",
+        shard_bytes: int = _SHARD_BYTES,
+    ) -> ScoreStore:
+        """Write a store to ``folder``, replacing it whole. Domains are taken, written and let go one at a time.
+
+        ``provenance`` is kept in the manifest: what made the scores (model, corpus, estimator, settings).
+
+        Raises:
+            ArtefactError: there is no domain, two share a name, or their tensors differ in name or shape.
+            NonFiniteError: a score is NaN or infinite.
+        """
+        with atomic_path(folder) as temporary:
+            temporary.mkdir()
+            layout: ParameterLayout | None = None
+            written: list[DomainScores] = []
+            for new in domains:
+                own_layout = ParameterLayout.of(new.scores)
+                if layout is not None and own_layout != layout:
+                    raise ArtefactError(f"domain {new.name!r} has other tensors than the domains before it")
+                if new.name in {domain.name for domain in written}:
+                    raise ArtefactError(f"two domains are named {new.name!r}; rename one")
+                layout = own_layout
+                written.append(_write_domain(temporary, new, shard_bytes))
+                del new  # its scores must be gone before the next domain's are made
+            if layout is None:
+                raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
+            manifest = {
+                **(provenance or {}),
+                "format": _FORMAT,
+                "normalise": normalise,
+                "versions": library_versions(),
+                "domains": [asdict(domain) for domain in written],
+                "layout": layout.to_json(),
+            }
+            write_json(temporary / "manifest.json", manifest)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> ScoreStore:
+        """Open a store, checking that every tensor it lists is there whole. Reads headers only.
+
+        Raises:
+            ArtefactError: the folder is missing, truncated, corrupt, or holds something else.
+        """
+        manifest = read_json(folder / "manifest.json")
+        if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+            raise ArtefactError(f"{folder} is not a score store; give a folder made by 'codingspot score'")
+        try:
+            domains = tuple(DomainScores(**{**entry, "files": tuple(entry["files"])}) for entry in manifest["domains"])
+            layout = ParameterLayout.from_json(manifest["layout"])
+            normalise = manifest["normalise"]
+        except (KeyError, TypeError) as error:
+            raise ArtefactError(f"score store {folder} is corrupt ({error}); score again") from None
+        store = cls(folder, layout, domains, normalise, manifest)
+        for domain in domains:
+            store._check_files(domain)
+        return store
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the manifest: what the scores were made from, their settings and their statistics."""
+        return digest(json.dumps(self.manifest, sort_keys=True))
+
+    def domain(self, name: str) -> DomainScores:
+        """What the store holds about the domain of that name.
+
+        Raises:
+            ArtefactError: there is none; the message lists those there are.
+        """
+        for domain in self.domains:
+            if domain.name == name:
+                return domain
+        known = ", ".join(domain.name for domain in self.domains)
+        raise ArtefactError(f"score store {self.folder} has no domain {name!r}; it has {known}")
+
+    def names(self, kind: DomainKind) -> tuple[str, ...]:
+        """Names of the domains of one kind."""
+        return tuple(domain.name for domain in self.domains if domain.kind == kind)
+
+    def with_normalisation(self, normalise: Normalisation) -> ScoreStore:
+        """The same scores whose magnitudes are normalised otherwise."""
+        return replace(self, normalise=normalise)
+
+    def tensor(self, domain: str, name: str) -> Tensor:
+        """The signed scores of one parameter for one domain: float32, of the parameter's shape."""
+        return self.part(domain, name, 0, self.layout.sizes[name]).view(self.layout.shape(name))
+
+    def part(self, domain: str, name: str, start: int, stop: int) -> Float32[Tensor, " n"]:
+        """Signed scores from ``start`` to ``stop`` of one flattened parameter, read from disk.
+
+        Raises:
+            ArtefactError: the file was removed or cut since the store was opened.
+        """
+        path, offset = self._data_offsets[domain][name]
+        try:
+            values = np.fromfile(path, dtype="<f4", count=stop - start, offset=offset + 4 * start)
+        except OSError as error:
+            raise ArtefactError(f"{path} can't be read ({error.strerror}); score again") from None
+        if len(values) != stop - start:
+            raise ArtefactError(f"{path} is truncated; score again")
+        return torch.from_numpy(values)
+
+    def magnitude(self, domain: str, name: str, start: int, stop: int) -> Float32[Tensor, " n"]:
+        """Magnitudes, which rank parameters, from ``start`` to ``stop`` of one flattened parameter.
+
+        With normalisation ``tokens`` this is ``|I|``, whose loss is a mean over the domain's tokens; with
+        ``none`` ``|I|`` times their number (the loss summed); with ``zscore`` ``(|I| - mean) / deviation``
+        within the domain.
+        """
+        values = self.part(domain, name, start, stop).abs_()
+        about = self.domain(domain)
+        if self.normalise == "none":
+            return values.mul_(about.predicted_tokens)
+        if self.normalise == "zscore":
+            return values.sub_(about.mean).div_(about.deviation or 1.0)
+        return values
+
+    def check_model(self, fingerprint: str) -> None:
+        """Make sure that the scores were made from the weights with this fingerprint.
+
+        Raises:
+            FingerprintError: they were made from others.
+        """
+        made_from = (self.manifest.get("model") or {}).get("fingerprint")
+        if made_from is not None and made_from != fingerprint:
+            raise FingerprintError(
+                f"score store {self.folder} was made from other weights ({made_from[:12]}, not {fingerprint[:12]}); "
+                "load that model or score again"
+            )
+
+    @cached_property
+    def _data_offsets(self) -> dict[str, dict[str, tuple[Path, int]]]:
+        """File and byte offset of every tensor, by domain and name."""
+        return {
+            domain.name: {
+                name: (self.folder / file, offset)
+                for file in domain.files
+                for name, offset in _tensor_offsets(self.folder / file)
+            }
+            for domain in self.domains
+        }
+
+    def _check_files(self, domain: DomainScores) -> None:
+        found: dict[str, tuple[int, ...]] = {}
+        for file in domain.files:
+            path = self.folder / file
+            try:
+                with safe_open(path, framework="pt") as tensors:
+                    for name in tensors.keys():  # noqa: SIM118 - not a mapping
+                        part = tensors.get_slice(name)
+                        if part.get_dtype() != "F32":
+                            raise ArtefactError(f"{path} holds {name} as {part.get_dtype()}, not F32; score again")
+                        found[name] = tuple(part.get_shape())
+            except (OSError, SafetensorError) as error:
+                raise ArtefactError(f"{path} is missing, truncated or corrupt ({error}); score again") from None
+        if found != dict(zip(self.layout.names, self.layout.shapes, strict=True)):
+            raise ArtefactError(
+                f"the tensors of domain {domain.name!r} in {self.folder} differ from those listed; score again"
+            )
+
+
+def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> DomainScores:
+    total = magnitude_sum = square_sum = 0.0
+    for name, scores in new.scores.items():
+        if scores.numel() == 0:
+            continue
+        low, high = (float(bound) for bound in scores.aminmax())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise NonFiniteError(f"the scores of {name} in domain {new.name!r} hold NaN or infinity; score in float32")
+        total += scores.numel()
+        magnitude_sum += float(torch.linalg.vector_norm(scores, 1, dtype=torch.float64))
+        square_sum += float(torch.linalg.vector_norm(scores, 2, dtype=torch.float64)) ** 2
+    mean = magnitude_sum / total
+    shards = list(_shards(new.scores, shard_bytes))
+    files = []
+    for number, shard in enumerate(shards, start=1):
+        suffix = "" if len(shards) == 1 else f"-{number:05d}-of-{len(shards):05d}"
+        file = f"{quote(new.name, safe='')}{suffix}.safetensors"
+        tensors = {name: new.scores[name].detach().to("cpu", torch.float32).contiguous() for name in shard}
+        save_file(tensors, folder / file)
+        files.append(file)
+    return DomainScores(
+        name=new.name,
+        kind=new.kind,
+        predicted_tokens=new.predicted_tokens,
+        mean=mean,
+        deviation=math.sqrt(max(0.0, square_sum / total - mean**2)),
+        files=tuple(files),
+        details=dict(new.details),
+    )
+
+
+def _shards(scores: Mapping[str, Tensor], shard_bytes: int) -> Iterator[list[str]]:
+    """Names of the tensors of each file, in order, so that no file but one of a single tensor exceeds the size."""
+    shard: list[str] = []
+    size = 0
+    for name in sorted(scores):
+        tensor_bytes = 4 * scores[name].numel()
+        if shard and size + tensor_bytes > shard_bytes:
+            yield shard
+            shard, size = [], 0
+        shard.append(name)
+        size += tensor_bytes
+    yield shard
+
+
+def _tensor_offsets(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and byte offset of each tensor, from the header of a safetensors file.
+
+    The library maps whole files into memory; offsets let a part of a tensor be read into a bounded buffer
+    instead.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    for name, entry in header.items():
+        if name != "__metadata__":
+            yield name, 8 + size + entry["data_offsets"][0]

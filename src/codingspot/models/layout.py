@@ -1,0 +1,137 @@
+"""The order of a model's parameters, positions in it, and the fingerprint of the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from codingspot.errors import ArtefactError
+
+# Numbers moved to the CPU at a time; bounds the memory a fingerprint takes.
+_CHUNK = 1 << 24
+
+
+def unique_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The model's parameters, sorted by name; a tied one appears once, under its first name in the model."""
+    return dict(sorted(model.named_parameters(remove_duplicate=True)))
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 over every unique parameter's name, shape, dtype and bytes, whatever the device."""
+    sha = hashlib.sha256()
+    for name, parameter in unique_parameters(model).items():
+        sha.update(json.dumps([name, list(parameter.shape), str(parameter.dtype)]).encode())
+        flat = parameter.detach().flatten()
+        for start in range(0, flat.numel(), _CHUNK):
+            sha.update(flat[start : start + _CHUNK].cpu().view(torch.uint8).numpy().data)
+    return sha.hexdigest()
+
+
+class Located(NamedTuple):
+    """Positions that fall in one tensor.
+
+    ``offsets`` index the flattened tensor; ``source`` says which of the located positions each one was.
+    """
+
+    offsets: Int64[Tensor, " found"]
+    source: Int64[Tensor, " found"]
+
+
+@dataclass(frozen=True)
+class ParameterLayout:
+    """A model's unique parameters flattened end to end, in the order of ``names``.
+
+    A position is an index (int64) into that sequence of ``total`` numbers.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, tensors: nn.Module | Mapping[str, Tensor]) -> ParameterLayout:
+        """The layout of a model, or of tensors by name."""
+        found: Mapping[str, Tensor]
+        found = unique_parameters(tensors) if isinstance(tensors, nn.Module) else tensors
+        names = tuple(sorted(found))
+        return cls(names, tuple(tuple(found[name].shape) for name in names))
+
+    @cached_property
+    def offsets(self) -> Int64[Tensor, " tensors_plus_one"]:
+        """Position of each tensor's first element; the last entry is ``total``."""
+        return torch.tensor([0, *accumulate(prod(shape) for shape in self.shapes)], dtype=torch.int64)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.names)}
+
+    @property
+    def total(self) -> int:
+        """How many numbers the parameters hold together."""
+        return int(self.offsets[-1])
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many numbers each parameter holds."""
+        return {name: prod(shape) for name, shape in zip(self.names, self.shapes, strict=True)}
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one parameter."""
+        return self.shapes[self._index[name]]
+
+    def slice(self, name: str) -> slice:
+        """The positions of one parameter, as a slice."""
+        index = self._index[name]
+        return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+
+    def tensor_index(self, positions: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+        """For each position, the index in ``names`` of the parameter it falls in.
+
+        Raises:
+            ArtefactError: a position is negative or not below ``total``.
+        """
+        if len(positions) and (int(positions.min()) < 0 or int(positions.max()) >= self.total):
+            raise ArtefactError(f"a position lies outside the model's {self.total} parameters; make the spot again")
+        return torch.searchsorted(self.offsets[1:], positions, right=True)
+
+    def locate(self, positions: Int64[Tensor, " n"]) -> dict[str, Located]:
+        """Positions grouped by parameter, in the order of ``names``; inside a group the given order is kept.
+
+        Raises:
+            ArtefactError: a position is negative or not below ``total``.
+        """
+        tensors = self.tensor_index(positions)
+        order = torch.argsort(tensors, stable=True)
+        present, counts = torch.unique_consecutive(tensors[order], return_counts=True)
+        groups = torch.split(order, counts.tolist()) if len(present) else ()
+        return {
+            self.names[tensor]: Located(positions[source] - self.offsets[tensor], source)
+            for tensor, source in zip(present.tolist(), groups, strict=True)
+        }
+
+    def to_json(self) -> list[list[Any]]:
+        """Names and shapes as JSON values, for :meth:`from_json`."""
+        return [[name, list(shape)] for name, shape in zip(self.names, self.shapes, strict=True)]
+
+    @classmethod
+    def from_json(cls, value: Sequence[Sequence[Any]]) -> ParameterLayout:
+        """The layout that :meth:`to_json` wrote.
+
+        Raises:
+            ArtefactError: ``value`` is something else.
+        """
+        try:
+            names = tuple(str(name) for name, _ in value)
+            shapes = tuple(tuple(int(size) for size in shape) for _, shape in value)
+        except (TypeError, ValueError) as error:
+            raise ArtefactError(f"a parameter layout is corrupt ({error}); make the artefact again") from None
+        return cls(names, shapes)

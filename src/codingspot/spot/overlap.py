@@ -1,0 +1,73 @@
+"""How far two selections share their parameters, beside what chance would give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int64
+from scipy.stats import hypergeom
+from torch import Tensor
+
+from codingspot.errors import SelectionError
+from codingspot.spot.spot import Spot
+
+
+def common(first: Int64[Tensor, " n"], second: Int64[Tensor, " m"]) -> int:
+    """How many positions two selections share."""
+    return len(np.intersect1d(first.numpy(), second.numpy(), assume_unique=True))
+
+
+def jaccard(first: Int64[Tensor, " n"], second: Int64[Tensor, " m"]) -> float:
+    """Shared positions / positions in either."""
+    shared = common(first, second)
+    return shared / (len(first) + len(second) - shared)
+
+
+def expected_jaccard(n: int, m: int, population: int) -> float:
+    """Jaccard of the expected overlap n m / population of two random selections of n and m."""
+    shared = n * m / population
+    return shared / (n + m - shared)
+
+
+def overlap(spots: Mapping[str, Spot], k_percents: Sequence[float]) -> pd.DataFrame:
+    """Every pair of named spots at every k, against independent random selections (hypergeometric).
+
+    The population is the scope where both spots have the same one, otherwise all parameters. Columns: ``first``,
+    ``second``, ``k_percent``, ``parameters`` (in each), ``common``, ``expected``, ``jaccard``, ``expected_jaccard`` and
+    ``p_value`` (probability of at least as large an overlap by chance).
+
+    Raises:
+        SelectionError: spots are of different models, or were found at a smaller k.
+    """
+    rows = []
+    for (first, one), (second, other) in combinations(spots.items(), 2):
+        if one.layout != other.layout:
+            raise SelectionError(f"spots {first!r} and {second!r} are of different models; compare spots of one model")
+        population = _population(one, other)
+        for k in k_percents:
+            n = one.count(k)
+            a, b = one.top(k).positions, other.top(k).positions
+            shared = common(a, b)
+            rows.append(
+                {
+                    "first": first,
+                    "second": second,
+                    "k_percent": k,
+                    "parameters": n,
+                    "common": shared,
+                    "expected": n * n / population,
+                    "jaccard": shared / (2 * n - shared),
+                    "expected_jaccard": expected_jaccard(n, n, population),
+                    "p_value": float(hypergeom.sf(shared - 1, population, n, n)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _population(one: Spot, other: Spot) -> int:
+    if "scope" in one.metadata and one.metadata["scope"] == other.metadata.get("scope"):
+        return int(one.metadata["scope_parameters"])
+    return one.layout.total

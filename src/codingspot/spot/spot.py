@@ -1,0 +1,168 @@
+"""A spot: selected parameters in one order, so that every smaller k is a prefix; and finding one in a score store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float32, Int64
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from codingspot.errors import ArtefactError, FingerprintError, SelectionError
+from codingspot.files import atomic_path
+from codingspot.importance import ScoreStore
+from codingspot.models import ParameterLayout
+from codingspot.provenance import library_versions
+from codingspot.spot.candidates import candidates
+from codingspot.spot.recipes import RECIPES
+from codingspot.spot.selection import count_for, select_per_tensor, select_top
+
+_FORMAT = "codingspot-spot"
+
+
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """Parameters of a model in one order, best first, with the key each was ordered by.
+
+    A position is an index into the model's parameters as ``layout`` puts them end to end. ``metadata`` says what the
+    spot was made from.
+    """
+
+    positions: Int64[Tensor, " n"]
+    scores: Float32[Tensor, " n"]
+    layout: ParameterLayout
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Fingerprint of the weights the spot was found in; None for a spot made by hand."""
+        return (self.metadata.get("model") or {}).get("fingerprint")
+
+    def count(self, k_percent: float) -> int:
+        """How many parameters k percent of all the model's parameters are.
+
+        Raises:
+            SelectionError: k is not above 0 and at most 100.
+        """
+        return count_for(k_percent, self.layout.total)
+
+    def top(self, k_percent: float) -> Spot:
+        """The first k percent (of all the model's parameters) of the spot.
+
+        Raises:
+            SelectionError: k is not above 0 and at most 100, or the spot was found at a smaller k.
+        """
+        n = self.count(k_percent)
+        if n > len(self):
+            largest = 100 * len(self) / self.layout.total
+            raise SelectionError(f"k = {k_percent}% exceeds the spot's own {largest:.4g}%; find it with a larger k")
+        return replace(self, positions=self.positions[:n], scores=self.scores[:n])
+
+    def grouped(self) -> dict[str, Int64[Tensor, " selected"]]:
+        """For each tensor the spot touches, offsets into the flattened tensor, best first."""
+        return {name: located.offsets for name, located in self.layout.locate(self.positions).items()}
+
+    def check_model(self, fingerprint: str) -> None:
+        """Make sure that the spot was found in the weights with this fingerprint.
+
+        Raises:
+            FingerprintError: it was found in others.
+        """
+        if self.fingerprint is not None and self.fingerprint != fingerprint:
+            raise FingerprintError(
+                f"the spot was found in other weights ({self.fingerprint[:12]}, not {fingerprint[:12]}); load that "
+                "model or find the spot again"
+            )
+
+    def save(self, path: Path) -> None:
+        """Write the spot as one safetensors file, atomically."""
+        header = {
+            "format": _FORMAT,
+            "layout": json.dumps(self.layout.to_json()),
+            "metadata": json.dumps(dict(self.metadata)),
+        }
+        tensors = {"positions": self.positions.contiguous(), "scores": self.scores.contiguous()}
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata=header)
+
+    @classmethod
+    def load(cls, path: Path) -> Spot:
+        """Read a spot written by :meth:`save`.
+
+        Raises:
+            ArtefactError: the file is missing, truncated, corrupt, or holds something else.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+                if header.get("format") != _FORMAT:
+                    raise ArtefactError(f"{path} is not a spot; give a file made by 'codingspot spot'")
+                positions, scores = file.get_tensor("positions"), file.get_tensor("scores")
+            layout = ParameterLayout.from_json(json.loads(header["layout"]))
+            metadata = json.loads(header["metadata"])
+        except FileNotFoundError:
+            raise ArtefactError(f"{path} does not exist; find the spot first, or correct the path") from None
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise ArtefactError(f"{path} is truncated or corrupt ({error}); find the spot again") from None
+        if positions.dtype != torch.int64 or scores.dtype != torch.float32 or positions.shape != scores.shape:
+            raise ArtefactError(f"{path} is corrupt (positions and scores don't match); find the spot again")
+        layout.tensor_index(positions)
+        return cls(positions, scores, layout, metadata)
+
+
+def find_spot(
+    store: ScoreStore,
+    *,
+    recipe: str = "sum",
+    scope: str = "all",
+    max_k_percent: float,
+    per_tensor: bool = False,
+    languages: Sequence[str] | None = None,
+    **parameters: Any,
+) -> Spot:
+    """The best ``max_k_percent`` percent of all the model's parameters by a recipe, in one order.
+
+    k counts all the model's parameters (tied ones once), whatever the scope: n = round(k / 100 * all), at least one.
+    With ``per_tensor`` the recipe is applied inside each tensor, and parameters are ordered by their rank there as a
+    share of the tensor (:func:`codingspot.spot.selection.select_per_tensor`). ``languages`` restricts the code domains;
+    ``parameters`` are those of the recipe.
+
+    Raises:
+        SelectionError: k is not in (0, 100], or fewer parameters are eligible than k asks for.
+        StudyError: the recipe, its parameter or the scope is unknown.
+    """
+    wanted = count_for(max_k_percent, store.layout.total)
+    found = candidates(store, scope, wanted, languages=languages)
+    run_recipe = RECIPES.bind(recipe, parameters)
+    if per_tensor:
+        sources = {name: part.source(run_recipe(part)) for name, part in found.by_tensor().items()}
+        ranking = select_per_tensor(sources, wanted)
+    else:
+        ranking = select_top(found.source(run_recipe(found)), wanted)
+    manifest = store.manifest
+    metadata = {
+        "model": manifest.get("model"),
+        "corpus": manifest.get("corpus"),
+        "estimator": manifest.get("estimator"),
+        "normalise": store.normalise,
+        "scores": store.digest,
+        "recipe": {"name": recipe, **RECIPES.check(recipe, parameters)},
+        "languages": list(found.code),
+        "general": list(found.general),
+        "scope": scope,
+        "scope_parameters": found.total,
+        "per_tensor": per_tensor,
+        "k_percent": max_k_percent,
+        "control": None,
+        "versions": library_versions(),
+    }
+    return Spot(ranking.positions, ranking.keys, store.layout, metadata)

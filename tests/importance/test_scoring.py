@@ -1,0 +1,116 @@
+import pytest
+import torch
+
+from codingspot.corpus import Corpus, pack
+from codingspot.errors import CorpusError, NonFiniteError, StudyError
+from codingspot.importance import FineTune, ScoreStore, disjoint_draws, merge, score, score_pieces
+from codingspot.models import fingerprint, unique_parameters
+
+SETTINGS = {"sequence_length": 8, "token_budget": 64, "micro_batch_tokens": 16}
+
+
+def _reference(loaded, corpus: Corpus, domain: str, **options) -> dict[str, torch.Tensor]:
+    ids = pack(corpus.domain(domain), loaded.tokenizer, **options).input_ids
+    parameters = unique_parameters(loaded.model)
+    found = torch.autograd.grad(loaded.model(input_ids=ids, labels=ids).loss, list(parameters.values()))
+    return {name: (p * g).detach() for (name, p), g in zip(parameters.items(), found, strict=True)}
+
+
+def test_scores_of_every_domain_but_the_held_out(loaded, corpus, tmp_path) -> None:
+    before = fingerprint(loaded.model)
+    heard = []
+    store = score(loaded, corpus, tmp_path / "s", seed=3, progress=lambda *news: heard.append(news), **SETTINGS)
+    assert [(domain.name, domain.kind) for domain in store.domains] == [
+        ("C#", "code"),
+        ("Rust", "code"),
+        ("English", "general"),
+    ]
+    for domain in ("C#", "English"):
+        expected = _reference(loaded, corpus, domain, sequence_length=8, token_budget=64, seed=3)
+        for name, scores in expected.items():
+            torch.testing.assert_close(store.tensor(domain, name), scores, rtol=1e-3, atol=1e-7)
+    assert fingerprint(loaded.model) == before
+    assert [done for _, done, _ in heard] == list(range(16, 3 * 64 + 1, 16))
+    assert {total for _, _, total in heard} == {3 * 64}
+    assert [domain for domain, _, _ in heard] == ["C#"] * 4 + ["Rust"] * 4 + ["English"] * 4
+
+
+def test_the_manifest_says_what_made_the_scores(loaded, corpus, tmp_path) -> None:
+    store = score(loaded, corpus, tmp_path / "s", reduction="sequence", normalise="zscore", **SETTINGS)
+    assert store.manifest["model"] == {"id": "tiny", "revision": "r1", "fingerprint": loaded.fingerprint}
+    assert store.manifest["corpus"] == {"name": "words", "fingerprint": corpus.fingerprint}
+    assert store.manifest["estimator"] == {"name": "taylor", "reduction": "sequence", "norm": "l1"}
+    assert store.manifest["settings"] == {**SETTINGS, "seed": 0, "skip_tokens": 0, "finetune": None}
+    assert store.normalise == "zscore"
+    assert store.domain("Rust").predicted_tokens == 8 * 7
+    assert store.domain("Rust").details["tokens"] == 64
+    assert 0 < store.domain("Rust").details["loss"] < 10
+    store.check_model(loaded.fingerprint)
+
+
+def test_same_seed_same_scores_whatever_the_micro_batch(loaded, corpus, tmp_path) -> None:
+    settings = {**SETTINGS, "micro_batch_tokens": 8}
+    one = score(loaded, corpus, tmp_path / "one", **SETTINGS)
+    again = score(loaded, corpus, tmp_path / "again", **SETTINGS)
+    cut = score(loaded, corpus, tmp_path / "cut", **settings)
+    for name in one.layout.names:
+        assert torch.equal(one.tensor("Rust", name), again.tensor("Rust", name))
+        torch.testing.assert_close(one.tensor("Rust", name), cut.tensor("Rust", name), rtol=1e-3, atol=1e-7)
+
+
+def test_fine_tuning_changes_the_scores_not_the_weights(loaded, corpus, tmp_path) -> None:
+    before = fingerprint(loaded.model)
+    plain = score(loaded, corpus, tmp_path / "plain", **SETTINGS)
+    settings = FineTune(steps=3, learning_rate=0.05)
+    tuned = score(loaded, corpus, tmp_path / "tuned", finetune=settings, **SETTINGS)
+    assert fingerprint(loaded.model) == before
+    assert len(tuned.domain("Rust").details["finetuning_losses"]) == 3
+    assert tuned.manifest["settings"]["finetune"]["learning_rate"] == 0.05
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert not torch.allclose(plain.tensor("Rust", name), tuned.tensor("Rust", name), rtol=0.01)
+
+    original = FineTune(steps=3, learning_rate=0.05, weights="original")
+    kept = score(loaded, corpus, tmp_path / "kept", finetune=original, **SETTINGS)
+    # The same gradient times the two thetas: where one theta is 0 apart from the other, so is the score.
+    theta = unique_parameters(loaded.model)[name].detach()
+    gradient = kept.tensor("Rust", name) / theta
+    tuned_theta = tuned.tensor("Rust", name) / gradient
+    assert 0 < float((tuned_theta - theta).abs().median()) <= 3 * 0.05 * 1.01
+
+
+def test_unusable_settings_are_refused_and_leave_nothing(loaded, corpus, tmp_path) -> None:
+    out = tmp_path / "s"
+    with pytest.raises(CorpusError, match="context of 32 tokens"):
+        score(loaded, corpus, out, sequence_length=33)
+    with pytest.raises(CorpusError, match="every domain of corpus 'held' is held out"):
+        score(loaded, Corpus("held", (corpus.domain("Python"),)), out)
+    with pytest.raises(StudyError, match="no parameter 'reductoin'"):
+        score(loaded, corpus, out, reductoin="corpus", **SETTINGS)
+    with pytest.raises(CorpusError, match="none after the first 800"):
+        score(loaded, corpus, out, skip_tokens=800, **SETTINGS)
+    with torch.no_grad():
+        loaded.model.lm_head.weight[0, 0] = float("inf")
+    with pytest.raises(NonFiniteError, match=r"lm_head\.weight"):
+        score(loaded, corpus, out, **SETTINGS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pieces_merge_to_the_scores_of_the_whole(loaded, corpus, tmp_path) -> None:
+    pieces = score_pieces(loaded, corpus, tmp_path, pieces=4, token_budget=64, sequence_length=8, micro_batch_tokens=32)
+    whole = score(loaded, corpus, tmp_path / "whole", sequence_length=8, token_budget=256)
+    merged = merge(pieces, tmp_path / "merged")
+    assert merged.domain("Rust").predicted_tokens == whole.domain("Rust").predicted_tokens
+    for name in whole.layout.names:
+        torch.testing.assert_close(merged.tensor("Rust", name), whole.tensor("Rust", name), rtol=1e-3, atol=1e-7)
+
+    draws = disjoint_draws(pieces, tmp_path / "draws")
+    assert {budget: len(stores) for budget, stores in draws.items()} == {64: 4, 128: 2}
+    assert draws[64] == pieces
+    assert isinstance(draws[128][1], ScoreStore)
+
+
+def test_scores_that_do_not_add_up_are_not_merged(loaded, corpus, tmp_path) -> None:
+    settings = {**SETTINGS, "reduction": "sequence", "norm": "l2"}
+    stores = [score(loaded, corpus, tmp_path / str(seed), seed=seed, **settings) for seed in (0, 1)]
+    with pytest.raises(StudyError, match="don't add up"):
+        merge(stores, tmp_path / "merged")

@@ -1,0 +1,124 @@
+import json
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from codingspot.errors import ModelError
+from codingspot.models import fingerprint, load_model
+
+CONFIG = LlamaConfig(
+    vocab_size=8, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, head_dim=4
+)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    LlamaForCausalLM(CONFIG).save_pretrained(tmp_path)
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "<eos>": 1}, unk_token="<unk>"))
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", eos_token="<eos>").save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_local_folder_loads_in_evaluation_mode(saved) -> None:
+    loaded = load_model(saved, device="cpu")
+    assert not loaded.model.training
+    assert loaded.tokenizer.eos_token_id == 1
+    assert loaded.id == str(saved)
+    assert loaded.fingerprint == fingerprint(loaded.model)
+    assert load_model(saved, device="cpu").fingerprint == loaded.fingerprint
+    assert load_model(saved, dtype="bfloat16", device="cpu").model.dtype == torch.bfloat16
+
+
+def test_fingerprint_is_kept_once_taken(saved) -> None:
+    loaded = load_model(saved, device="cpu")
+    before = loaded.fingerprint
+    with torch.no_grad():
+        loaded.model.lm_head.weight.zero_()
+    assert loaded.fingerprint == before
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        (
+            lambda: BertForMaskedLM(
+                BertConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+            ),
+            "BertForMaskedLM",
+        ),
+        (
+            lambda: T5ForConditionalGeneration(
+                T5Config(vocab_size=8, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+            ),
+            "T5ForConditionalGeneration",
+        ),
+        (lambda: LlamaModel(CONFIG), "LlamaModel"),
+    ],
+)
+def test_model_that_is_not_causal_is_refused(tmp_path, model, kind) -> None:
+    model().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=f"is a {kind}, not a causal language model"):
+        load_model(tmp_path)
+
+
+def test_incomplete_checkpoint_is_refused(saved) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 2}))
+    with pytest.raises(ModelError, match=r"lacks 9 weights of LlamaForCausalLM, such as model\.layers\.1\."):
+        load_model(saved, device="cpu")
+
+
+def test_damaged_or_missing_files_are_named(saved) -> None:
+    weights = saved / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match=r"weights of .* can't be loaded"):
+        load_model(saved, device="cpu")
+    weights.unlink()
+    torch.save({}, saved / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="needs complete safetensors files"):
+        load_model(saved, device="cpu")
+    weights.write_bytes(whole)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (saved / name).unlink()
+    with pytest.raises(ModelError, match="tokenizer"):
+        load_model(saved, device="cpu")
+    (saved / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        load_model(saved)
+
+
+def test_unknown_model_is_refused_quickly_without_a_network(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("codingspot.models.loading._hub_answers", lambda: False)
+    with pytest.raises(ModelError, match="'nobody/nothing-at-all' was found neither as a folder nor on"):
+        load_model("nobody/nothing-at-all")
+    with pytest.raises(ModelError, match="does not exist"):
+        load_model(tmp_path / "none")
+    with pytest.raises(ModelError, match="unknown dtype 'int8'"):
+        load_model(tmp_path, dtype="int8")
+
+
+def test_revision_may_follow_the_id(monkeypatch) -> None:
+    asked = {}
+
+    def from_pretrained(source, **options):
+        asked.update(source=source, **options)
+        raise OSError("stop here")
+
+    monkeypatch.setattr("codingspot.models.loading._hub_answers", lambda: False)
+    monkeypatch.setattr("codingspot.models.loading.AutoConfig.from_pretrained", from_pretrained)
+    with pytest.raises(ModelError, match="stop here"):
+        load_model("org/name@v2")
+    assert (asked["source"], asked["revision"]) == ("org/name", "v2")

@@ -1,0 +1,104 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from codingspot.errors import ArtefactError, FingerprintError, SelectionError
+from codingspot.models import ParameterLayout
+from codingspot.spot import Spot, find_spot
+
+
+@pytest.fixture
+def store(make_store, random_scores):
+    return make_store(Go=random_scores(0), Rust=random_scores(1), English=random_scores(2))
+
+
+def test_k_is_a_percentage_of_all_parameters_whatever_the_scope(store) -> None:
+    for scope, first, last in (("all", 0, 64), ("blocks", 28, 60), ("mlp", 28, 44), ("vocabulary", 0, 24)):
+        spot = find_spot(store, scope=scope, max_k_percent=12.5)
+        assert len(spot) == 8
+        assert all(first <= position < last for position in spot.positions.tolist())
+    assert len(find_spot(store, max_k_percent=100)) == 64
+    assert len(find_spot(store, max_k_percent=0.001)) == 1
+
+
+def test_impossible_k_is_refused_with_numbers(store) -> None:
+    with pytest.raises(SelectionError, match=r"scope 'norms' has 8 parameters, fewer than the 16 .* out of all 64"):
+        find_spot(store, scope="norms", max_k_percent=25)
+    for k in (0, -3, 101):
+        with pytest.raises(SelectionError, match=f"k is {k}, but k is in percent"):
+            find_spot(store, max_k_percent=k)
+
+
+def test_prefixes(store) -> None:
+    spot = find_spot(store, max_k_percent=25)
+    assert spot.count(12.5) == 8
+    assert torch.equal(spot.top(12.5).positions, spot.positions[:8])
+    assert torch.equal(spot.top(12.5).scores, spot.scores[:8])
+    assert len(spot.top(25)) == 16
+    with pytest.raises(SelectionError, match="k = 30% exceeds the spot's own 25%"):
+        spot.top(30)
+    with pytest.raises(SelectionError, match="in percent"):
+        spot.top(0)
+
+
+def test_grouped_offsets_cover_the_spot(store) -> None:
+    spot = find_spot(store, max_k_percent=50)
+    rebuilt = [
+        spot.layout.slice(name).start + offset
+        for name, offsets in spot.grouped().items()
+        for offset in offsets.tolist()
+    ]
+    assert sorted(rebuilt) == sorted(spot.positions.tolist())
+
+
+def test_metadata_says_what_the_spot_was_made_from(store) -> None:
+    spot = find_spot(store, recipe="set_difference", scope="blocks", max_k_percent=10, general_percent=30)
+    assert spot.metadata["model"]["fingerprint"] == spot.fingerprint == "f" * 64
+    assert spot.metadata["recipe"] == {
+        "name": "set_difference",
+        "general_percent": 30.0,
+        "aggregation": "sum",
+        "trim": 0.1,
+    }
+    assert spot.metadata["languages"] == ["Go", "Rust"]
+    assert (spot.metadata["scope"], spot.metadata["scope_parameters"]) == ("blocks", 32)
+    assert spot.metadata["scores"] == store.digest
+    assert "torch" in spot.metadata["versions"]
+
+
+def test_saved_spot_loads_as_it_was(store, tmp_path) -> None:
+    spot = find_spot(store, max_k_percent=25)
+    spot.save(tmp_path / "deep" / "spot.safetensors")
+    loaded = Spot.load(tmp_path / "deep" / "spot.safetensors")
+    assert torch.equal(loaded.positions, spot.positions)
+    assert torch.equal(loaded.scores, spot.scores)
+    assert loaded.layout == spot.layout
+    assert loaded.metadata == spot.metadata
+
+
+def test_damaged_spot_is_refused(store, tmp_path) -> None:
+    path = tmp_path / "spot.safetensors"
+    with pytest.raises(ArtefactError, match="does not exist"):
+        Spot.load(path)
+    find_spot(store, max_k_percent=25).save(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtefactError, match="truncated or corrupt"):
+        Spot.load(path)
+    save_file({"positions": torch.zeros(1)}, path)
+    with pytest.raises(ArtefactError, match="is not a spot"):
+        Spot.load(path)
+    layout = ParameterLayout(("a",), ((4,),))
+    Spot(torch.tensor([1, 4]), torch.zeros(2), layout).save(path)
+    with pytest.raises(ArtefactError, match="outside the model's 4 parameters"):
+        Spot.load(path)
+    Spot(torch.tensor([1, 2]), torch.zeros(3), layout).save(path)
+    with pytest.raises(ArtefactError, match="don't match"):
+        Spot.load(path)
+
+
+def test_other_weights_are_refused(store) -> None:
+    spot = find_spot(store, max_k_percent=25)
+    spot.check_model("f" * 64)
+    with pytest.raises(FingerprintError, match="found in other weights"):
+        spot.check_model("0" * 64)
+    Spot(spot.positions, spot.scores, spot.layout).check_model("0" * 64)
