@@ -1,0 +1,181 @@
+"""Verdicts on many programs at a time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from codingspot.errors import SandboxError
+from codingspot.sandbox import bubblewrap
+from codingspot.sandbox.inside.model import Limits, Outcome, Program, Verdict
+from codingspot.sandbox.worker import Worker
+
+_WAY_OUT = "or accept the risk and run generated programs unprotected with --unsafe-no-sandbox"
+_OWN_PROCESS_COUNTS = (5, 14)  # since this kernel, a user's processes are counted by user namespace
+
+
+class Sandbox:
+    """Runs generated programs and says what became of each.
+
+    Each worker is one bubblewrap with a fork server in it; each program gets a fresh process in namespaces of its
+    own: no network, a read-only root, an empty private /tmp, no view of other processes, and ``limits``. Where the
+    system forbids nested namespaces, each program gets a bubblewrap of its own, at some cost in speed.
+
+    Args:
+        limits: what one program may use.
+        workers: programs that run at a time; None means one for each processor.
+        unsafe: do without bubblewrap. Only resource limits and the time limit are left: programs can read and
+            change whatever the user can.
+
+    Raises:
+        SandboxError: programs can't be run in isolation on this machine; the message says what to do.
+    """
+
+    def __init__(self, limits: Limits | None = None, workers: int | None = None, unsafe: bool = False) -> None:
+        limits = limits or Limits()
+        self._interpreters = bubblewrap.find_interpreters()
+        commands, environment, paths = self._unprotected() if unsafe else self._isolated()
+        settings: dict[str, Any] = {
+            "limits": asdict(_with_existing_processes(limits, unsafe)),
+            "isolated": not unsafe,
+            "interpreters": paths,
+        }
+        count = workers or _processors()
+        self._workers = [Worker(commands, environment, settings, limits) for _ in range(count)]
+        # Servers die with the thread that started them, so threads live as long as the sandbox.
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="sandbox")
+        self._closed = False
+        try:
+            self._threads.submit(self._workers[0].start).result()
+        except SandboxError as error:
+            self.close()
+            raise SandboxError(f"the sandbox can't start ({error}): {_advice(unsafe)}") from None
+
+    def run(self, programs: Sequence[Program]) -> list[Outcome]:
+        """Run programs, as many at a time as there are workers.
+
+        Returns:
+            One outcome for each program, in their order.
+
+        Raises:
+            SandboxError: the sandbox is closed, a program's language is unknown or its interpreter isn't installed,
+                or a worker can't be started any more.
+        """
+        if self._closed:
+            raise SandboxError("the sandbox is closed; make a new one")
+        self._check_languages(programs)
+        outcomes = [Outcome(Verdict.EMPTY)] * len(programs)
+        waiting = deque((index, program) for index, program in enumerate(programs) if not _is_empty(program))
+
+        def work(worker: Worker) -> None:
+            while waiting:
+                with suppress(IndexError):
+                    index, program = waiting.popleft()
+                    outcomes[index] = worker.judge(program)
+
+        jobs = [self._threads.submit(work, worker) for worker in self._workers[: len(waiting)]]
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            waiting.clear()
+            wait(jobs)
+            raise
+        return outcomes
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """Languages whose interpreter is on this machine."""
+        return frozenset(self._interpreters)
+
+    def close(self) -> None:
+        """End all workers and what runs in them."""
+        self._closed = True
+        self._threads.shutdown(wait=True)
+        for worker in self._workers:
+            worker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _isolated(self) -> tuple[list[list[str]], dict[str, str], dict[str, str]]:
+        path = bubblewrap.bubblewrap()
+        if path is None:
+            raise SandboxError(
+                "bubblewrap is not installed: install it (for example: apt-get install bubblewrap), " + _WAY_OUT
+            )
+        guests = {name: bubblewrap.guest(name, path) for name, path in self._interpreters.items()}
+        paths = {name: interpreter.path for name, interpreter in guests.items()}
+        return bubblewrap.isolated_commands(path, guests), bubblewrap.environment(guests["python"]), paths
+
+    def _unprotected(self) -> tuple[list[list[str]], dict[str, str], dict[str, str]]:
+        paths = {name: str(path) for name, path in self._interpreters.items()}
+        command = bubblewrap.unprotected_command(self._interpreters["python"])
+        return [command], bubblewrap.environment(None), paths
+
+    def _check_languages(self, programs: Sequence[Program]) -> None:
+        for language in {program.language for program in programs} - self.languages:
+            if language in ("javascript", "bash"):
+                command = "node" if language == "javascript" else "bash"
+                raise SandboxError(f"{language} programs need {command}, which isn't installed: install it")
+            raise SandboxError(f"can't run {language!r} programs: choose python, javascript or bash")
+
+
+def available() -> str | None:
+    """Name and version of the sandbox that works on this machine ("bubblewrap 0.8.0"), None if none does."""
+    path = bubblewrap.bubblewrap()
+    if path is None:
+        return None
+    try:
+        Sandbox(workers=1).close()
+    except SandboxError:
+        return None
+    return subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _processors() -> int:
+    """Processors that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _is_empty(program: Program) -> bool:
+    written = program.source if program.completion is None else program.completion
+    return not written.strip()
+
+
+def _advice(unsafe: bool) -> str:
+    if unsafe:
+        return "check that this Python's standard library is complete"
+    return f"allow bubblewrap to use namespaces (in a container: run it with --privileged), {_WAY_OUT}"
+
+
+def _with_existing_processes(limits: Limits, unsafe: bool) -> Limits:
+    """Raise the limit on processes by those that the user has, where the kernel counts them too."""
+    version = re.match(r"(\d+)\.(\d+)", platform.release())
+    counted_apart = version is not None and tuple(map(int, version.groups())) >= _OWN_PROCESS_COUNTS
+    if sys.platform != "linux" or (counted_apart and not unsafe):
+        return limits
+    existing = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if process.stat().st_uid == os.getuid():
+                existing += sum(1 for _ in (process / "task").iterdir())
+    return replace(limits, processes=limits.processes + existing)
