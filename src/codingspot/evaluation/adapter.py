@@ -1,0 +1,269 @@
+"""lm-evaluation-harness's model interface for a causal language model held in memory, whose weights change
+between calls.
+
+Requests are tokenised and laid out in batches once and remembered; only the forward passes are repeated
+after an edit. Answers are never remembered. Tokenisation follows lm-eval's own Hugging Face model (HFLM),
+so that log-likelihoods, choices and greedy texts are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import TemplateLM
+from lm_eval.models.utils import normalize_gen_kwargs, resolve_max_length
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from codingspot.errors import EvaluationError
+from codingspot.evaluation.generation import Completion, Decoding, Generator
+from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
+from codingspot.evaluation.prefix_support import longest_shared_row
+
+_MAX_NEW_TOKENS = 256  # of a task that sets none, as in HFLM
+# On a CPU larger tensors leave the processor's cache; on a GPU these leave room for the weights of an 8 B model.
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
+_CACHE_TOKENS = {"cpu": 32768, "cuda": 65536}
+_UNSUPPORTED_SAMPLING = ("top_p", "top_k", "num_beams", "repetition_penalty")
+
+
+class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type information
+    """A Hugging Face causal language model as lm-eval sees it.
+
+    The model is put in evaluation mode and is otherwise left as it is; its weights may be edited between
+    calls.
+
+    Args:
+        model: the model, on its device.
+        tokenizer: its tokenizer.
+        batch_tokens: most padded tokens of a scored batch; by default 2,048 on a CPU and 16,384 elsewhere.
+        cache_tokens: most padded tokens, prompts and completions, of a generating batch; by default 32,768 on a CPU
+            and 65,536 elsewhere.
+        share_prefixes: whether sequences with a common beginning may share its computation; by default they
+            do where the model is found to allow it.
+
+    Raises:
+        EvaluationError: the tokenizer has neither a beginning-of-text nor an end-of-text token.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        batch_tokens: int | None = None,
+        cache_tokens: int | None = None,
+        share_prefixes: bool | None = None,
+    ) -> None:
+        super().__init__()
+        if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+            raise EvaluationError(
+                "the tokenizer has neither a beginning-of-text nor an end-of-text token; set its eos_token"
+            )
+        model.train(False)
+        self.model = model
+        self.tokenizer = tokenizer
+        self._device = next(model.parameters()).device
+        device = "cpu" if self._device.type == "cpu" else "cuda"
+        self.batch_tokens = batch_tokens or _BATCH_TOKENS[device]
+        self.generator = Generator(model, tokenizer, max_batch_tokens=cache_tokens or _CACHE_TOKENS[device])
+        self.max_shared_row = 0 if share_prefixes is False else longest_shared_row(model, self.max_length)
+        self._plans: dict[tuple[Any, ...], list[LikelihoodBatch]] = {}
+        self._prompts: dict[tuple[Any, ...], list[list[int]]] = {}
+
+    @property
+    def eot_token_id(self) -> int:
+        """The end-of-text token."""
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def prefix_token_id(self) -> int:
+        """The token that stands before a text without context: beginning of text, or else end of text."""
+        bos = self.tokenizer.bos_token_id
+        return self.eot_token_id if bos is None else int(bos)
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens the model reads."""
+        return int(resolve_max_length(self.model.config, self.tokenizer))
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Names the tokenizer in lm-eval's request cache."""
+        return str(self.tokenizer.name_or_path).replace("/", "__")
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """One text from a conversation, by the tokenizer's own template."""
+        return str(
+            self.tokenizer.apply_chat_template(
+                chat_history,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=not add_generation_prompt,
+            )
+        )
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+        """Token ids of a text, with the tokenizer's usual special tokens unless the text spells them out."""
+        if add_special_tokens is None:
+            return self._encode([string])[string]
+        return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        """Log-probability in nats of each continuation given its context, and whether it is greedy's choice.
+
+        Requests are ``Instance`` with arguments (context, continuation). A log-likelihood that is not a
+        number is reported as minus infinity.
+
+        Raises:
+            EvaluationError: a continuation adds no token to its context, or has more tokens than the model
+                reads.
+        """
+        del disable_tqdm
+        pairs = tuple(request.args for request in requests)
+        return self._score(("pairs", *pairs), lambda: self._continuations(pairs), len(pairs))
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = True) -> list[float]:
+        """Log-probability in nats of each whole text, in windows of the longest length the model reads.
+
+        Every token is predicted once; the first is given the beginning-of-text token. Requests are
+        ``Instance`` with arguments (text,).
+        """
+        del disable_tqdm
+        texts = tuple(request.args[0] for request in requests)
+        scores = self._score(("rolling", *texts), lambda: list(self._rolling(texts)), len(texts))
+        return [total for total, _ in scores]
+
+    def rolling_windows(self, tokens: Sequence[int], owner: int) -> Iterator[Continuation]:
+        """Windows of a text's tokens in which each is predicted once, the first from the prefix token."""
+        for window in get_rolling_token_windows(list(tokens), self.prefix_token_id, self.max_length, 1):
+            context, continuation = make_disjoint_window(window)
+            yield self._truncate(context, continuation, owner)
+
+    def lay_out(self, continuations: Sequence[Continuation]) -> list[LikelihoodBatch]:
+        """Batches for ``likelihood.log_likelihoods``, of the size and form that suit this model."""
+        config = self.model.config.get_text_config()
+        return plan(
+            continuations,
+            max_tokens=self.batch_tokens,
+            vocabulary=int(config.vocab_size),
+            max_shared_row=self.max_shared_row,
+            attention_scale=6 * int(config.hidden_size),
+        )
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], **_: Any
+    ) -> list[tuple[float, bool]]:
+        continuations = [
+            self._truncate(context, continuation, owner) for owner, (_, context, continuation) in enumerate(requests)
+        ]
+        return self._run(self.lay_out(continuations), len(continuations))
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
+        """Generated texts, each up to its first stop string. Requests have arguments (context, settings)."""
+        del disable_tqdm
+        return [completion.text for completion in self.generate(requests)]
+
+    def generate(self, requests: Sequence[Instance], *, seed: int = 0) -> list[Completion]:
+        """Like ``generate_until``, and says of each text whether the model's logits stayed finite.
+
+        Settings understood are until, max_gen_toks (or its synonyms), do_sample and temperature. Sampling
+        draws from a stream of its own for each request, made of ``seed`` and the request's place among
+        those that share its settings.
+
+        Raises:
+            EvaluationError: a request asks for other sampling, or for as many new tokens as the model reads.
+        """
+        groups: dict[Decoding, list[int]] = {}
+        for index, request in enumerate(requests):
+            groups.setdefault(self._decoding(request.args[1], seed), []).append(index)
+        completions: dict[int, Completion] = {}
+        for decoding, indices in groups.items():
+            prompts = self._prompt_tokens(tuple(requests[i].args[0] for i in indices), decoding.max_new_tokens)
+            completions.update(zip(indices, self.generator.generate(prompts, decoding), strict=True))
+        return [completions[index] for index in range(len(requests))]
+
+    def _decoding(self, settings: dict[str, Any], seed: int) -> Decoding:
+        known = normalize_gen_kwargs(settings, _MAX_NEW_TOKENS)
+        temperature = float(known.get("temperature", 0.0)) if known["do_sample"] else 0.0
+        unsupported = [name for name in _UNSUPPORTED_SAMPLING if name in settings]
+        if temperature and unsupported:
+            raise EvaluationError(f"sampling by {unsupported[0]} is not supported; set temperature alone")
+        if known["max_gen_toks"] >= self.max_length:
+            raise EvaluationError(
+                f"a task generates up to {known['max_gen_toks']} tokens and the model reads {self.max_length}; "
+                "lower the task's max_gen_toks"
+            )
+        stop = [string for string in known["until"] if string]
+        if self.tokenizer.eos_token is not None:
+            stop.append(str(self.tokenizer.eos_token))
+        return Decoding(known["max_gen_toks"], tuple(stop), temperature, seed)
+
+    def _prompt_tokens(self, contexts: tuple[str, ...], max_new_tokens: int) -> list[list[int]]:
+        key = (max_new_tokens, *contexts)
+        if key not in self._prompts:
+            encoded = self._encode(contexts)
+            kept = self.max_length - max_new_tokens
+            self._prompts[key] = [(encoded[context] or [self.prefix_token_id])[-kept:] for context in contexts]
+        return self._prompts[key]
+
+    def _encode(self, texts: Iterable[str]) -> dict[str, list[int]]:
+        """Token ids of each distinct text; none is added to a text that begins with the prefix token."""
+        prefix = str(self.tokenizer.decode([self.prefix_token_id]))
+        encoded: dict[str, list[int]] = {}
+        distinct = list(dict.fromkeys(texts))
+        for spelled in (False, True):
+            part = [text for text in distinct if text.startswith(prefix) == spelled]
+            if part:
+                options = {"add_special_tokens": False} if spelled else {}
+                encoded.update(zip(part, self.tokenizer(part, verbose=False, **options)["input_ids"], strict=True))
+        return encoded
+
+    def _continuations(self, pairs: Sequence[tuple[str, str]]) -> list[Continuation]:
+        split = [_move_trailing_space(context, continuation) for context, continuation in pairs]
+        encoded = self._encode(text for context, rest in split if context for text in (context, context + rest))
+        return [self._continuation(*texts, encoded, owner) for owner, texts in enumerate(split)]
+
+    def _continuation(self, context: str, rest: str, encoded: Mapping[str, list[int]], owner: int) -> Continuation:
+        if context:
+            tokens, start = encoded[context + rest], len(encoded[context])
+        else:
+            alone = self.tok_encode(rest, add_special_tokens=False)
+            tokens = alone if alone[:1] == [self.prefix_token_id] else [self.prefix_token_id, *alone]
+            start = 1
+        if len(tokens) <= start:
+            raise EvaluationError(f"the continuation {rest!r} adds no token to its context; make it longer")
+        return self._truncate(tokens[:start], tokens[start:], owner)
+
+    def _rolling(self, texts: Sequence[str]) -> Iterator[Continuation]:
+        encoded = self._encode(texts)
+        for owner, text in enumerate(texts):
+            yield from self.rolling_windows(encoded[text], owner)
+
+    def _truncate(self, context: Sequence[int], continuation: Sequence[int], owner: int) -> Continuation:
+        """Drop the first tokens of what is longer than the model reads; the last token isn't read."""
+        if len(continuation) > self.max_length:
+            raise EvaluationError(
+                f"a continuation has {len(continuation)} tokens and the model reads {self.max_length}; shorten it"
+            )
+        tokens = (*context, *continuation)[-(self.max_length + 1) :]
+        return Continuation(tokens, len(tokens) - len(continuation), owner)
+
+    def _score(
+        self, key: tuple[Any, ...], continuations: Callable[[], Sequence[Continuation]], count: int
+    ) -> list[tuple[float, bool]]:
+        if key not in self._plans:
+            self._plans[key] = self.lay_out(continuations())
+        return self._run(self._plans[key], count)
+
+    def _run(self, batches: Sequence[LikelihoodBatch], count: int) -> list[tuple[float, bool]]:
+        total, greedy = log_likelihoods(self.model, batches, count)
+        return list(zip(total.tolist(), greedy.tolist(), strict=True))
+
+
+def _move_trailing_space(context: str, continuation: str) -> tuple[str, str]:
+    """A word's token holds the space before it, so white space that ends the context goes with the rest."""
+    kept = context.rstrip()
+    return kept, context[len(kept) :] + continuation

@@ -1,0 +1,96 @@
+"""One model, many edits: every task and every domain's loss, for the weights as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codingspot.corpus import Domain
+from codingspot.errors import EvaluationError, NonFiniteError
+from codingspot.evaluation.adapter import ModelAdapter
+from codingspot.evaluation.perplexity import HeldOutLoss
+from codingspot.evaluation.programs import Judge
+from codingspot.evaluation.results import DocumentLoss, ItemOutcome, Results
+from codingspot.evaluation.tasks import NON_FINITE, EvaluationTask, Response
+from codingspot.sandbox import Sandbox
+
+
+class Evaluator:
+    """Evaluates a model again and again while its weights are edited in place.
+
+    Requests and documents are tokenised and laid out in batches once; each evaluation only computes.
+
+    Args:
+        adapter: the model and its tokenizer.
+        tasks: from ``tasks.load_tasks``.
+        domains: whose documents' losses are taken; may be empty.
+        sandbox: where generated programs run; needed by code tasks only.
+        seed: of sampled programs.
+    """
+
+    def __init__(
+        self,
+        adapter: ModelAdapter,
+        tasks: Sequence[EvaluationTask],
+        domains: Sequence[Domain] = (),
+        *,
+        sandbox: Sandbox | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.tasks = tuple(tasks)
+        self._adapter = adapter
+        self._losses = HeldOutLoss(adapter, domains)
+        self._judge = None if sandbox is None else Judge(sandbox)
+        self._seed = seed
+
+    def evaluate(self, cell: str, *, require_finite: bool = False) -> Results:
+        """Results of the model's present weights.
+
+        Args:
+            cell: name given to the rows.
+            require_finite: refuse a model whose output is not numbers, as is right for the original one. An edited
+                model may break: its items then have outcome 0 and verdict "non-finite", its losses are infinite.
+
+        Raises:
+            NonFiniteError: only where ``require_finite``; names the task or domain.
+            EvaluationError: a task can't be evaluated.
+            SandboxError: a generated program can't be run.
+        """
+        losses = self._losses.evaluate()
+        outcomes = self._outcomes()
+        if require_finite:
+            _check_finite(outcomes, losses)
+        return Results.of_cell(cell, outcomes, losses)
+
+    def _outcomes(self) -> list[ItemOutcome]:
+        requests = [request for task in self.tasks for request in task.requests]
+        scored = [i for i, request in enumerate(requests) if request.request_type == "loglikelihood"]
+        generated = [i for i, request in enumerate(requests) if request.request_type == "generate_until"]
+        if len(scored) + len(generated) < len(requests):
+            kinds = {request.request_type for request in requests} - {"loglikelihood", "generate_until"}
+            raise EvaluationError(f"tasks with {', '.join(sorted(kinds))} requests have no outcome for single items")
+        responses: dict[int, Response] = {}
+        responses.update(zip(scored, self._adapter.loglikelihood([requests[i] for i in scored]), strict=True))
+        completions = self._adapter.generate([requests[i] for i in generated], seed=self._seed)
+        responses.update(zip(generated, completions, strict=True))
+        found: list[ItemOutcome] = []
+        start = 0
+        for task in self.tasks:
+            end = start + len(task.requests)
+            found += task.outcomes([responses[i] for i in range(start, end)], self._judge)
+            start = end
+        return found
+
+
+def _check_finite(outcomes: Sequence[ItemOutcome], losses: Sequence[DocumentLoss]) -> None:
+    for outcome in outcomes:
+        if outcome.verdict == NON_FINITE:
+            raise NonFiniteError(
+                f"the model's output is not a number on item {outcome.item} of {outcome.task}; "
+                "check its weights, or load it in float32"
+            )
+    for loss in losses:
+        if loss.loss == float("inf"):
+            raise NonFiniteError(
+                f"the model's loss is not finite on document {loss.document} of {loss.domain}; "
+                "check its weights, or load it in float32"
+            )

@@ -1,0 +1,200 @@
+"""Greedy and sampled generation from a causal language model held in memory, many prompts at a time.
+
+1. Prompts of similar length share a batch, padded on the left.
+2. One forward pass over the prompts fills the key-value cache; each further pass adds one token to every row.
+3. A row ends at an end-of-text token, when its decoded text holds a stop string, at the token limit, or
+   when its logits stop being numbers. Ended rows are dropped from the batch and the cache once they are an
+   eighth of it.
+
+The text of a prompt does not depend on what else is in its batch: sampling draws from a stream of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from codingspot.errors import EvaluationError
+from codingspot.evaluation.batching import token_batches
+from codingspot.evaluation.likelihood import head_at
+
+_DROP_SHARE = 8  # ended rows are dropped when they are at least 1 in so many
+_STOP_MARGIN = 4  # tokens looked at beyond a stop string's bytes: decoders may swallow a leading space
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How tokens are chosen and when a text ends.
+
+    Attributes:
+        max_new_tokens: most tokens generated.
+        stop: a text ends before the first occurrence of any of these strings.
+        temperature: 0 takes the most probable token; otherwise tokens are drawn from softmax(logits /
+            temperature).
+        seed: of the draws.
+    """
+
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A generated text, and whether every logit it came from was a number."""
+
+    text: str
+    finite: bool = True
+
+
+@dataclass
+class _Row:
+    """One text in the making."""
+
+    index: int
+    limit: int
+    uniforms: np.ndarray | None  # float64 [limit], one draw a token; None when greedy
+    tokens: list[int] = field(default_factory=list)
+    ended: bool = False
+    finite: bool = True
+
+    def extend(self, token: int, finite: bool, end_tokens: frozenset[int]) -> None:
+        if self.ended:
+            return
+        self.finite = finite
+        self.ended = not finite or token in end_tokens
+        if not self.ended:
+            self.tokens.append(token)
+            self.ended = len(self.tokens) >= self.limit
+
+
+def truncate_at_stop(text: str, stop: Sequence[str]) -> str:
+    """``text`` up to the first occurrence of any stop string."""
+    ends = [position for string in stop if string and (position := text.find(string)) >= 0]
+    return text[: min(ends)] if ends else text
+
+
+class Generator:
+    """Generates with one model and tokenizer. The model's weights may change between calls.
+
+    Args:
+        model: a Hugging Face causal language model.
+        tokenizer: its tokenizer.
+        max_batch_tokens: most padded tokens, prompt and completion, that the cache of a batch may hold.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, max_batch_tokens: int) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.max_batch_tokens = max_batch_tokens
+        self.end_tokens = _end_tokens(model, tokenizer)
+        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+
+    def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Completion]:
+        """Complete each prompt, given as token ids; at least one token a prompt.
+
+        Raises:
+            EvaluationError: the model keeps no key-value cache.
+        """
+        completions: list[Completion | None] = [None] * len(prompts)
+        lengths = [len(prompt) + decoding.max_new_tokens for prompt in prompts]
+        for batch in token_batches(lengths, self.max_batch_tokens):
+            rows = [_Row(i, decoding.max_new_tokens, _uniforms(decoding, i)) for i in batch]
+            self._generate_batch([prompts[i] for i in batch], rows, decoding)
+            for row in rows:
+                text = str(self.tokenizer.decode(row.tokens, skip_special_tokens=True))
+                completions[row.index] = Completion(truncate_at_stop(text, decoding.stop), row.finite)
+        return [completion for completion in completions if completion is not None]
+
+    @torch.no_grad()
+    def _generate_batch(self, prompts: Sequence[Sequence[int]], rows: Sequence[_Row], decoding: Decoding) -> None:
+        device = next(self.model.parameters()).device
+        tokens, mask = _pad_left(prompts, device)
+        active, cache = list(rows), None
+        while True:
+            logits, cache = self._forward(tokens, mask, cache)
+            finite = logits.amax(-1).isfinite().tolist()
+            chosen = _choose(logits, active, decoding.temperature)
+            for row, token, number in zip(active, chosen, finite, strict=True):
+                row.extend(token, number, self.end_tokens)
+            self._end_at_stop_strings(active, decoding.stop)
+            kept = [i for i, row in enumerate(active) if not row.ended]
+            if not kept:
+                return
+            if (len(active) - len(kept)) * _DROP_SHARE >= len(active):
+                index = torch.tensor(kept, device=device)
+                cache.reorder_cache(index)
+                mask, chosen, active = mask[index], [chosen[i] for i in kept], [active[i] for i in kept]
+            tokens = torch.tensor(chosen, device=device)[:, None]
+            mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
+
+    def _forward(self, tokens: torch.Tensor, mask: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
+        """Float32 logits [rows, vocabulary] after each row's last token, and the grown cache."""
+        inputs = {"input_ids": tokens, "attention_mask": mask}
+        if self._takes_positions:
+            inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+        rows = torch.arange(len(tokens))
+        with head_at(self.model, rows, torch.full_like(rows, -1)) as select:
+            output = self.model(**inputs, past_key_values=cache, use_cache=True)
+        grown = getattr(output, "past_key_values", None)
+        if grown is None:
+            raise EvaluationError(
+                f"{type(self.model).__name__} has no key-value cache to generate with; choose another model"
+            )
+        return select(output.logits).float(), grown
+
+    def _end_at_stop_strings(self, rows: Sequence[_Row], stop: Sequence[str]) -> None:
+        """End every row whose text now holds a stop string, looking at the last few tokens of each first."""
+        open_rows = [row for row in rows if not row.ended]
+        if not stop or not open_rows:
+            return
+        reach = max(len(string.encode()) for string in stop) + _STOP_MARGIN  # a token adds a byte or more
+        tails = self.tokenizer.batch_decode([row.tokens[-reach:] for row in open_rows])
+        for row, tail in zip(open_rows, tails, strict=True):
+            if any(string in tail for string in stop):
+                text = self.tokenizer.decode(row.tokens)
+                row.ended = any(string in text for string in stop)
+
+
+def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokenizer's end-of-text token and those of the model's generation settings."""
+    settings = getattr(model, "generation_config", None)
+    ends = getattr(settings, "eos_token_id", None)
+    listed = ends if isinstance(ends, list) else [ends]
+    return frozenset(token for token in [tokenizer.eos_token_id, *listed] if token is not None)
+
+
+def _pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, int64 [prompts, longest]."""
+    longest = max(len(prompt) for prompt in prompts)
+    tokens = torch.zeros(len(prompts), longest, dtype=torch.int64)
+    mask = torch.zeros_like(tokens)
+    for row, prompt in enumerate(prompts):
+        tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    return tokens.to(device), mask.to(device)
+
+
+def _uniforms(decoding: Decoding, index: int) -> np.ndarray | None:
+    """The draws of one text, from a stream of its own, so that they don't depend on how texts are batched."""
+    if decoding.temperature == 0:
+        return None
+    return np.random.default_rng([decoding.seed, index]).random(decoding.max_new_tokens)
+
+
+def _choose(logits: torch.Tensor, rows: Sequence[_Row], temperature: float) -> list[int]:
+    """The next token of each row: the most probable, or where its next draw falls in the distribution."""
+    if temperature == 0:
+        return [int(token) for token in logits.argmax(-1).tolist()]
+    draws = [float(row.uniforms[min(len(row.tokens), row.limit - 1)]) for row in rows if row.uniforms is not None]
+    cumulative = (logits / temperature).softmax(-1).double().cumsum(-1)
+    thresholds = torch.tensor(draws, dtype=torch.float64, device=logits.device)[:, None] * cumulative[:, -1:]
+    tokens = torch.searchsorted(cumulative, thresholds, right=True)[:, 0]
+    return [int(token) for token in tokens.clamp(max=logits.shape[-1] - 1).tolist()]

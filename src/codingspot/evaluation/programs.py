@@ -1,0 +1,70 @@
+"""Code tasks: programs made of a prompt and its completion, run in the sandbox, and pass@k."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from codingspot.sandbox import Program, Sandbox, Verdict
+
+_DEPEND_ON_THE_MACHINE = (Verdict.TIMED_OUT, Verdict.KILLED)
+
+
+def pass_at_k(samples: int, passed: int, k: int) -> float:
+    """Unbiased estimate of the probability that at least one of k samples passes, 1 - C(n-c, k) / C(n, k).
+
+    Chen et al. 2021, 'Evaluating Large Language Models Trained on Code', equation 1.
+
+    Args:
+        samples: n, programs drawn for a problem.
+        passed: c, how many of them passed.
+        k: at most n.
+
+    Raises:
+        ValueError: k is not in 1 to n, or c not in 0 to n.
+    """
+    if not 1 <= k <= samples or not 0 <= passed <= samples:
+        raise ValueError(f"pass@{k} needs 1 <= k <= n and 0 <= c <= n, with n = {samples} and c = {passed}")
+    return 1 - math.comb(samples - passed, k) / math.comb(samples, k)
+
+
+def mean_pass_at_k(outcomes: Sequence[float], samples: int, k: int) -> float:
+    """Mean pass@k over problems whose outcome is the share of their ``samples`` programs that passed."""
+    return math.fsum(pass_at_k(samples, round(share * samples), k) for share in outcomes) / len(outcomes)
+
+
+def make_program(item: Mapping[str, Any], completion: str, language: str) -> Program:
+    """The program of a completion of an item with the fields prompt, test and (for Python) entry_point.
+
+    The fields are HumanEval's (Chen et al. 2021): the program is the prompt and what follows it.
+    """
+    return Program(
+        language=language,
+        source=item["prompt"] + completion,
+        test=item["test"],
+        entry_point=item["entry_point"] if language == "python" else None,
+        completion=completion,
+    )
+
+
+class Judge:
+    """Verdicts on programs, remembered: an edit that changes little makes the same programs again.
+
+    Programs that ran out of time or memory are run again, for that depends on what else the machine does.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._known: dict[Program, Verdict] = {}
+
+    def verdicts(self, programs: Sequence[Program]) -> list[Verdict]:
+        """One verdict for each program.
+
+        Raises:
+            SandboxError: a program can't be run on this machine.
+        """
+        new = [program for program in dict.fromkeys(programs) if program not in self._known]
+        found = {program: outcome.verdict for program, outcome in zip(new, self._sandbox.run(new), strict=True)}
+        self._known.update({p: v for p, v in found.items() if v not in _DEPEND_ON_THE_MACHINE})
+        return [found[program] if program in found else self._known[program] for program in programs]

@@ -1,0 +1,71 @@
+"""Losses of documents, against a plain computation."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tiny_models import make_llama
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from codingspot.corpus import Domain
+from codingspot.evaluation.adapter import ModelAdapter
+from codingspot.evaluation.perplexity import HeldOutLoss
+
+_DOMAINS = [
+    Domain("python", "code", ("def total(values):\n    return 0\n", "x = 12")),
+    Domain("english", "general", ("Ana has 12 apples.", "", "The teacher wanted to read it in the garden. " * 2)),
+]
+
+
+def _plain(model: LlamaForCausalLM, tokens: list[int]) -> float:
+    """Summed loss of all tokens, the first given the end-of-text token."""
+    with torch.no_grad():
+        logits = model(torch.tensor([[0, *tokens[:-1]]])).logits[0]
+    return torch.nn.functional.cross_entropy(logits, torch.tensor(tokens), reduction="sum").item()
+
+
+def test_every_document_has_its_loss(llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    found = HeldOutLoss(ModelAdapter(llama, tokenizer), _DOMAINS).evaluate()
+    assert [(row.domain, row.document) for row in found] == [
+        ("python", 0),
+        ("python", 1),
+        ("english", 0),
+        ("english", 2),  # a document without a token has no loss
+    ]
+    texts = {(domain.name, i): text for domain in _DOMAINS for i, text in enumerate(domain.texts)}
+    for row in found:
+        tokens = tokenizer.encode(texts[row.domain, row.document])
+        assert row.tokens == len(tokens)
+        assert row.loss == pytest.approx(_plain(llama, tokens), abs=1e-3)
+
+
+def test_a_long_document_is_cut_into_windows(tokenizer: PreTrainedTokenizerFast) -> None:
+    model = make_llama(len(tokenizer), max_position_embeddings=16)
+    tokens = tokenizer.encode("Ana has 12 apples and 7 pears. " * 3)
+    (found,) = HeldOutLoss(
+        ModelAdapter(model, tokenizer), [Domain("english", "general", (tokenizer.decode(tokens),))]
+    ).evaluate()
+    with torch.no_grad():
+        first = model(torch.tensor([[0, *tokens[:15]]])).logits[0].log_softmax(-1)
+    expected = -sum(first[i, tokens[i]].item() for i in range(16))
+    for start in range(16, len(tokens), 16):
+        end = min(start + 16, len(tokens))
+        with torch.no_grad():  # each window reads as many tokens as it can before the first that it predicts
+            window = model(torch.tensor([tokens[end - 17 : end - 1]])).logits[0].log_softmax(-1)
+        expected -= sum(window[i - end, tokens[i]].item() for i in range(start, end))
+    assert found.tokens == len(tokens)
+    assert found.loss == pytest.approx(expected, abs=1e-3)
+
+
+def test_losses_follow_the_weights(llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    losses = HeldOutLoss(ModelAdapter(llama, tokenizer), _DOMAINS)
+    before = losses.evaluate()
+    with torch.no_grad():
+        llama.lm_head.weight.zero_()
+    uniform = [row.tokens * math.log(len(tokenizer)) for row in before]
+    assert [row.loss for row in losses.evaluate()] == pytest.approx(uniform, rel=1e-5)
+    with torch.no_grad():
+        llama.lm_head.weight.fill_(torch.nan)
+    assert all(row.loss == math.inf for row in losses.evaluate())
