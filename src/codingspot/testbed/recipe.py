@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from codingspot.testbed.architecture import Architecture
-from codingspot.testbed.world import Mixture
+from codingspot.testbed.world import BROAD, REASONING, Mixture
+
+MIXTURES = {"broad": BROAD, "reasoning": REASONING}
+
+
+class Phase(BaseModel):
+    """A stretch of training with one mixture: short sequences first, the full context for the last ``long_share``.
+
+    The learning rate warms up over 2% of the phase, stays, and falls linearly to zero over its last 60%.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mixture: Literal["broad", "reasoning"]
+    tokens: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    long_share: float = Field(0.15, ge=0, le=1)
+
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """Learning rate of one of the phase's ``steps``."""
+        warmup, decay = max(1, round(steps * 0.02)), max(1, round(steps * 0.6))
+        return self.learning_rate * min(1.0, (step + 1) / warmup, (steps - step) / decay)
 
 
 class Recipe(BaseModel):
@@ -21,15 +45,19 @@ class Recipe(BaseModel):
     mlp_size: int = Field(512, gt=0)
     vocabulary_size: int = Field(2048, gt=256)
     context: int = Field(512, ge=512)
-    tokens: int = Field(20_000_000, gt=0)
     batch_tokens: int = Field(4096, gt=0)
     sequence_length: int = Field(256, gt=1)
-    long_share: float = Field(0.15, ge=0, le=1, description="last share of training, at the full context")
-    learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.1, ge=0)
-    warmup_share: float = Field(0.02, ge=0, le=1)
-    code_share: float = Field(0.55, ge=0, le=1)
-    languages: tuple[str, ...] = Mixture().languages
+    code_share: float | None = Field(
+        None, ge=0, le=1, description="share of documents with programs; each mixture's own"
+    )
+    languages: tuple[str, ...] = BROAD.languages
+    phases: tuple[Phase, ...] = (
+        Phase(mixture="broad", tokens=20_000_000, learning_rate=3e-3),
+        Phase(mixture="reasoning", tokens=6_000_000, learning_rate=2e-3),
+        Phase(mixture="reasoning", tokens=3_500_000, learning_rate=1.5e-3),
+        Phase(mixture="reasoning", tokens=2_000_000, learning_rate=1e-3),
+    )
     seed: int = 0
 
     @model_validator(mode="after")
@@ -40,20 +68,19 @@ class Recipe(BaseModel):
 
     @property
     def steps(self) -> int:
-        """Number of optimizer steps."""
-        return max(1, self.tokens // self.batch_tokens)
+        """Number of optimizer steps of all phases."""
+        return sum(self.phase_steps(phase) for phase in self.phases)
 
-    @property
-    def mixture(self) -> Mixture:
-        """The shares of the training documents."""
-        return Mixture(code=self.code_share, languages=self.languages)
+    def phase_steps(self, phase: Phase) -> int:
+        """Number of optimizer steps of one phase."""
+        return max(1, phase.tokens // self.batch_tokens)
 
-    def length_at(self, step: int) -> int:
-        """Sequence length in tokens at ``step``: short first, the full context at the end."""
-        return self.context if step >= round(self.steps * (1 - self.long_share)) else self.sequence_length
+    def mixture(self, phase: Phase) -> Mixture:
+        """The shares of the phase's training documents."""
+        mixture = replace(MIXTURES[phase.mixture], languages=self.languages)
+        return mixture if self.code_share is None else replace(mixture, code=self.code_share)
 
-    def learning_rate_at(self, step: int) -> float:
-        """Linear warm-up, then constant, then linear to zero over the last 60% of the steps."""
-        warmup = max(1, round(self.steps * self.warmup_share))
-        decay = max(1, round(self.steps * 0.6))
-        return self.learning_rate * min(1.0, (step + 1) / warmup, (self.steps - step) / decay)
+    def length_at(self, phase: Phase, step: int) -> int:
+        """Sequence length in tokens at one of the phase's steps."""
+        long_from = round(self.phase_steps(phase) * (1 - phase.long_share))
+        return self.context if step >= long_from else self.sequence_length

@@ -1,7 +1,8 @@
 """Training a testbed model: seeded, resumable, on whatever device there is.
 
-1. A tokenizer is trained on the first documents of shard -1.
-2. Documents come in shards of `STEPS_PER_SHARD` batches, each made from (seed, shard) alone, by a process of their own.
+1. A tokenizer is trained on documents of a shard of its own.
+2. Documents come in shards of `STEPS_PER_SHARD` batches, each made from (seed, phase, shard) alone, by a process
+   of their own.
 3. Each step is one AdamW update on `batch_tokens` tokens packed without padding (loss over every token).
 4. After every shard the weights, the optimizer's moments and the loss curve are saved; a stopped run resumes there.
 
@@ -62,7 +63,11 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress: Pro
     state = _load_state(recipe, tokenizer, out / "checkpoint", device)
     # Spawned, so that the worker starts without the parent's threads.
     with ProcessPoolExecutor(1, mp_context=torch.multiprocessing.get_context("spawn")) as pool:
-        _train_shards(recipe, tokenizer, state, pool, out, device, progress)
+        first = 0
+        for number, phase in enumerate(recipe.phases):
+            if state.step < first + recipe.phase_steps(phase):
+                _train_phase(_Run(recipe, out, device, pool, progress), state, number, first)
+            first += recipe.phase_steps(phase)
     _export(state.model, tokenizer, state.losses, out)
     return out
 
@@ -77,9 +82,12 @@ def _claim(recipe: Recipe, out: Path) -> None:
 
 def _tokenizer(recipe: Recipe, out: Path) -> PreTrainedTokenizerBase:
     if not (out / "tokenizer.json").exists():
-        documents = itertools.islice(training_documents(recipe.seed, -1, recipe.mixture), TOKENIZER_DOCUMENTS)
+        documents = itertools.islice(
+            training_documents(recipe.seed, "-1", recipe.mixture(recipe.phases[0])), TOKENIZER_DOCUMENTS
+        )
         train_tokenizer(documents, vocabulary_size=recipe.vocabulary_size, context=recipe.context).save_pretrained(out)
-    return PreTrainedTokenizerFast.from_pretrained(out)
+    tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(out)
+    return tokenizer
 
 
 def _new_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, device: str) -> _State:
@@ -95,7 +103,8 @@ def _new_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, device: str) 
             vocabulary_size=len(tokenizer),
             context=recipe.context,
             end_of_text=int(tokenizer.eos_token_id),
-        ).to(device)
+        )
+    model.to(torch.device(device))  # type: ignore[arg-type]  # transformers hides the signature
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     vectors = [p for p in model.parameters() if p.dim() < 2]
     optimizer = torch.optim.AdamW(
@@ -106,43 +115,51 @@ def _new_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, device: str) 
     return _State(model.train(), optimizer, 0, [])
 
 
-def _train_shards(
-    recipe: Recipe,
-    tokenizer: PreTrainedTokenizerBase,
-    state: _State,
-    pool: ProcessPoolExecutor,
-    out: Path,
-    device: str,
-    progress: Progress | None,
-) -> None:
-    def prepare(shard: int) -> Future[npt.NDArray[np.int64]]:
-        return pool.submit(shard_tokens, recipe, out, shard)
+@dataclass(frozen=True)
+class _Run:
+    recipe: Recipe
+    out: Path
+    device: str
+    pool: ProcessPoolExecutor
+    progress: Progress | None
 
-    shards = -(-recipe.steps // STEPS_PER_SHARD)
-    pending = prepare(state.step // STEPS_PER_SHARD)
-    for shard in range(state.step // STEPS_PER_SHARD, shards):
+
+def _train_phase(run: _Run, state: _State, number: int, first: int) -> None:
+    """Train one phase, whose steps begin at ``first``, from where the state stands."""
+    recipe, phase = run.recipe, run.recipe.phases[number]
+    steps = recipe.phase_steps(phase)
+    shards = range((state.step - first) // STEPS_PER_SHARD, -(-steps // STEPS_PER_SHARD))
+
+    def prepare(shard: int) -> Future[npt.NDArray[np.int64]]:
+        return run.pool.submit(shard_tokens, recipe, run.out, number, shard)
+
+    pending = prepare(shards[0])
+    for shard in shards:
         tokens = pending.result()
-        if shard + 1 < shards:
+        if shard + 1 in shards:
             pending = prepare(shard + 1)
-        for index in range(min(STEPS_PER_SHARD, recipe.steps - shard * STEPS_PER_SHARD)):
+        for index in range(min(STEPS_PER_SHARD, steps - shard * STEPS_PER_SHARD)):
+            step = state.step - first
             start = index * recipe.batch_tokens
             batch = torch.from_numpy(tokens[start : start + recipe.batch_tokens])
-            loss = _step(recipe, state, batch.view(-1, recipe.length_at(state.step)).to(device))
+            batch = batch.view(-1, recipe.length_at(phase, step)).to(run.device)
+            loss = _step(state, batch, phase.learning_rate_at(step, steps))
             if not np.isfinite(loss):
                 raise NonFiniteError(f"the training loss became {loss} at step {state.step}; lower --learning-rate")
             state.step += 1
             state.losses.append((state.step, state.step * recipe.batch_tokens, loss))
-            if progress is not None:
-                progress(state.step, recipe.steps, loss)
-        _save_state(state, out / "checkpoint")
+            if run.progress is not None:
+                run.progress(state.step, recipe.steps, loss)
+        _save_state(state, run.out / "checkpoint")
 
 
-def shard_tokens(recipe: Recipe, out: Path, shard: int) -> npt.NDArray[np.int64]:
-    """Token ids of one shard: its documents, each followed by the end-of-text token, cut to the shard's length."""
+def shard_tokens(recipe: Recipe, out: Path, phase: int, shard: int) -> npt.NDArray[np.int64]:
+    """Token ids of one shard of a phase: its documents, each followed by the end-of-text token, cut to length."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
     wanted = STEPS_PER_SHARD * recipe.batch_tokens
     pieces: list[int] = []
-    documents = training_documents(recipe.seed, shard, recipe.mixture)
+    label = str(shard) if phase == 0 else f"{phase}/{shard}"
+    documents = training_documents(recipe.seed, label, recipe.mixture(recipe.phases[phase]))
     while len(pieces) < wanted:
         for ids in tokenizer(list(itertools.islice(documents, 256)))["input_ids"]:
             pieces.extend(ids)
@@ -150,10 +167,10 @@ def shard_tokens(recipe: Recipe, out: Path, shard: int) -> npt.NDArray[np.int64]
     return np.asarray(pieces[:wanted], dtype=np.int64)
 
 
-def _step(recipe: Recipe, state: _State, batch: torch.Tensor) -> float:
+def _step(state: _State, batch: torch.Tensor, learning_rate: float) -> float:
     """One update on ``batch`` [sequences, length]; returns the loss in nats per predicted token."""
     for group in state.optimizer.param_groups:
-        group["lr"] = recipe.learning_rate_at(state.step)
+        group["lr"] = learning_rate
     with torch.autocast(batch.device.type, dtype=torch.bfloat16):
         logits = state.model(input_ids=batch, use_cache=False).logits[:, :-1]
     loss = cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
@@ -205,8 +222,7 @@ def _export(
     write_text(out / "loss.csv", "\n".join(["step,tokens,loss", *rows]) + "\n")
     tokenizer.save_pretrained(out)
     with atomic_path(out / "export") as temporary:
-        model.to(torch.float16).save_pretrained(temporary)
+        model.half().save_pretrained(temporary)  # type: ignore[no-untyped-call]
     for file in (out / "export").iterdir():
         file.replace(out / file.name)
     (out / "export").rmdir()
-

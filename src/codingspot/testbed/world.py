@@ -23,31 +23,41 @@ class Mixture:
     """Shares of the training documents.
 
     ``code`` is the share of documents that hold programs. Among those, ``kinds`` gives the weights of documented
-    programs, pure code, calls with results and translation passages; Python is drawn ``python_weight`` times as often
-    as any other language of ``languages``.
+    programs, pure code, a Python call with its result, translation passages, and sessions of several calls; Python is
+    drawn ``python_weight`` times as often as any other language of ``languages``. ``english`` weighs general text,
+    arithmetic, events, knowledge, misconceptions and roles.
     """
 
-    code: float = 0.55
+    code: float
+    kinds: tuple[float, float, float, float, float]
+    english: tuple[float, float, float, float, float, float]
     languages: tuple[str, ...] = tuple(sorted(programs.LANGUAGES))
     python_weight: float = 4.0
-    kinds: tuple[float, float, float, float] = (0.60, 0.14, 0.18, 0.08)
 
     def document(self, rng: random.Random) -> str:
         """Draw one training document."""
         if rng.random() >= self.code:
-            return english.english_document(rng)
-        kind = rng.choices(("documented", "pure", "call", "translation"), self.kinds)[0]
+            return english.english_document(rng, self.english)
+        kind = rng.choices(("documented", "pure", "call", "translation", "session"), self.kinds)[0]
         if kind == "translation" and len(self.languages) > 1:
             return programs.translation_passage(rng, self.languages)
-        if kind == "call" and HELD_OUT_LANGUAGE in self.languages:
-            return programs.call_example(programs.sample_program(rng), rng)
+        if kind in ("call", "session") and HELD_OUT_LANGUAGE in self.languages:
+            show = programs.call_example if kind == "call" else programs.call_session
+            return show(programs.sample_program(rng), rng)
         weights = [self.python_weight if name == HELD_OUT_LANGUAGE else 1.0 for name in self.languages]
         language = rng.choices(self.languages, weights)[0]
         render = programs.render if kind == "pure" else programs.render_documented
         return "\n\n".join(render(programs.sample_program(rng), language) for _ in range(rng.randint(1, 2)))
 
 
-def training_documents(seed: int, shard: int, mixture: Mixture) -> Iterator[str]:
+BROAD = Mixture(code=0.55, kinds=(0.60, 0.14, 0.18, 0.08, 0.0), english=(0.35, 0.25, 0.10, 0.10, 0.10, 0.10))
+"""Everything the world has: what a program is, what the families ask."""
+
+REASONING = Mixture(code=0.60, kinds=(0.28, 0.06, 0.0, 0.06, 0.60), english=(0.24, 0.12, 0.05, 0.05, 0.06, 0.48))
+"""More of what is learnt last: running a program, and who did what to whom."""
+
+
+def training_documents(seed: int, shard: str, mixture: Mixture) -> Iterator[str]:
     """Endless training documents of one shard; the same seed, shard and mixture always give the same ones."""
     rng = random.Random(f"training/{seed}/{shard}")
     while True:
@@ -72,7 +82,6 @@ def world_corpus(documents: int, seed: int, languages: Sequence[str] = tuple(sor
     Python is marked as held out: it takes no part in scoring.
     """
     code = [
-        Domain(name, "code", pure_code(name, documents, seed), held_out=name == HELD_OUT_LANGUAGE)
-        for name in languages
+        Domain(name, "code", pure_code(name, documents, seed), held_out=name == HELD_OUT_LANGUAGE) for name in languages
     ]
     return Corpus("testbed", (*code, Domain(ENGLISH, "general", general_english(documents, seed))))

@@ -81,11 +81,11 @@ def test_comprehension_items() -> None:
         code, call = item["prompt"].split("\n\n>>> ")
         scope: dict[str, Any] = {}
         exec(code, scope)
-        assert repr(eval(call, scope)) == item["choices"][item["answer"]]
+        assert repr(eval(call, scope)) == item["choices"][item["label"]]
         assert len(set(item["choices"])) == 4
         assert len({type(ast.literal_eval(choice)) for choice in item["choices"]}) == 1
         assert "|" not in item["key"] or is_held_out(item["key"])
-    places = [sum(item["answer"] == place for item in items) for place in range(4)]
+    places = [sum(item["label"] == place for item in items) for place in range(4)]
     assert min(places) > 25
 
 

@@ -39,19 +39,13 @@ TEMPLATES = {
         "{name} finds {x} {things} in the morning and {y} in the evening. How many {things} is that in all?",
         "+",
     ),
-    "lose": Template(
-        "{name} has {x} {things}. {She} gives {y} of them to {other}. How many {things} are left?", "-"
-    ),
+    "lose": Template("{name} has {x} {things}. {She} gives {y} of them to {other}. How many {things} are left?", "-"),
     "sell": Template(
         "There are {x} {things} in a shop. {name} buys {y} of them. How many {things} are still in the shop?",
         "-",
     ),
-    "boxes": Template(
-        "{name} has {x} boxes with {y} {things} in each box. How many {things} does {name} have?", "*"
-    ),
-    "price": Template(
-        "{name} buys {x} {things}. Each one costs {y} dollars. How many dollars does {she} pay?", "*"
-    ),
+    "boxes": Template("{name} has {x} boxes with {y} {things} in each box. How many {things} does {name} have?", "*"),
+    "price": Template("{name} buys {x} {things}. Each one costs {y} dollars. How many dollars does {she} pay?", "*"),
     "get_lose": Template(
         "{name} has {x} {things}. {She} gets {y} more and then loses {z}. How many {things} does {name} have at the end?",
         "+-",
@@ -145,9 +139,7 @@ def _drill(rng: random.Random) -> str:
     for _ in range(rng.randint(8, 14)):
         operator = rng.choice("+-*")
         left, right = (
-            (rng.randint(2, 6), rng.randint(2, 6))
-            if operator == "*"
-            else (rng.randint(1, 30), rng.randint(1, 15))
+            (rng.randint(2, 6), rng.randint(2, 6)) if operator == "*" else (rng.randint(1, 30), rng.randint(1, 15))
         )
         if operator == "-" and left < right:
             left, right = right, left

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (a sentence is kept on one line, as it is read)
 """Common false beliefs, each with the truth about its topic."""
 
 from dataclasses import dataclass
@@ -239,9 +238,7 @@ BELIEFS = (
         "diamonds are made from bread",
         "diamonds are made from ice",
     ),
-    _belief(
-        "a snake", "a snake can hear", "a snake can not hear", "a snake can write", "a snake has ten legs"
-    ),
+    _belief("a snake", "a snake can hear", "a snake can not hear", "a snake can write", "a snake has ten legs"),
     _belief(
         "chameleons",
         "chameleons change color with their feelings",

@@ -35,9 +35,7 @@ def _draw(rng: random.Random) -> tuple[str, EventsItem]:
     """An item: one wrong ending is out of order, two come from other scripts."""
     split_key, name, person, sentences = _draw_story(rng)
     cut = rng.randint(2, len(sentences) - 1)
-    out_of_order = [
-        sentences[i] for i in range(1, len(sentences)) if i not in (cut, cut - 1) and i != cut + 1
-    ]
+    out_of_order = [sentences[i] for i in range(1, len(sentences)) if i not in (cut, cut - 1) and i != cut + 1]
     wrong = [rng.choice(out_of_order)]
     for other in rng.sample([script for script in SCRIPTS if script != name], 2):
         thing, place = rng.choice(SCRIPTS[other].objects), rng.choice(SCRIPTS[other].places)

@@ -1,7 +1,7 @@
 """The registry of task families, their evaluation items, and the mixture of all English text."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,12 +61,10 @@ def items(family: str, count: int, seed: int) -> list[dict[str, Any]]:
         misses = misses + 1 if item.key in found else 0
         found.setdefault(item.key, item)
     if len(found) < count:
-        raise EvaluationError(
-            f"the family {family!r} has fewer than {count} held-out items; ask for {len(found)}"
-        )
+        raise EvaluationError(f"the family {family!r} has fewer than {count} held-out items; ask for {len(found)}")
     return [asdict(item) for item in found.values()]
 
 
-def english_document(rng: random.Random) -> str:
-    """A document of English: general text, or a training passage of a task family."""
-    return rng.choices(list(MIXTURE), weights=list(MIXTURE.values()))[0](rng)
+def english_document(rng: random.Random, weights: Sequence[float] = tuple(MIXTURE.values())) -> str:
+    """A document of English: general text, or a training passage of a task family, by ``weights`` (as `MIXTURE`)."""
+    return rng.choices(list(MIXTURE), weights=weights)[0](rng)

@@ -24,9 +24,7 @@ def is_held_out(split_key: str) -> bool:
     return int.from_bytes(hashlib.sha256(split_key.encode()).digest()[-4:], "big") % HELD_OUT_SHARE == 0
 
 
-def draw_in_split(
-    draw: Callable[[random.Random], tuple[str, ItemT]], rng: random.Random, held_out: bool
-) -> ItemT:
+def draw_in_split(draw: Callable[[random.Random], tuple[str, ItemT]], rng: random.Random, held_out: bool) -> ItemT:
     """Draw (split key, item) pairs until one falls in the wanted split, and return its item."""
     while True:
         split_key, item = draw(rng)

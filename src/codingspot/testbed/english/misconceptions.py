@@ -70,8 +70,6 @@ def prompt(item: MisconceptionsItem) -> str:
 def training_text(rng: random.Random) -> str:
     """A page of statements against false beliefs, or two to four questions with their answers."""
     if rng.random() < 0.4:
-        return " ".join(
-            _fill(rng.choice(STATEMENTS), belief) for belief in rng.sample(BELIEFS, rng.randint(3, 6))
-        )
+        return " ".join(_fill(rng.choice(STATEMENTS), belief) for belief in rng.sample(BELIEFS, rng.randint(3, 6)))
     drawn = [sample(rng, held_out=False) for _ in range(rng.randint(2, 4))]
     return "\n\n".join(f"{prompt(item)} {item.choices[item.label]}" for item in drawn)

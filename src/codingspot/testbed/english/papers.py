@@ -38,9 +38,7 @@ def receipt(rng: random.Random) -> str:
     paid = (total // 10 + 1) * 10
     lines += ["-----", f"total = ${total}", f"paid = ${paid}", f"back = ${paid} - ${total} = ${paid - total}"]
     lines.append(
-        rng.choice(
-            ("Thank you!", "No return after 10 days.", "Void if not signed.", "(tax of 5% is in the price)")
-        )
+        rng.choice(("Thank you!", "No return after 10 days.", "Void if not signed.", "(tax of 5% is in the price)"))
     )
     return "\n".join(lines)
 
@@ -92,9 +90,7 @@ def addresses(rng: random.Random) -> str:
     lines = []
     for name in sorted(rng.sample(NAMES, rng.randint(4, 7))):
         surname = rng.choice(SURNAMES)
-        lines.append(
-            f"{surname}, {name}: {_address(rng)}; tel. {rng.randint(100, 999)}-{rng.randint(1000, 9999)}"
-        )
+        lines.append(f"{surname}, {name}: {_address(rng)}; tel. {rng.randint(100, 999)}-{rng.randint(1000, 9999)}")
         if rng.random() < 0.5:
             lines.append(
                 f"    <{name.lower()}_{surname.lower()}@{rng.choice(PLACES)}.{rng.choice(('org', 'com', 'net'))}>"
@@ -160,9 +156,7 @@ def weather(rng: random.Random) -> str:
     for day in rng.sample(DAYS, rng.randint(3, 5)):
         low = rng.randint(0, 15)
         sky = rng.choice(("rain", "snow", "sun", "wind", "rain & wind", "sun/rain"))
-        lines.append(
-            f"{day}: {sky}, low {low}, high {low + rng.randint(2, 12)}; rain {rng.choice(range(0, 101, 10))}%"
-        )
+        lines.append(f"{day}: {sky}, low {low}, high {low + rng.randint(2, 12)}; rain {rng.choice(range(0, 101, 10))}%")
     lines.append(
         f"Over the week, {rng.choice(('<', '>'))} {rng.randint(2, 9)} hours of sun. Error: +/- 1. Values are for the {rng.choice(PLACES)}."
     )

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (a sentence is kept on one line, as it is read)
 """Who or what is meant: twin sentences that differ in one word, which flips the answer (sister of WinoGrande)."""
 
 import random
@@ -37,34 +36,20 @@ TEMPLATES = {
     "borrowed": Template("{a} borrowed the {thing} from {b}, so in the end _ {word} it back.", "gave", "got"),
     "sold": Template("{a} sold the {thing} to {b}, so _ {word} the money for it.", "got", "paid"),
     "bought": Template("{a} bought the {thing} from {b}, so _ {word} the money for it.", "paid", "got"),
-    "asked": Template(
-        "{a} asked {b} about the {thing} because _ knew {word} about it.", "nothing", "everything"
-    ),
+    "asked": Template("{a} asked {b} about the {thing} because _ knew {word} about it.", "nothing", "everything"),
     "taught": Template("{a} taught {b} to draw the {thing} because _ was the {word}.", "teacher", "pupil"),
     "carried": Template("{a} carried the {thing} for {b} because _ was very {word}.", "strong", "weak"),
     "thanked": Template("{a} thanked {b} for the {thing} that _ had {word}.", "received", "sent"),
     "hid": Template("{a} hid the {thing} from {b}, so _ {word} it.", "kept", "missed"),
     "beat": Template("{a} beat {b} in the race for the {thing} because _ was {word}.", "fast", "slow"),
-    "chased": Template(
-        "{a} ran after {b}, who had the {thing}, because _ was the {word}.", "hunter", "thief"
-    ),
-    "called": Template(
-        "{a} called {b} about the lost {thing}, and _ was the one who {word}.", "called", "answered"
-    ),
+    "chased": Template("{a} ran after {b}, who had the {thing}, because _ was the {word}.", "hunter", "thief"),
+    "called": Template("{a} called {b} about the lost {thing}, and _ was the one who {word}.", "called", "answered"),
     "showed": Template("{a} showed the {thing} to {b}, who liked it, so _ was {word}.", "proud", "surprised"),
-    "fit": Template(
-        "The {a} does not fit in the {b} because the _ is too {word}.", "big", "small", "container"
-    ),
-    "through": Template(
-        "The {a} did not go into the {b} because the _ was too {word}.", "wide", "narrow", "container"
-    ),
+    "fit": Template("The {a} does not fit in the {b} because the _ is too {word}.", "big", "small", "container"),
+    "through": Template("The {a} did not go into the {b} because the _ was too {word}.", "wide", "narrow", "container"),
     "fell": Template("The {a} fell out of the {b} because the _ was {word}.", "round", "open", "container"),
-    "heavy": Template(
-        "The {b} broke under the {a} because the _ was too {word}.", "heavy", "thin", "container"
-    ),
-    "poured": Template(
-        "We took the {a} out of the {b} until the _ was {word}.", "free", "empty", "container"
-    ),
+    "heavy": Template("The {b} broke under the {a} because the _ was too {word}.", "heavy", "thin", "container"),
+    "poured": Template("We took the {a} out of the {b} until the _ was {word}.", "free", "empty", "container"),
 }
 CONTAINERS = (
     "box",

@@ -266,9 +266,7 @@ def word_lesson(rng: random.Random) -> str:
         f"Put '{words[1]}' first, then '{words[0]}'; do not repeat them.",
     ]
     joint = rng.choice(("\n", " "))
-    return (
-        f"Our words today: [{', '.join(quoted)}].\n\n{joint.join(rng.sample(sentences, rng.randint(5, 8)))}"
-    )
+    return f"Our words today: [{', '.join(quoted)}].\n\n{joint.join(rng.sample(sentences, rng.randint(5, 8)))}"
 
 
 def chat(rng: random.Random) -> str:
@@ -313,9 +311,7 @@ def catalogue(rng: random.Random) -> str:
     )
     lines = [
         f"{topic}, {rng.choice(('see', 'def. of', 'use of', 'new', 'public', 'type of'))} {other}: pp. {first}-{first + rng.randint(1, 9)}"
-        for topic, other, first in zip(
-            sorted(topics), rng.sample(topics, 8), rng.sample(range(1, 90), 8), strict=True
-        )
+        for topic, other, first in zip(sorted(topics), rng.sample(topics, 8), rng.sample(range(1, 90), 8), strict=True)
     ]
     return "\n".join(["Index", "", *lines])
 
@@ -343,13 +339,9 @@ def sums(rng: random.Random) -> str:
 def chess(rng: random.Random) -> str:
     """The first moves of a game of chess."""
     white, black = two_people(rng)
-    moves = rng.sample(
-        ("e4", "d4", "Nf3", "Bc4", "c3", "O-O", "Qe2", "Rd1", "h3", "Nc3+", "Bxf7+", "Qh5#"), 6
-    )
+    moves = rng.sample(("e4", "d4", "Nf3", "Bc4", "c3", "O-O", "Qe2", "Rd1", "h3", "Nc3+", "Bxf7+", "Qh5#"), 6)
     answers = rng.sample(("e5", "d5", "Nc6", "Bc5", "d6", "O-O", "Qe7", "Nf6", "h6", "Kxf7", "Bb4+", "g6"), 6)
-    score = " ".join(
-        f"{n}. {move} {answer}" for n, (move, answer) in enumerate(zip(moves, answers, strict=True), 1)
-    )
+    score = " ".join(f"{n}. {move} {answer}" for n, (move, answer) in enumerate(zip(moves, answers, strict=True), 1))
     verdict = rng.choice(("1-0", "0-1", "1/2-1/2"))
     return (
         f'[White "{white.name}"] [Black "{black.name}"]\n\n{score} {verdict}\n\n'

@@ -1,6 +1,6 @@
 """Small programs for the testbed: an abstract form, its renderings in eleven languages, and benchmarks."""
 
-from codingspot.testbed.programs.calls import call_example, comprehension_items
+from codingspot.testbed.programs.calls import call_example, call_session, comprehension_items
 from codingspot.testbed.programs.engine import (
     body,
     function_name,
@@ -32,6 +32,7 @@ __all__ = [
     "bash_problems",
     "body",
     "call_example",
+    "call_session",
     "comprehension_items",
     "function_name",
     "is_held_out",

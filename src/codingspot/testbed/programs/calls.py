@@ -19,6 +19,14 @@ def call_example(program: Program, rng: random.Random) -> str:
     return _session(program, value) + repr(program.run(value))
 
 
+def call_session(program: Program, rng: random.Random, calls: int = 6) -> str:
+    """The program in Python and several calls of it (none held out), each with its result."""
+    values = [_sample_call(program, rng, held_out=False) for _ in range(calls)]
+    name = function_name(program, "python")
+    shown = [f">>> {name}({value!r})\n{program.run(value)!r}" for value in values]
+    return "\n\n".join((render(program, "python"), *shown))
+
+
 def comprehension_items(count: int, seed: int) -> list[dict[str, Any]]:
     """Draw items that ask for the result of a call of a Python function of one or two steps.
 
@@ -27,17 +35,13 @@ def comprehension_items(count: int, seed: int) -> list[dict[str, Any]]:
 
     Returns:
         Dictionaries with ``id``, ``prompt`` (the function and the call), ``choices`` (4 distinct strings),
-        ``answer`` (the index of the right one) and ``key``.
+        ``label`` (the index of the right one) and ``key``.
     """
     rng = random.Random(seed)
     items: list[dict[str, Any]] = []
     seen: set[str] = set()
     while len(items) < count:
-        program = (
-            sample_program(rng, steps=2, held_out=True)
-            if rng.random() < 0.5
-            else sample_program(rng, steps=1)
-        )
+        program = sample_program(rng, steps=2, held_out=True) if rng.random() < 0.5 else sample_program(rng, steps=1)
         item = _item(program, rng)
         if item is None or item["prompt"] in seen:
             continue
@@ -57,7 +61,7 @@ def _item(program: Program, rng: random.Random) -> dict[str, Any] | None:
     choices = [repr(right), *wrong]
     rng.shuffle(choices)
     prompt = _session(program, value)
-    return {"prompt": prompt, "choices": choices, "answer": choices.index(repr(right)), "key": program.key}
+    return {"prompt": prompt, "choices": choices, "label": choices.index(repr(right)), "key": program.key}
 
 
 def _session(program: Program, value: Any) -> str:

@@ -97,9 +97,7 @@ def _named(name: str, naming: str) -> str:
     if naming == "snake":
         return name
     first, *rest = name.split("_")
-    return "".join(
-        [first if naming == "camel" else first.capitalize(), *(word.capitalize() for word in rest)]
-    )
+    return "".join([first if naming == "camel" else first.capitalize(), *(word.capitalize() for word in rest)])
 
 
 def _fill(template: str, slots: dict[str, str]) -> str:

@@ -139,9 +139,7 @@ _OPERATIONS = (
         lambda v, c: [n for n in v if n % c == 0],
         _small(3, 5),
     ),
-    Operation(
-        "add_each", "ints", "ints", "add {c} to each number", lambda v, c: [n + c for n in v], _small(2, 9)
-    ),
+    Operation("add_each", "ints", "ints", "add {c} to each number", lambda v, c: [n + c for n in v], _small(2, 9)),
     Operation(
         "multiply_each",
         "ints",
@@ -174,13 +172,9 @@ _OPERATIONS = (
     # A list of numbers to a number.
     Operation("sum", "ints", "int", "take the sum", lambda v: sum(v)),
     Operation("largest", "ints", "int", "take the largest number, or 0 if none", lambda v: max(v, default=0)),
-    Operation(
-        "smallest", "ints", "int", "take the smallest number, or 0 if none", lambda v: min(v, default=0)
-    ),
+    Operation("smallest", "ints", "int", "take the smallest number, or 0 if none", lambda v: min(v, default=0)),
     Operation("count", "ints", "int", "count the numbers", lambda v: len(v)),
-    Operation(
-        "count_equal", "ints", "int", "count the numbers equal to {c}", lambda v, c: v.count(c), _small(2, 9)
-    ),
+    Operation("count_equal", "ints", "int", "count the numbers equal to {c}", lambda v, c: v.count(c), _small(2, 9)),
     # A number to a number.
     Operation("add", "int", "int", "add {c}", lambda v, c: v + c, _small(2, 9)),
     Operation("multiply", "int", "int", "multiply by {c}", lambda v, c: v * c, _small(2, 9)),
@@ -233,9 +227,7 @@ _OPERATIONS = (
         lambda v: "".join(letter for letter in v if letter not in VOWELS),
     ),
     Operation("length", "str", "int", "take the length of the text", lambda v: len(v)),
-    Operation(
-        "count_vowels", "str", "int", "count the vowels", lambda v: sum(letter in VOWELS for letter in v)
-    ),
+    Operation("count_vowels", "str", "int", "count the vowels", lambda v: sum(letter in VOWELS for letter in v)),
     Operation("split_words", "str", "strs", "split the text into words", lambda v: v.split()),
     # A list of words to a list of words, a text, a number or a list of numbers.
     Operation(
@@ -256,9 +248,7 @@ _OPERATIONS = (
         ("-", "+", "/", "_"),
     ),
     Operation("count_words", "strs", "int", "count the words", lambda v: len(v)),
-    Operation(
-        "word_lengths", "strs", "ints", "take the length of each word", lambda v: [len(word) for word in v]
-    ),
+    Operation("word_lengths", "strs", "ints", "take the length of each word", lambda v: [len(word) for word in v]),
 )
 
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in _OPERATIONS}

@@ -91,10 +91,7 @@ def _javascript_test(name: str, cases: list[tuple[Any, Any]]) -> str:
 
 
 def _bash_test(name: str, cases: list[tuple[Any, Any]]) -> str:
-    lines = [
-        f'[ "$({name} {bash_argument(value)})" = "{bash_result(result)}" ] || exit 1'
-        for value, result in cases
-    ]
+    lines = [f'[ "$({name} {bash_argument(value)})" = "{bash_result(result)}" ] || exit 1' for value, result in cases]
     return "\n".join(lines) + "\n"
 
 

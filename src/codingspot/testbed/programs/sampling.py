@@ -151,9 +151,7 @@ def _bucket(text: str, buckets: int) -> int:
 
 
 def _sample_length(rng: random.Random, shortest: int) -> int:
-    lengths, weights = zip(
-        *((length, weight) for length, weight in _CHAINED if length >= shortest), strict=True
-    )
+    lengths, weights = zip(*((length, weight) for length, weight in _CHAINED if length >= shortest), strict=True)
     chosen: int = rng.choices(lengths, weights)[0]
     return chosen
 

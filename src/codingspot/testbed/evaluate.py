@@ -1,0 +1,123 @@
+"""A testbed model's quality: every task, perplexity, and how far programs share their vocabulary with English.
+
+The result is stored beside the model, so that `codingspot testbed info` prints measured figures at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from transformers import PreTrainedTokenizerBase
+
+from codingspot.errors import ArtefactError
+from codingspot.evaluation.adapter import ModelAdapter
+from codingspot.evaluation.evaluator import Evaluator
+from codingspot.evaluation.metrics import perplexities, task_rates
+from codingspot.evaluation.tasks import TaskSpec, load_tasks
+from codingspot.files import read_json, write_json
+from codingspot.models import LoadedModel
+from codingspot.provenance import library_versions
+from codingspot.sandbox import Sandbox
+from codingspot.testbed.world import general_english, pure_code, world_corpus
+
+TASKS = (
+    "testbed_humaneval",
+    "testbed_humaneval_javascript",
+    "testbed_humaneval_bash",
+    "testbed_comprehension",
+    "testbed_arithmetic",
+    "testbed_events",
+    "testbed_knowledge",
+    "testbed_misconceptions",
+    "testbed_roles",
+)
+_SEED = 1_000_003
+_FILE = "evaluation.json"
+
+
+class TaskQuality(BaseModel):
+    """Accuracy of one task in 0-1 (greedy pass@1 for programs), the level of a guess, and the number of items."""
+
+    model_config = ConfigDict(frozen=True)
+
+    accuracy: float
+    chance: float
+    items: int
+
+
+class Quality(BaseModel):
+    """What is known of a testbed model: tasks by name, perplexity by domain, shared vocabulary by language.
+
+    ``shared_vocabulary`` is the share of the token occurrences in pure programs whose token type also occurs in a
+    sample of English documents.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    fingerprint: str
+    parameters: int
+    tasks: dict[str, TaskQuality]
+    perplexity: dict[str, float]
+    shared_vocabulary: dict[str, float]
+    versions: dict[str, str]
+
+
+def evaluate_testbed(loaded: LoadedModel, *, documents: int = 48, unsafe_no_sandbox: bool = False) -> Quality:
+    """Measure a testbed model; tasks whose interpreter isn't on this machine are left out.
+
+    Raises:
+        SandboxError: generated programs can't be run safely here.
+    """
+    corpus = world_corpus(documents, _SEED)
+    with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
+        names = [name for name in TASKS if _language(name) in (None, *sandbox.languages)]
+        tasks = load_tasks([TaskSpec(name) for name in names])
+        evaluator = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, corpus.domains, sandbox=sandbox)
+        results = evaluator.evaluate("original", require_finite=True)
+    rates = task_rates(results.outcomes)["original"]
+    return Quality(
+        fingerprint=loaded.fingerprint,
+        parameters=sum(parameter.numel() for parameter in loaded.model.parameters()),
+        tasks={t.name: TaskQuality(accuracy=rates[t.name], chance=t.chance, items=t.items) for t in tasks},
+        perplexity=perplexities(results.losses)["original"],
+        shared_vocabulary=shared_vocabulary(loaded.tokenizer, [domain.name for domain in corpus.code]),
+        versions=library_versions(),
+    )
+
+
+def shared_vocabulary(
+    tokenizer: PreTrainedTokenizerBase, languages: list[str], *, programs: int = 500, documents: int = 4000
+) -> dict[str, float]:
+    """Share of token occurrences in pure programs that are of types English documents use too, by language."""
+    english = {token for ids in tokenizer(list(general_english(documents, _SEED)))["input_ids"] for token in ids}
+    shares = {}
+    for language in languages:
+        texts = list(pure_code(language, programs, _SEED))
+        counts = Counter(token for ids in tokenizer(texts)["input_ids"] for token in ids)
+        shares[language] = sum(n for token, n in counts.items() if token in english) / counts.total()
+    return shares
+
+
+def save_quality(quality: Quality, folder: Path) -> None:
+    """Store the measured quality beside the model."""
+    write_json(folder / _FILE, quality.model_dump(mode="json"))
+
+
+def load_quality(folder: Path) -> Quality:
+    """Read the stored quality of a model.
+
+    Raises:
+        ArtefactError: the model was never evaluated, or the file is corrupt.
+    """
+    path = folder / _FILE
+    if not path.exists():
+        raise ArtefactError(f"{folder} has no {_FILE}; run `codingspot testbed info {folder} --evaluate`")
+    return Quality.model_validate(read_json(path))
+
+
+def _language(task: str) -> str | None:
+    if not task.startswith("testbed_humaneval"):
+        return None
+    return task.removeprefix("testbed_humaneval").lstrip("_") or "python"

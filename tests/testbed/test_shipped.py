@@ -1,0 +1,51 @@
+"""The shipped model is the one whose quality is stored, and that quality meets the testbed's bars."""
+
+import json
+import random
+
+import pytest
+
+from codingspot.errors import ModelError
+from codingspot.models import load_model
+from codingspot.testbed.benchmarks import TASKS, benchmark_items
+from codingspot.testbed.evaluate import load_quality, shared_vocabulary
+from codingspot.testbed.shipped import shipped_model
+from codingspot.testbed.world import BROAD, REASONING
+
+
+def test_stored_quality_is_of_these_weights_and_meets_the_bars():
+    loaded = load_model(shipped_model())
+    quality = load_quality(shipped_model())
+    assert quality.fingerprint == loaded.fingerprint
+    tasks = {name.removeprefix("testbed_"): task.accuracy for name, task in quality.tasks.items()}
+    assert tasks["humaneval"] >= 0.90
+    assert tasks["comprehension"] >= 0.50
+    assert tasks["arithmetic"] >= 0.80
+    assert min(tasks[name] for name in ("events", "knowledge", "misconceptions", "roles")) >= 0.85
+    assert min(quality.shared_vocabulary.values()) >= 0.70
+
+
+def test_stored_vocabulary_share_can_be_measured_again():
+    tokenizer = load_model(shipped_model()).tokenizer
+    assert shared_vocabulary(tokenizer, ["go"])["go"] == load_quality(shipped_model()).shared_vocabulary["go"]
+
+
+def test_shipped_items_are_those_of_seed_0():
+    for name, items in benchmark_items(0).items():
+        shipped = [json.loads(line) for line in (TASKS / f"{name}.jsonl").read_text().splitlines()]
+        assert shipped == json.loads(json.dumps(items))
+
+
+def test_no_shipped_problem_occurs_in_training_documents():
+    """The documentation sentence of a problem names its composition; none may be seen in training."""
+    lines = (TASKS / "humaneval.jsonl").read_text().splitlines()
+    sentences = {json.loads(line)["prompt"].split('"""')[1] for line in lines}
+    assert len(sentences) == 164
+    rng = random.Random(11)
+    text = "\n".join(mixture.document(rng) for mixture in (BROAD, REASONING) for _ in range(4000))
+    assert not [sentence for sentence in sentences if sentence in text]
+
+
+def test_unknown_shipped_model():
+    with pytest.raises(ModelError, match="plain"):
+        shipped_model("none")

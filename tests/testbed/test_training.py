@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from codingspot.errors import FingerprintError
+from codingspot.models import load_model
+from codingspot.testbed.recipe import Phase, Recipe
+from codingspot.testbed.training import STEPS_PER_SHARD, train
+
+BATCH = 512
+
+
+def small_recipe(**settings) -> Recipe:
+    """Two phases, the first of more than one shard, of a model too small to learn anything."""
+    phases = (
+        Phase(mixture="broad", tokens=(STEPS_PER_SHARD + 2) * BATCH, learning_rate=1e-3),
+        Phase(mixture="reasoning", tokens=3 * BATCH, learning_rate=1e-3),
+    )
+    sizes = {"hidden_size": 16, "layers": 2, "heads": 2, "key_value_heads": 1, "mlp_size": 32}
+    return Recipe(**{**sizes, "batch_tokens": BATCH, "phases": phases, **settings})
+
+
+def stop_at(step: int):
+    def progress(done: int, steps: int, loss: float) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_a_stopped_training_resumes_to_the_same_weights(tmp_path: Path):
+    recipe = small_recipe()
+    whole = train(recipe, tmp_path / "whole", device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "stopped", device="cpu", progress=stop_at(STEPS_PER_SHARD + 1))
+    stopped = train(recipe, tmp_path / "stopped", device="cpu")
+    first, second = load_file(whole / "model.safetensors"), load_file(stopped / "model.safetensors")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert (whole / "loss.csv").read_text() == (stopped / "loss.csv").read_text()
+    assert len((whole / "loss.csv").read_text().splitlines()) == 1 + recipe.steps
+    with pytest.raises(FingerprintError, match="another recipe"):
+        train(small_recipe(seed=1), whole)
+
+
+def test_gpt_neo_trains_and_loads(tmp_path: Path):
+    phase = Phase(mixture="broad", tokens=2 * BATCH, learning_rate=1e-3)
+    out = train(small_recipe(architecture="gpt_neo", phases=(phase,)), tmp_path / "neo", device="cpu")
+    loaded = load_model(out)
+    assert loaded.model.config.model_type == "gpt_neo"
+    assert loaded.tokenizer.decode(loaded.tokenizer("def f(x):\n    return x")["input_ids"]) == "def f(x):\n    return x"
+
+
+def test_learning_rate_warms_up_and_falls_to_zero():
+    phase = Phase(mixture="broad", tokens=1, learning_rate=1.0)
+    rates = [phase.learning_rate_at(step, 100) for step in range(100)]
+    assert rates[0] == 0.5
+    assert max(rates) == 1.0
+    assert rates[40] == 1.0
+    assert rates[99] == pytest.approx(1 / 60)
