@@ -1,0 +1,116 @@
+"""From panels to files: PNG with all panels of a figure, and one SVG a panel for the page.
+
+The SVG takes its colours from the page's CSS variables and its text is text, so that a dark page, a narrow screen and
+a screen reader all get it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from codingspot.report.theme import CSS_VARIABLES, figure_style
+
+_DPI: Final = 150
+_SVG: Final = "http://www.w3.org/2000/svg"
+_XLINK: Final = "http://www.w3.org/1999/xlink"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes.
+
+    Attributes:
+        title: above the axes; on the page, above the picture.
+        description: what it shows, for readers who can't see it.
+        draw: draws on empty axes.
+        size: width and height in inches.
+    """
+
+    title: str
+    description: str
+    draw: Callable[[Axes], None]
+    size: tuple[float, float] = (4.1, 3.3)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the report: a file name without suffix, a title, a caption and its panels."""
+
+    name: str
+    title: str
+    caption: str
+    panels: tuple[Panel, ...]
+
+
+def save_png(picture: Picture, folder: Path) -> None:
+    """Write all panels, beside one another, as ``NAME.png`` in ``folder``."""
+    with figure_style():
+        widths = [panel.size[0] for panel in picture.panels]
+        figure = Figure(figsize=(sum(widths), max(panel.size[1] for panel in picture.panels)), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(1, len(picture.panels), squeeze=False, width_ratios=widths)[0]
+        for panel, one in zip(picture.panels, axes, strict=True):
+            panel.draw(one)
+            one.set_title(panel.title)
+        figure.savefig(folder / f"{picture.name}.png", dpi=_DPI, metadata={"Software": None})
+
+
+def to_svg(panel: Panel, identifier: str) -> str:
+    """One panel as an ``<svg>`` element for the page; every id in it begins with ``identifier``."""
+    with figure_style():
+        figure = Figure(figsize=panel.size, layout="constrained")
+        FigureCanvasSVG(figure)
+        panel.draw(figure.subplots())
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _for_page(text.getvalue(), panel.description, identifier)
+
+
+def _for_page(svg: str, description: str, identifier: str) -> str:
+    ET.register_namespace("", _SVG)
+    ET.register_namespace("xlink", _XLINK)
+    root = ET.fromstring(svg)  # comments and the document type are dropped
+    for metadata in root.findall(f"{{{_SVG}}}metadata"):
+        root.remove(metadata)
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            element.set(name, _attribute(name.rpartition("}")[2], value, identifier))
+    for size in ("width", "height"):
+        root.attrib.pop(size, None)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{identifier}-title")
+    title = ET.Element(f"{{{_SVG}}}title", {"id": f"{identifier}-title"})
+    title.text = description
+    root.insert(0, title)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _attribute(name: str, value: str, identifier: str) -> str:
+    if name == "id":
+        return f"{identifier}-{value}"
+    if name == "href":
+        return value.replace("#", f"#{identifier}-", 1)
+    value = value.replace("url(#", f"url(#{identifier}-")
+    if name == "style":
+        # Families are the page's; sizes stay.
+        value = re.sub(r"font: (?:[a-z0-9]+ )*?([\d.]+px) [^;]*", _font, value)
+    if name in ("style", "fill", "stroke"):
+        for colour, variable in CSS_VARIABLES.items():
+            value = value.replace(colour, f"var({variable})")
+    return value
+
+
+def _font(found: re.Match[str]) -> str:
+    weight = "; font-weight: 700" if re.search(r"\b(?:bold|700)\b", found.group(0)) else ""
+    return f"font-size: {found.group(1)}{weight}"

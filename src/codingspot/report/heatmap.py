@@ -1,0 +1,105 @@
+"""The density of a spot by layer and module, drawn as a table of shaded cells."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from codingspot.report.theme import GENERAL, INK, MUTED
+
+_KINDS: Final = ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "router", "norm", "other")
+_OUTSIDE: Final = ("embedding", "position", "norm", "head", "other")
+_OUTSIDE_LABELS: Final = {"position": "positions", "norm": "final norm", "head": "output head"}
+_COLUMN_INCHES: Final = 0.46
+_ROW_INCHES: Final = 0.2
+_DARKEST: Final = 0.72
+_GAP: Final = 0.06
+_NOTHING: Final = "·"
+
+
+def size_of(rows: pd.DataFrame) -> tuple[float, float]:
+    """Width and height in inches of the panel that shows ``rows``."""
+    inside = rows[rows["layer"].notna()]
+    return 0.6 + _COLUMN_INCHES * max(inside["kind"].nunique(), 4), 1.4 + _ROW_INCHES * inside["layer"].nunique()
+
+
+def draw_density(axes: Axes, *, rows: pd.DataFrame) -> None:
+    """Shade each module of each layer by the share of its parameters in the spot, in percent.
+
+    Args:
+        rows: one a tensor: ``layer`` (missing outside the layers), ``kind``, ``parameters``, ``selected``.
+    """
+    total = max(int(rows["selected"].sum()), 1)
+    inside = {(int(layer), kind): found for (layer, kind), found in _pooled(rows, inside_layers=True).items()}
+    outside = {kind: found for (kind,), found in _pooled(rows, inside_layers=False).items()}
+    layers = sorted({layer for layer, _ in inside})
+    kinds = [kind for kind in _KINDS if any(found == kind for _, found in inside)]
+    highest = max((place.density for place in [*inside.values(), *outside.values()]), default=0.0)
+    for (layer, kind), place in inside.items():
+        _cell(axes, kinds.index(kind), layers.index(layer), 1, place.density, highest, _percent(place.density))
+    below = [kind for kind in _OUTSIDE if kind in outside]
+    width = max(len(kinds), 1) / max(len(below), 1)
+    for index, kind in enumerate(below):
+        place = outside[kind]
+        text = f"{_percent(place.density)} ({_percent(place.selected / total)}%)" if place.selected else _NOTHING
+        _cell(axes, index * width, len(layers) + 0.9, width, place.density, highest, text)
+        axes.text(
+            (index + 0.5) * width,
+            len(layers) + 0.78,
+            _OUTSIDE_LABELS.get(kind, kind),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color=MUTED,
+        )
+    heads = []
+    for kind in kinds:
+        share = sum(place.selected for (_, found), place in inside.items() if found == kind) / total
+        heads.append(f"{kind}\n({_percent(share)}%)" if share else f"{kind}\n(none)")
+    axes.set_xticks([index + 0.5 for index in range(len(kinds))], heads)
+    axes.set_xlim(0, max(len(kinds), 1))
+    axes.set_ylim(len(layers) + 2, 0)
+    axes.set_yticks([index + 0.5 for index in range(len(layers))], [str(layer) for layer in layers])
+    axes.set_ylabel("layer")
+    axes.yaxis.set_label_coords(-0.07, 1 - 0.5 * len(layers) / (len(layers) + 2))
+    axes.grid(visible=False)
+    axes.tick_params(length=0, labelsize=7.5)
+    axes.xaxis.tick_top()
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+class _Place(NamedTuple):
+    """Several tensors of one place (a matrix and its bias, experts) taken together."""
+
+    density: float
+    selected: int
+
+
+def _pooled(rows: pd.DataFrame, *, inside_layers: bool) -> dict[tuple[Any, ...], _Place]:
+    """Each (layer, kind) of the layers, or each (kind,) outside them."""
+    keys = ["layer", "kind"] if inside_layers else ["kind"]
+    sums = rows[rows["layer"].notna() == inside_layers].groupby(keys, as_index=False)[["selected", "parameters"]].sum()
+    columns = [sums[name].tolist() for name in (*keys, "selected", "parameters")]
+    return {
+        tuple(place): _Place(selected / parameters, int(selected))
+        for *place, selected, parameters in zip(*columns, strict=True)
+    }
+
+
+def _cell(axes: Axes, x: float, y: float, width: float, density: float, highest: float, text: str) -> None:
+    alpha = _DARKEST * (density / highest) ** 0.5 if highest else 0.0
+    box = (x + _GAP / 2, y + _GAP / 2), width - _GAP, 1 - _GAP
+    axes.add_patch(Rectangle(*box, facecolor=GENERAL, alpha=alpha, linewidth=0))
+    axes.text(x + width / 2, y + 0.52, text, ha="center", va="center", fontsize=7.5, color=INK)
+
+
+def _percent(share: float) -> str:
+    """A share (0-1) in percent, to two digits, without the sign; a dot for nothing at all."""
+    if share == 0:
+        return _NOTHING
+    value = 100 * share
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.095 else f"{value:.1g}"

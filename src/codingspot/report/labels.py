@@ -1,0 +1,130 @@
+"""Words and numbers as a reader sees them: names of tasks, domains, spots and controls, and rounded values."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from codingspot.study.cells import Cell, Plan
+
+_TASKS: Final = {
+    "gsm8k": "GSM8K",
+    "hellaswag": "HellaSwag",
+    "mmlu": "MMLU",
+    "truthfulqa_mc1": "TruthfulQA (mc1)",
+    "truthfulqa_mc2": "TruthfulQA (mc2)",
+    "winogrande": "WinoGrande",
+    "humaneval": "HumanEval",
+    "mbpp": "MBPP",
+    "testbed_humaneval": "Python problems",
+    "testbed_humaneval_javascript": "JavaScript problems",
+    "testbed_humaneval_bash": "Bash problems",
+}
+_DOMAINS: Final = {
+    "cpp": "C++",
+    "c++": "C++",
+    "csharp": "C#",
+    "c#": "C#",
+    "c_sharp": "C#",
+    "javascript": "JavaScript",
+    "typescript": "TypeScript",
+}
+_RECIPES: Final = {
+    "sum": "sum of the languages' scores",
+    "token_weighted": "token-weighted sum of the languages' scores",
+    "robust": "robust mean of the languages' scores",
+    "consensus": "consensus of the languages",
+}
+_SCOPES: Final = {
+    "all": "all parameters",
+    "blocks": "attention and MLP matrices",
+    "layers": "parameters of the layers",
+    "vocabulary": "embedding and output head",
+    "norms": "norms",
+    "mlp": "MLP matrices",
+    "attention": "attention matrices",
+}
+_CONTROLS: Final = {"uniform": "uniform random", "matched": "matched random"}
+
+MINUS: Final = "−"
+MISSING: Final = "–"
+
+
+def task_label(name: str) -> str:
+    """A task's name for people: the benchmark's own spelling, or the task name without its prefix."""
+    if name in _TASKS:
+        return _TASKS[name]
+    return name.removeprefix("testbed_").replace("_", " ").capitalize()
+
+
+def domain_label(name: str) -> str:
+    """A domain's name for people."""
+    return _DOMAINS.get(name.lower(), name[:1].upper() + name[1:])
+
+
+def general_names(plan: Plan) -> str:
+    """The general domains as one phrase: ``English``, or ``English and German``."""
+    return join_words([domain_label(domain.name) for domain in plan.domains if domain.kind == "general"])
+
+
+def recipe_label(recipe: str | None, plan: Plan) -> str:
+    """What a recipe ranks by, for people; a recipe this module doesn't know is given by its name."""
+    if recipe == "set_difference":
+        return f"sum of the languages' scores, the top of {general_names(plan) or 'general text'} removed"
+    return _RECIPES.get(recipe or "", (recipe or "").replace("_", " "))
+
+
+def scope_label(scope: str | None) -> str:
+    """What a scope holds, for people."""
+    return _SCOPES.get(scope or "", scope or "")
+
+
+def control_label(control: str | None) -> str:
+    """``spot``, or how the control was drawn."""
+    return "spot" if control is None else _CONTROLS.get(control, control)
+
+
+def spot_title(cell: Cell, plan: Plan) -> str:
+    """A spot's name, recipe and scope in one phrase."""
+    return f"{cell.spot}: {recipe_label(cell.recipe, plan)}; {scope_label(cell.scope)}"
+
+
+def join_words(words: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def dose(k_percent: float) -> str:
+    """A dose in percent of all parameters, without trailing zeros."""
+    return f"{k_percent:g}%"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 item``, ``2 items``; thousands separated."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, the minus sign typographic, and no minus before a rounded zero."""
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return f"{MINUS if value < 0 else '+'}{text}"
+
+
+def fixed(value: float, digits: int) -> str:
+    """A number with ``digits`` decimals and a typographic minus sign, and no minus before a rounded zero."""
+    return signed(value, digits).removeprefix("+")
+
+
+def ratio(value: float) -> str:
+    """A positive ratio to about two digits: ``1.03``, ``24``, ``1,200``, ``3.4e+06``."""
+    if math.isinf(value):
+        return "∞"
+    if value < 10:
+        return f"{value:.2f}"
+    if value < 100:
+        return f"{value:.1f}"
+    return f"{value:,.0f}" if value < 1e5 else f"{value:.1e}"

@@ -1,0 +1,146 @@
+"""The page: one HTML file that holds everything, reads from any width, and needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from codingspot.report.drawing import Picture, to_svg
+from codingspot.report.labels import dose, recipe_label, scope_label
+from codingspot.report.provenance import details, estimator_phrase
+from codingspot.report.run_files import Run
+from codingspot.report.samples import sample_problems
+from codingspot.report.specificity import (
+    KEPT,
+    PERPLEXITY_LIMIT,
+    UNHARMED,
+    Finding,
+    Verdict,
+    general_perplexity_ratio,
+)
+from codingspot.report.summary import RunSummary
+from codingspot.report.table import Column, Number, Row, Table, main_text, side_text
+from codingspot.report.words import headline, sentence
+
+_TONES = {
+    Verdict.SPECIFIC: "good",
+    Verdict.UNCONTROLLED: "open",
+    Verdict.NO_EFFECT: "open",
+    Verdict.UNDEFINED: "open",
+}
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A picture on the page: its words, and for each panel its title and its SVG."""
+
+    name: str
+    title: str
+    caption: str
+    panels: tuple[tuple[str, Markup], ...]
+
+
+def render_page(
+    run: Run,
+    summary: RunSummary,
+    findings: Sequence[Finding],
+    tables: Sequence[Table],
+    pictures: Sequence[Picture],
+) -> str:
+    """The whole page. Everything that came from outside (names, samples) is escaped."""
+    environment = Environment(
+        loader=PackageLoader("codingspot.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(main_text=main_text, side_text=side_text, spans=_spans)
+    styles = files("codingspot.report").joinpath("templates/page.css").read_text(encoding="utf-8")
+    lead = headline(summary, tuple(findings))
+    return environment.get_template("page.html.j2").render(
+        styles=Markup(styles),
+        plan=run.plan,
+        description=str(run.study.get("description") or ""),
+        estimator=estimator_phrase(run),
+        headline=lead,
+        chips=[(finding.spot, finding.verdict, _TONES.get(finding.verdict, "bad")) for finding in findings],
+        sentences=[sentence(summary, finding) for finding in findings if not _is_told(summary, finding, lead)],
+        findings_table=_findings_table(summary, findings),
+        tables={table.name: table for table in tables},
+        pictures={picture.name: _drawn(picture) for picture in pictures},
+        places=_places(run, findings),
+        problems=sample_problems(run, findings),
+        details=details(run),
+        limits={"unharmed": UNHARMED, "kept": KEPT, "perplexity": PERPLEXITY_LIMIT},
+    )
+
+
+def _is_told(summary: RunSummary, finding: Finding, lead: Sequence[str]) -> bool:
+    return sentence(summary, finding) in lead or sentence(summary, finding, brief=True) in lead
+
+
+def _spans(table: Table) -> list[tuple[str, int]]:
+    """The headings over groups of columns with the cells that each spans; a column with a side has two."""
+    columns = iter(table.columns)
+    return [(heading, sum(2 if next(columns).has_side else 1 for _ in range(n))) for heading, n in table.groups()]
+
+
+def _drawn(picture: Picture) -> _Drawn:
+    panels = [
+        (panel.title, Markup(to_svg(panel, f"{picture.name}-{number}"))) for number, panel in enumerate(picture.panels)
+    ]
+    return _Drawn(picture.name, picture.title, picture.caption, tuple(panels))
+
+
+def _findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:
+    """Each spot at the dose of its finding, in numbers."""
+    columns = (
+        Column("spot", "Spot"),
+        Column("verdict", "Verdict"),
+        Column("k_percent", "k", "dose"),
+        Column("code", "pass@1", "score"),
+        Column("code_retention", "Code retention", "retention", has_range=True),
+        Column("general_retention", "General retention", "retention", has_range=True),
+        Column("perplexity", "General ppl.", "ratio"),
+        Column("matched", "Matched pass@1", "score", has_range=True),
+        Column("vocabulary", "Vocabulary", "share"),
+    )
+    before = summary.original.metrics
+    unedited = (Number(before.code), Number(before.code_retention), Number(before.general_retention), Number(1.0))
+    rows = [Row("", "", "original", ("Original", "", Number(None), *unedited, Number(None), Number(None)))]
+    for finding in findings:
+        cell = finding.cell
+        code, general = cell.intervals.code_retention, cell.intervals.general_retention
+        drawn = [control.metrics.code for control in finding.matched if control.metrics.code is not None]
+        share = finding.vocabulary_share
+        values = (
+            finding.spot,
+            str(finding.verdict),
+            Number(cell.cell.k_percent),
+            Number(cell.metrics.code),
+            Number(cell.metrics.code_retention, *(code or (None, None))),
+            Number(cell.metrics.general_retention, *(general or (None, None))),
+            Number(general_perplexity_ratio(cell, summary.plan)),
+            Number(sum(drawn) / len(drawn), min(drawn), max(drawn)) if drawn else Number(None),
+            Number(None if share is None else 100 * share),
+        )
+        rows.append(Row(finding.spot, "", "spot", values))
+    return Table("findings", "", "", columns, tuple(rows))
+
+
+def _places(run: Run, findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    """For each spot what it ranks by and where, and how much of it is vocabulary."""
+    found = []
+    for finding in findings:
+        cell = finding.cell.cell
+        text = f"{recipe_label(cell.recipe, run.plan)}; scope {cell.scope}, {scope_label(cell.scope)}"
+        if finding.vocabulary_share is not None:
+            share = f"{100 * finding.vocabulary_share:.0f}%" if finding.vocabulary_share else "none"
+            text += f". At {dose(cell.k_percent)}, {share} of it lies in the embedding and the output head"
+        found.append((finding.spot, text))
+    return found

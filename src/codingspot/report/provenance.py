@@ -1,0 +1,117 @@
+"""How a run was measured, as phrases: what was scored, what was edited, on what it was evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from codingspot.report.labels import dose, join_words, plural, recipe_label, scope_label, task_label
+from codingspot.report.run_files import Run
+
+
+def estimator_phrase(run: Run) -> str:
+    """Estimator and reduction, as every caption names them: ``taylor (reduction corpus, norm l1)``."""
+    described = run.scores.get("estimator")
+    settings: Mapping[str, Any] = described if isinstance(described, dict) else _section(run, "scoring")
+    name = settings.get("name", settings.get("estimator")) or _estimator_of_cells(run)
+    details = [f"{key} {settings[key]}" for key in ("reduction", "norm", "power") if settings.get(key) is not None]
+    return f"{name} ({', '.join(details)})" if details else str(name)
+
+
+def decoding_phrase(run: Run) -> str:
+    """How programs were drawn: ``pass@1, one greedy program a problem``."""
+    evaluation = _section(run, "evaluation")
+    samples, temperature = int(evaluation.get("samples") or 1), float(evaluation.get("temperature") or 0.0)
+    how = "greedy" if temperature == 0 else f"temperature {temperature:g}"
+    if samples == 1:
+        return f"pass@1, n = 1 program a problem, {how}"
+    return f"pass@1 by the unbiased estimator, n = {samples} programs a problem, {how}"
+
+
+def items_phrase(run: Run) -> str:
+    """How many items each task has: ``Arithmetic 100, Events 100``."""
+    return ", ".join(f"{task_label(task.name)} {task.items:,}" for task in run.plan.tasks)
+
+
+def details(run: Run) -> list[tuple[str, str]]:
+    """Everything a reader needs to repeat the run: terms and descriptions, in order."""
+    plan = run.plan
+    found = [
+        ("Model", plan.model.id),
+        ("Revision", plan.model.revision or "none given"),
+        ("Weights (SHA-256)", plan.model.fingerprint),
+        ("Parameters", f"{plan.model.parameters:,}, tied ones once"),
+        ("Scopes", ", ".join(f"{name} {size:,}" for name, size in plan.model.scopes.items())),
+        ("Estimator", f"{estimator_phrase(run)}, normalisation {_normalisation(run)}"),
+        ("Scored domains", _scored_domains(run)),
+        ("Held out of scoring", join_words([d.name for d in plan.domains if d.held_out]) or "none"),
+        ("Scoring", _settings(run)),
+        ("Corpus (SHA-256)", _inner(run.scores, "corpus", "fingerprint")),
+        *((f"Spot {name}", _spot_details(run, name)) for name in plan.spots()),
+        ("Programs", f"{decoding_phrase(run)}; run in a sandbox, one verdict each"),
+        ("Items", items_phrase(run)),
+        ("Chance levels", ", ".join(f"{task_label(task.name)} {task.chance:.2f}" for task in plan.tasks)),
+        ("Perplexity", ", ".join(f"{d.name} {plural(d.documents, 'document')}" for d in plan.domains)),
+        ("Intervals", f"95%, bootstrap over items, paired with the original model, seed {plan.bootstrap_seed}"),
+        ("Versions", ", ".join(f"{k} {v}" for k, v in dict(run.scores.get("versions") or {}).items())),
+    ]
+    return [(term, description) for term, description in found if description]
+
+
+def _section(run: Run, name: str) -> Mapping[str, Any]:
+    section = run.study.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _inner(value: Mapping[str, Any], outer: str, inner: str) -> str:
+    section = value.get(outer)
+    return str(section.get(inner, "")) if isinstance(section, dict) else ""
+
+
+def _estimator_of_cells(run: Run) -> str:
+    return next((cell.estimator for cell in run.plan.cells if cell.estimator), "unknown")
+
+
+def _normalisation(run: Run) -> str:
+    return str(run.scores.get("normalise") or _section(run, "scoring").get("normalise") or "none")
+
+
+def _scored_domains(run: Run) -> str:
+    domains: Sequence[Mapping[str, Any]] = run.scores.get("domains") or []
+    return ", ".join(f"{domain['name']} {int(domain['predicted_tokens']):,} tokens" for domain in domains)
+
+
+def _settings(run: Run) -> str:
+    settings = run.scores.get("settings")
+    known: Mapping[str, Any] = settings if isinstance(settings, dict) else _section(run, "scoring")
+    return ", ".join(
+        f"{label} {known[key]:,}" if isinstance(known[key], int) else f"{label} {known[key]}"
+        for key, label in (
+            ("token_budget", "token budget a domain"),
+            ("sequence_length", "sequence length"),
+            ("micro_batch_tokens", "tokens a micro-batch"),
+            ("seed", "seed"),
+            ("finetune", "fine-tuning"),
+        )
+        if known.get(key) is not None
+    )
+
+
+def _spot_details(run: Run, name: str) -> str:
+    cells = [cell for cell in run.plan.cells if cell.spot == name]
+    sections = run.study.get("spots")
+    matching = (
+        [s for s in sections if isinstance(s, dict) and s.get("name") == name] if isinstance(sections, list) else []
+    )
+    settings = matching[0].get("parameters") if matching else None
+    parts = [
+        recipe_label(cells[0].recipe, run.plan),
+        f"scope {cells[0].scope} ({scope_label(cells[0].scope)})",
+        *(f"{key} = {value}" for key, value in (settings or {}).items()),
+        f"edit {cells[0].edit}",
+        "k = " + ", ".join(dict.fromkeys(dose(cell.k_percent) for cell in cells)),
+    ]
+    for control in dict.fromkeys(cell.control for cell in cells if cell.control):
+        seeds = dict.fromkeys(str(cell.seed) for cell in cells if cell.control == control)
+        parts.append(f"control {control}, seeds {', '.join(seeds)}")
+    return "; ".join(parts)

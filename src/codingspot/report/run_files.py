@@ -1,0 +1,112 @@
+"""Reading a run directory: everything a report is made from, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import yaml
+from pydantic import ValidationError
+
+from codingspot.errors import ArtefactError
+from codingspot.evaluation.results import Results
+from codingspot.files import read_json
+from codingspot.study.cells import ORIGINAL, Plan
+
+_DENSITY_COLUMNS = {"spot", "k_percent", "layer", "block", "kind", "parameters", "selected"}
+_AGREEMENT_COLUMNS = {"first", "second", "k_percent", "jaccard", "expected_jaccard", "spearman"}
+_BUDGET_COLUMNS = {"token_budget", "k_percent", "jaccard", "spearman", "lowest_jaccard"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory in memory.
+
+    Attributes:
+        plan: model, tasks, domains and cells.
+        study: the study file as plain data.
+        results: outcomes and losses of every cell.
+        scores: manifest of the score store; empty where the run has none.
+        density: where each spot lies, tensor by tensor; None where the run has no such analysis.
+        agreement: how far choices of scoring agree, pair by pair; None likewise.
+        budget: agreement by token budget; None likewise.
+    """
+
+    plan: Plan
+    study: Mapping[str, Any]
+    results: Results
+    scores: Mapping[str, Any]
+    density: pd.DataFrame | None
+    agreement: pd.DataFrame | None
+    budget: pd.DataFrame | None
+
+
+def read_run(directory: Path) -> Run:
+    """Read a run directory whose cells are all done.
+
+    Raises:
+        ArtefactError: a file is missing, corrupt or of another kind, or a cell of the plan has no results.
+    """
+    if not directory.is_dir():
+        raise ArtefactError(f"{directory} is not a run directory; give one made by 'codingspot run'")
+    plan = _plan(directory / "plan.json")
+    results = Results.read(directory)
+    known = set(results.cells())
+    missing = [cell.name for cell in plan.cells if cell.name not in known]
+    if missing:
+        raise ArtefactError(
+            f"{directory} has no results for cell {missing[0]!r}; run its study again, which resumes, to finish it"
+        )
+    manifest = directory / "scores" / "manifest.json"
+    analysis = directory / "analysis"
+    return Run(
+        plan=plan,
+        study=_study(directory / "study.yaml"),
+        results=results,
+        scores=read_json(manifest) if manifest.exists() else {},
+        density=_table(analysis / "density.parquet", _DENSITY_COLUMNS),
+        agreement=_table(analysis / "agreement.parquet", _AGREEMENT_COLUMNS),
+        budget=_table(analysis / "budget.parquet", _BUDGET_COLUMNS),
+    )
+
+
+def _plan(path: Path) -> Plan:
+    try:
+        plan = Plan.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "plan"
+        raise ArtefactError(f"{path} is not a plan ({where}: {first['msg']}); run the study again") from None
+    if not plan.cells or plan.cells[0].name != ORIGINAL:
+        raise ArtefactError(f"{path} does not begin with the original model; run the study again")
+    return plan
+
+
+def _study(path: Path) -> Mapping[str, Any]:
+    try:
+        study = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(f"{path} does not exist; a run directory holds its study") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ArtefactError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(study, dict):
+        raise ArtefactError(f"{path} is not a study file; put back the one the run was made with")
+    return study
+
+
+def _table(path: Path, columns: set[str]) -> pd.DataFrame | None:
+    if not path.exists():
+        return None
+    try:
+        frame = pd.read_parquet(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArtefactError(f"{path} is truncated or corrupt ({reason}); delete it and run the study again") from None
+    missing = sorted(columns - set(frame.columns))
+    if missing:
+        raise ArtefactError(f"{path} has no column {missing[0]}; delete it and run the study again")
+    return frame

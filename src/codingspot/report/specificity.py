@@ -1,0 +1,176 @@
+"""Whether a spot is specific to code, decided from numbers and intervals alone.
+
+For each spot the rules look at one dose, its *key dose*: the onset of the paper (smallest k with pass@1 below 1%) or,
+where there is none, the dose that leaves the least of the code rate. *Selectivity* is general minus code retention,
+both corrected for chance. The rules, in turn:
+
+1. Where code or general ability is too near chance in the original model, nothing can be said.
+2. Code that is *unharmed* at its worst dose (its interval reaches 1, or it keeps at least 95%) makes no coding spot:
+   the spot has no effect, or a general one.
+3. Selectivity whose 95% interval lies below 0 is a general effect; one that covers 0 is not specific.
+4. General ability must be *kept*: retention of at least 0.9, and no general domain's perplexity more than doubled.
+5. Every matched random control must stay below the interval of the spot's selectivity. Without matched controls a
+   spot is called specific only with that reservation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import pandas as pd
+
+from codingspot.evaluation.metrics import onset
+from codingspot.evaluation.statistics import Interval
+from codingspot.report.summary import CellSummary, RunSummary
+from codingspot.study.cells import Plan
+
+UNHARMED: Final = 0.95
+"""Retention from which an ability counts as unharmed, whatever its interval."""
+KEPT: Final = 0.9
+"""General retention from which general ability counts as kept."""
+PERPLEXITY_LIMIT: Final = 2.0
+"""Factor on a general domain's perplexity above which general ability doesn't count as kept."""
+
+
+class Verdict(StrEnum):
+    """What may be said of a spot at its key dose."""
+
+    UNDEFINED = "not defined"
+    NO_EFFECT = "no effect"
+    GENERAL = "general"
+    NOT_SPECIFIC = "not specific"
+    NO_MORE_THAN_CONTROLS = "no more than its controls"
+    UNCONTROLLED = "specific, not controlled"
+    SPECIFIC = "specific"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one spot.
+
+    Attributes:
+        spot: its name.
+        verdict: see the rules of this module.
+        cell: the spot at its key dose.
+        kept: the cell with the least code among the doses that keep general ability; None where no dose does.
+        matched: the matched controls at the key dose, one a seed.
+        vocabulary_share: share of the edited parameters (0-1) in embedding and output head; None where unknown.
+    """
+
+    spot: str
+    verdict: Verdict
+    cell: CellSummary
+    kept: CellSummary | None
+    matched: tuple[CellSummary, ...]
+    vocabulary_share: float | None
+
+
+def selectivity(cell: CellSummary) -> float | None:
+    """General minus code retention: 1 takes code alone, 0 both alike, below 0 general ability more. None: undefined."""
+    code, general = cell.metrics.code_retention, cell.metrics.general_retention
+    return None if code is None or general is None else general - code
+
+
+def selectivity_interval(cell: CellSummary) -> Interval | None:
+    """95% interval of :func:`selectivity`, from those of its two terms, whose items are different and independent.
+
+    Method of variance estimates recovery (Zou and Donner 2008, Statistics in Medicine 27, equation 3): with
+    a - b in mind, low = a - b - sqrt((a - a_low)^2 + (b_high - b)^2), and high likewise.
+    """
+    a, b = cell.metrics.general_retention, cell.metrics.code_retention
+    a_range, b_range = cell.intervals.general_retention, cell.intervals.code_retention
+    if a is None or b is None or a_range is None or b_range is None:
+        return None
+    return Interval(
+        a - b - math.hypot(a - a_range.low, b_range.high - b),
+        a - b + math.hypot(a_range.high - a, b - b_range.low),
+    )
+
+
+def general_perplexity_ratio(cell: CellSummary, plan: Plan) -> float:
+    """The largest factor on the perplexity of a general domain; 1 where the study has none."""
+    names = [domain.name for domain in plan.domains if domain.kind == "general"]
+    return max((cell.perplexity_ratio[name] for name in names if name in cell.perplexity_ratio), default=1.0)
+
+
+def keeps_general(cell: CellSummary, plan: Plan) -> bool:
+    """Rule 4."""
+    retention = cell.metrics.general_retention
+    return retention is not None and retention >= KEPT and general_perplexity_ratio(cell, plan) <= PERPLEXITY_LIMIT
+
+
+def judge(summary: RunSummary, spot: str, density: pd.DataFrame | None = None) -> Finding:
+    """Apply the rules of this module to one spot; ``density`` only adds where its parameters lie."""
+    cells = summary.of(spot)
+    kept = min((c for c in cells if keeps_general(c, summary.plan)), key=_code, default=None)
+    verdict, cell = _decide(summary, spot, cells)
+    return Finding(
+        spot=spot,
+        verdict=verdict,
+        cell=cell,
+        kept=kept,
+        matched=summary.at(spot, "matched", cell.cell.k_percent),
+        vocabulary_share=vocabulary_share(density, spot, cell.cell.k_percent),
+    )
+
+
+def judge_all(summary: RunSummary, density: pd.DataFrame | None = None) -> tuple[Finding, ...]:
+    """One finding a spot, in the study's order."""
+    return tuple(judge(summary, spot, density) for spot in summary.plan.spots())
+
+
+def vocabulary_share(density: pd.DataFrame | None, spot: str, k_percent: float) -> float | None:
+    """Share of a spot's parameters that lie in the embedding and the output head; None where it isn't known."""
+    if density is None:
+        return None
+    rows = density[(density["spot"] == spot) & (density["k_percent"] == k_percent)]
+    total = float(rows["selected"].sum())
+    inside = float(rows.loc[rows["kind"].isin(("embedding", "head")), "selected"].sum())
+    return inside / total if total else None
+
+
+def _decide(summary: RunSummary, spot: str, cells: tuple[CellSummary, ...]) -> tuple[Verdict, CellSummary]:
+    key = _key_cell(cells)
+    code, general = key.metrics.code_retention, key.metrics.general_retention
+    if code is None or general is None:
+        return Verdict.UNDEFINED, key
+    if _unharmed(code, key.intervals.code_retention):
+        worst = min(cells, key=_general)
+        if _unharmed(_general(worst), worst.intervals.general_retention):
+            return Verdict.NO_EFFECT, cells[-1]
+        return Verdict.GENERAL, worst
+    interval = selectivity_interval(key)
+    if interval is None or interval.low <= 0:
+        return (Verdict.GENERAL if interval and interval.high < 0 else Verdict.NOT_SPECIFIC), key
+    if not keeps_general(key, summary.plan):
+        return Verdict.NOT_SPECIFIC, key
+    reached = [selectivity(control) for control in summary.at(spot, "matched", key.cell.k_percent)]
+    if not reached:
+        return Verdict.UNCONTROLLED, key
+    highest = max(_defined(reached), default=math.inf)
+    return (Verdict.NO_MORE_THAN_CONTROLS if highest >= interval.low else Verdict.SPECIFIC), key
+
+
+def _key_cell(cells: tuple[CellSummary, ...]) -> CellSummary:
+    k = onset({cell.cell.k_percent: _code(cell) for cell in cells})
+    return min(cells, key=_code) if k is None else next(cell for cell in cells if cell.cell.k_percent == k)
+
+
+def _unharmed(retention: float, interval: Interval | None) -> bool:
+    return retention >= UNHARMED or (interval is not None and interval.high >= 1)
+
+
+def _code(cell: CellSummary) -> float:
+    return math.inf if cell.metrics.code is None else cell.metrics.code
+
+
+def _general(cell: CellSummary) -> float:
+    return math.inf if cell.metrics.general_retention is None else cell.metrics.general_retention
+
+
+def _defined(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]

@@ -1,0 +1,331 @@
+"""The tables of a report: the paper's three, the one corrected for chance, and the verdicts on programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from statistics import fmean
+from typing import Final
+
+import pandas as pd
+
+from codingspot.evaluation.statistics import Interval
+from codingspot.report.labels import control_label, domain_label, spot_title, task_label
+from codingspot.report.provenance import decoding_phrase, estimator_phrase, items_phrase
+from codingspot.report.run_files import Run
+from codingspot.report.summary import CellSummary, RunSummary
+from codingspot.report.table import Column, Number, Role, Row, Table, Value
+from codingspot.study.cells import ORIGINAL, Control, EvaluatedDomain, Plan
+
+VERDICTS: Final = ("passed", "wrong answer", "exception", "syntax error", "empty", "timed out", "killed")
+"""What the sandbox says of a program, best first."""
+
+_EDITED: Final = (Column("edited", "Edited"), Column("k_percent", "k", "dose"))
+
+
+def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
+    """Every table of the report. A table that would have no row for an edited model is left out."""
+    tables = (
+        dose_response(run, summary),
+        counterfactual(run, summary),
+        monosemanticity(run, summary),
+        retention(run, summary),
+        verdicts(run, summary),
+        scoring_agreement(run),
+    )
+    return tuple(table for table in tables if any(row.role != "original" for row in table.rows))
+
+
+def dose_response(run: Run, summary: RunSummary) -> Table:
+    """Table 1 of the paper: rates of every task, original and at each k."""
+    rows = [
+        Row(spot, heading, role, (*_edited(cells), *_rates(cells, summary.plan)))
+        for spot, heading, role, cells in _rows(summary, ())
+    ]
+    caption = _rates_caption(run)
+    return Table(
+        "table1_dose_response", "Table 1: rates at each dose", caption, _rate_columns(summary.plan), tuple(rows)
+    )
+
+
+def counterfactual(run: Run, summary: RunSummary) -> Table:
+    """Table 2 of the paper: the spot beside random controls of the same size, at each k."""
+    rows = [
+        Row(spot, heading, role, (*_edited(cells), *_rates(cells, summary.plan, other=False)))
+        for spot, heading, role, cells in _rows(summary, ("uniform", "matched"), controlled_only=True)
+    ]
+    caption = (
+        f"{_rates_caption(run)} Beside the spot, as many random parameters: uniform, drawn without replacement from "
+        "all others; matched, the same number from each tensor that the spot touches. Random rows are means over "
+        f"{_seeds(run)}, average and code with the smallest and largest (min to max)."
+    )
+    return Table(
+        "table2_counterfactual",
+        "Table 2: the spot beside random controls",
+        caption,
+        _rate_columns(summary.plan, other=False),
+        tuple(rows),
+    )
+
+
+def monosemanticity(run: Run, summary: RunSummary) -> Table:
+    """Table 3 of the paper: relative changes and M_s, for the controls too."""
+    columns = (
+        *_EDITED,
+        Column("average", "Average", "rate"),
+        Column("gtc_percent", "Avg. GTC", "change", has_range=True),
+        Column("code", "Code", "rate"),
+        Column("code_change_percent", "Code change", "change", has_range=True),
+        Column("m_s", "M_s", "score", has_range=True),
+    )
+    rows = []
+    for spot, heading, role, cells in _rows(summary, ("uniform", "matched")):
+        changed: tuple[Value, ...] = (
+            _pool(cells, lambda c: c.metrics.general_change_percent),
+            _pool(cells, lambda c: c.metrics.code_change_percent),
+            _pool(cells, lambda c: c.metrics.m_s),
+        )
+        if role == "original":
+            changed = (Number(None), Number(None), Number(None))
+        average, code = _pool(cells, lambda c: c.metrics.average), _pool(cells, lambda c: c.metrics.code)
+        rows.append(
+            Row(
+                spot,
+                heading,
+                role,
+                (*_edited(cells), Number(average.value), changed[0], Number(code.value), changed[1], changed[2]),
+            )
+        )
+    caption = (
+        "Average of the general tasks and code rate in percent of items, their relative changes in percent (GTC, "
+        "code change), and M_s = (code0 - code) / (1 + general0 - general) in percentage points, which is what "
+        "reproduces the paper's values. M_s is not scale-free and grows without bound as general damage goes to 0: "
+        "nothing is concluded from it. It isn't defined where general ability gains a point or more; such seeds "
+        "are left out of its mean. "
+        f"Random rows: mean (min to max) over {_seeds(run)}. Code: {decoding_phrase(run)}. "
+        f"Estimator: {estimator_phrase(run)}."
+    )
+    return Table("table3_monosemanticity", "Table 3: relative change and M_s", caption, columns, tuple(rows))
+
+
+def retention(run: Run, summary: RunSummary) -> Table:
+    """Retention corrected for chance, with intervals, and perplexity ratios, for every spot, scope and control."""
+    domains = _shown_domains(summary.plan)
+    columns = (
+        *_EDITED,
+        Column("parameters", "Parameters", "count"),
+        Column("percent_of_scope", "Of scope", "share"),
+        Column("code_retention", "Code retention", "retention", has_range=True),
+        Column("general_retention", "General retention", "retention", has_range=True),
+        *(Column(f"perplexity_ratio_{d.name}", f"{domain_label(d.name)} ppl. ratio", "ratio") for d in domains),
+    )
+    rows = []
+    for spot, heading, role, cells in _rows(summary, ("uniform", "matched")):
+        values: list[Value] = [
+            *_edited(cells),
+            Number(cells[0].cell.parameters),
+            Number(cells[0].percent_of_scope),
+            _with_interval(cells, lambda c: c.metrics.code_retention, lambda c: c.intervals.code_retention),
+            _with_interval(cells, lambda c: c.metrics.general_retention, lambda c: c.intervals.general_retention),
+        ]
+        values += [Number(_mean(c.perplexity_ratio.get(d.name) for c in cells)) for d in domains]
+        rows.append(Row(spot, heading, role, tuple(values)))
+    caption = (
+        "Retention R = (a - c) / (a0 - c): 1 keeps all that the original model has above chance, 0 is chance. a and "
+        "a0 are rates of the edited and the original model, c the chance level of the task's items; mean over tasks "
+        "whose a0 - c is at least 0.05. Spot rows: 95% bootstrap interval over items, paired with the original "
+        f"model. Random rows: mean (min to max) over {_seeds(run)}. Perplexity ratio: edited over original, on "
+        "held-out text, of the languages held out of scoring and of general text. k is in percent of all "
+        "parameters, 'of scope' in percent of those in scope. "
+        f"Estimator: {estimator_phrase(run)}."
+    )
+    return Table("table4_retention", "Table 4: retention corrected for chance", caption, columns, tuple(rows))
+
+
+def verdicts(run: Run, summary: RunSummary) -> Table:
+    """How many programs got each verdict, for every code task and cell."""
+    code = [task.name for task in summary.plan.with_role("code")]
+    counts = _verdict_counts(run.results.outcomes, code)
+    others = sorted({verdict for counter in counts.values() for verdict in counter} - set(VERDICTS))
+    names = (*VERDICTS, *others)
+    columns = (
+        *_EDITED,
+        Column("task", "Task"),
+        Column("programs", "Programs", "count"),
+        *(Column(name.replace(" ", "_").replace("-", "_"), name.capitalize(), "count") for name in names),
+    )
+    rows = []
+    for spot, heading, role, cells in _rows(summary, ("uniform", "matched")):
+        for task in code:
+            found: Counter[str] = Counter()
+            for cell in cells:
+                found.update(counts.get((cell.cell.name, task), Counter()))
+            numbers = (Number(found.total()), *(Number(found[name]) for name in names))
+            rows.append(Row(spot, heading, role, (*_edited(cells), task_label(task), *numbers)))
+    caption = (
+        f"Verdicts of the sandbox on generated programs, counted; random rows are summed over {_seeds(run)}. "
+        f"{decoding_phrase(run)}."
+    )
+    return Table("verdicts", "Verdicts on generated programs", caption, columns, tuple(rows))
+
+
+def scoring_agreement(run: Run) -> Table:
+    """How far the top k percent depends on choices of scoring that should not matter."""
+    columns = (
+        Column("first", "Scored by"),
+        Column("second", "And by"),
+        Column("k_percent", "k", "dose"),
+        Column("jaccard", "Jaccard", "score"),
+        Column("expected_jaccard", "By chance", "score"),
+        Column("spearman", "Spearman", "score"),
+    )
+    frame = run.agreement
+    names = [column.key for column in columns]
+    rows = [] if frame is None else list(zip(*(frame[name].tolist() for name in names), strict=True))
+    caption = (
+        "Jaccard index of the top k percent of both ways of scoring, beside that of random selections of the same "
+        "size, and Spearman correlation of their scores over a sample of parameters (the same for every k)."
+    )
+    return Table(
+        "agreement",
+        "Agreement between ways of scoring",
+        caption,
+        columns,
+        tuple(Row("", "", "spot", (str(a), str(b), *map(_number, numbers))) for a, b, *numbers in rows),
+    )
+
+
+def _rows(
+    summary: RunSummary, controls: tuple[Control, ...], *, controlled_only: bool = False
+) -> Iterator[tuple[str, str, Role, tuple[CellSummary, ...]]]:
+    """Spot, heading, role and cells of each row: the original model, then each k."""
+    for spot in summary.plan.spots():
+        shown = [control for control in controls if control in summary.controls(spot)]
+        if controlled_only and not shown:
+            continue
+        heading = spot_title(summary.of(spot)[0].cell, summary.plan)
+        yield spot, heading, "original", (summary.original,)
+        for k in summary.doses(spot):
+            yield spot, heading, "spot", summary.at(spot, None, k)
+            for control in shown:
+                drawn = summary.at(spot, control, k)
+                if drawn:
+                    yield spot, heading, "control", drawn
+
+
+def _edited(cells: tuple[CellSummary, ...]) -> tuple[Value, ...]:
+    """What was edited and its dose: the first two values of every row."""
+    cell = cells[0].cell
+    if cell.name == ORIGINAL:
+        return "Original", Number(None)
+    return control_label(cell.control).capitalize(), Number(cell.k_percent)
+
+
+def _rate_columns(plan: Plan, *, other: bool = True) -> tuple[Column, ...]:
+    """General tasks, their average with GTC, and code: the columns of Tables 1 and 2."""
+    code = plan.with_role("code")
+    columns = [
+        *_EDITED,
+        *(Column(task.name, task_label(task.name), "rate", "General") for task in plan.with_role("general")),
+        Column("average", "Avg. (GTC)", "rate", "General", has_change=True, has_range=True),
+    ]
+    if len(code) > 1:
+        columns += [Column(task.name, task_label(task.name), "rate", "Code") for task in code]
+    name = task_label(code[0].name) if len(code) == 1 else "Average"
+    columns.append(Column("code", name, "rate", "Code", has_change=True, has_range=True))
+    if other:
+        columns += [Column(task.name, task_label(task.name), "rate", "Other") for task in plan.with_role("other")]
+    return tuple(columns)
+
+
+def _rates_caption(run: Run) -> str:
+    """Unit, denominators, and how a rate was made: what Tables 1 and 2 have in common."""
+    return (
+        f"Rates in percent of items ({items_phrase(run)}). k is in percent of all {_parameters(run)} parameters. "
+        "Average: over the general tasks; in brackets its relative change from the original model (the paper's GTC) "
+        f"in percent, and that of code. Code: {decoding_phrase(run)}. Estimator: {estimator_phrase(run)}."
+    )
+
+
+def _rates(cells: tuple[CellSummary, ...], plan: Plan, *, other: bool = True) -> tuple[Value, ...]:
+    code = plan.with_role("code")
+    values = [_task_rate(cells, task.name) for task in plan.with_role("general")]
+    values.append(_changed(cells, lambda c: c.metrics.average, lambda c: c.metrics.general_change_percent))
+    if len(code) > 1:
+        values += [_task_rate(cells, task.name) for task in code]
+    values.append(_changed(cells, lambda c: c.metrics.code, lambda c: c.metrics.code_change_percent))
+    if other:
+        values += [_task_rate(cells, task.name) for task in plan.with_role("other")]
+    return tuple(values)
+
+
+Figure = Callable[[CellSummary], float | None]
+
+
+def _task_rate(cells: tuple[CellSummary, ...], task: str) -> Number:
+    return Number(_mean(c.metrics.rates[task] for c in cells))
+
+
+def _changed(cells: tuple[CellSummary, ...], figure: Figure, change: Figure) -> Number:
+    """A pooled figure with its relative change; the original model has none."""
+    pooled = _pool(cells, figure)
+    changed = None if cells[0].cell.name == ORIGINAL else _mean(change(c) for c in cells)
+    return Number(pooled.value, pooled.low, pooled.high, changed)
+
+
+def _pool(cells: tuple[CellSummary, ...], figure: Figure) -> Number:
+    """The figure of one cell; of several seeds its mean with the smallest and largest, where it is defined."""
+    values = [value for value in map(figure, cells) if value is not None]
+    if len(values) < 2:
+        return Number(_mean(values))
+    return Number(fmean(values), min(values), max(values))
+
+
+def _with_interval(
+    cells: tuple[CellSummary, ...], figure: Figure, interval: Callable[[CellSummary], Interval | None]
+) -> Number:
+    """The figure of one cell with its interval; of several seeds as :func:`_pool` has it."""
+    found = interval(cells[0])
+    if len(cells) > 1 or found is None or cells[0].cell.name == ORIGINAL:
+        return _pool(cells, figure)
+    return Number(figure(cells[0]), found.low, found.high)
+
+
+def _number(value: float) -> Number:
+    return Number(None if math.isnan(value) else float(value))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if defined else None
+
+
+def _shown_domains(plan: Plan) -> list[EvaluatedDomain]:
+    """The languages held out of scoring, then the general domains."""
+    held_out = [domain for domain in plan.domains if domain.kind == "code" and domain.held_out]
+    return held_out + [domain for domain in plan.domains if domain.kind == "general"]
+
+
+def _verdict_counts(outcomes: pd.DataFrame, code: list[str]) -> dict[tuple[str, str], Counter[str]]:
+    """Cell and task to the number of programs with each verdict."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    rows = outcomes[outcomes["task"].isin(code)]
+    sizes = rows.groupby(["cell", "task", "verdict"], sort=False, as_index=False).size()
+    for cell, task, verdict, items in zip(*(sizes[name] for name in sizes), strict=True):
+        # An item with several programs has a JSON list of verdicts.
+        said = json.loads(verdict) if verdict.startswith("[") else [verdict or "none"]
+        counter = counts.setdefault((cell, task), Counter())
+        for one in said:
+            counter[one] += int(items)
+    return counts
+
+
+def _parameters(run: Run) -> str:
+    return f"{run.plan.model.parameters:,}"
+
+
+def _seeds(run: Run) -> str:
+    seeds = {cell.seed for cell in run.plan.cells if cell.control is not None}
+    return f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"

@@ -1,0 +1,208 @@
+"""The result in plain English: one sentence a finding, and the two sentences a report leads with."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Final
+
+from codingspot.evaluation.statistics import Interval
+from codingspot.report.labels import MINUS, dose, general_names, plural, ratio, task_label
+from codingspot.report.specificity import (
+    KEPT,
+    PERPLEXITY_LIMIT,
+    UNHARMED,
+    Finding,
+    Verdict,
+    general_perplexity_ratio,
+)
+from codingspot.report.summary import CellSummary, RunSummary
+from codingspot.study.cells import Plan
+
+_RECIPES: Final = {
+    "sum": "By the paper's recipe",
+    "token_weighted": "By the token-weighted sum of code scores",
+    "robust": "By the robust mean of code scores",
+    "consensus": "By consensus of the languages",
+}
+_SCOPES: Final = {
+    "all": "",
+    "blocks": " inside the transformer blocks alone",
+    "layers": " inside the layers alone",
+    "vocabulary": " in the embedding and output head alone",
+    "norms": " in the norms alone",
+    "mlp": " in the MLP matrices alone",
+    "attention": " in the attention matrices alone",
+}
+_EDITS: Final = {"zero": "zeroing", "scale": "scaling", "amplify": "amplifying", "noise": "adding noise to"}
+_MOSTLY_VOCABULARY: Final = 0.5
+"""Share of a spot in embedding and output head from which a sentence mentions it."""
+
+
+def headline(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Two sentences: on the study's first spot, and on the one that bears on the claim.
+
+    The second is on the first other spot in scope ``blocks``, or else on the second spot, or else on the controls
+    of the first.
+    """
+    if not findings:
+        return ("This run edited no spot: it holds the original model alone.",)
+    first, others = findings[0], findings[1:]
+    if first.verdict is Verdict.UNDEFINED:
+        return (sentence(summary, first),)
+    inside = [finding for finding in others if finding.cell.cell.scope == "blocks"]
+    second = next(iter([*inside, *others]), None)
+    return (
+        sentence(summary, first),
+        controls_sentence(summary, first) if second is None else sentence(summary, second, brief=True),
+    )
+
+
+def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> str:
+    """One sentence on one spot: what was done, what it took, and what may be concluded.
+
+    A ``brief`` one follows another: it doesn't say again which tasks pass@1 is of and what k is a percentage of.
+    """
+    cell, plan = finding.cell, summary.plan
+    code = "pass@1" if brief else code_name(plan)
+    before, after = _rate(summary.original.metrics.code), _rate(cell.metrics.code)
+    start = f"{_condition(cell, plan)}, {_EDITS.get(cell.cell.edit or '', 'editing')}"
+    top = f"the top {dose(cell.cell.k_percent)}{'' if brief else ' of all weights'}"
+    takes = f"{start} {top} takes {code} from {before} to {after}"
+    general = _keeps(cell.metrics.general_retention, cell.intervals.general_retention)
+    match finding.verdict:
+        case Verdict.UNDEFINED:
+            return (
+                f"Nothing can be said of a spot: the original model is too near chance to have an ability to lose "
+                f"({code} {before}, mean of the general tasks {_rate(summary.original.metrics.average)})."
+            )
+        case Verdict.NO_EFFECT:
+            stays = f"stays at {after}" if before == after else f"is {after} ({before} before)"
+            return f"{start} up to {top} harms nothing measurably: {code} {stays}, and general ability keeps {general}."
+        case Verdict.GENERAL if (cell.metrics.code_retention or 0.0) >= UNHARMED:
+            return (
+                f"{start} {top} leaves {code} at {after} ({before} before), but general ability keeps "
+                f"{_only(cell)}{general}: what lies there is general, not coding."
+            )
+        case Verdict.GENERAL:
+            return (
+                f"{takes}, but general ability loses more and keeps {general}: what lies there is general, not coding."
+            )
+        case Verdict.NOT_SPECIFIC:
+            return f"{takes}, {_not_specific(finding, plan, general)}{_while_kept(finding)}."
+        case Verdict.NO_MORE_THAN_CONTROLS:
+            return (
+                f"{takes} while general ability keeps {general}, but as many random weights of the same tensors "
+                f"do as much within the uncertainty (pass@1 {_spread(finding.matched)}): the place is not special."
+            )
+        case Verdict.UNCONTROLLED:
+            return (
+                f"{takes} while general ability keeps {general}: specific to code, "
+                f"as far as can be said without matched controls{_vocabulary(finding)}."
+            )
+        case _:
+            return (
+                f"{takes} while general ability keeps {general}, and as many random weights of the same tensors "
+                f"leave pass@1 at {_spread(finding.matched)}: the damage is specific to code{_vocabulary(finding)}."
+            )
+
+
+def controls_sentence(summary: RunSummary, finding: Finding) -> str:
+    """One sentence on what as many random weights do at a finding's key dose."""
+    k = finding.cell.cell.k_percent
+    how = {"uniform": "drawn from all others", "matched": "drawn from the same tensors"}
+    parts, draws = [], 0
+    for control in summary.controls(finding.spot):
+        cells = summary.at(finding.spot, control, k)
+        if cells:
+            parts.append(f"at {_rate(_mean_code(cells))} where {how.get(control, control)}")
+            draws = max(draws, len(cells))
+    if not parts:
+        return "No random control was run, so nothing here says that other weights would not do the same."
+    return (
+        f"As many random weights leave {code_name(summary.plan)} {' and '.join(parts)} "
+        f"(at k = {dose(k)}; {'mean of ' if draws > 1 else ''}{plural(draws, 'draw')})."
+    )
+
+
+def code_name(plan: Plan) -> str:
+    """What the code rate is: ``pass@1 on Python problems``."""
+    tasks = plan.with_role("code")
+    if len(tasks) == 1:
+        return f"pass@1 on {task_label(tasks[0].name)}"
+    return f"mean pass@1 on {plural(len(tasks), 'code task')}"
+
+
+def _condition(cell: CellSummary, plan: Plan) -> str:
+    recipe, scope = cell.cell.recipe or "", cell.cell.scope or ""
+    if recipe == "set_difference":
+        by = f"With {general_names(plan) or 'general text'} subtracted"
+    else:
+        by = _RECIPES.get(recipe, f"By recipe {recipe}")
+    return by + _SCOPES.get(scope, f" in scope {scope}")
+
+
+def _not_specific(finding: Finding, plan: Plan, general: str) -> str:
+    factor = general_perplexity_ratio(finding.cell, plan)
+    if (finding.cell.metrics.general_retention or 0.0) < KEPT:
+        return f"but general ability keeps {_only(finding.cell)}{general}: the spot is not specific to code"
+    if factor > PERPLEXITY_LIMIT:
+        return (
+            f"and general ability keeps {general}, but the perplexity of general text rises {ratio(factor)}-fold: "
+            "the spot is not specific to code"
+        )
+    return f"and general ability keeps {general}: too alike to call the spot specific to code"
+
+
+def _while_kept(finding: Finding) -> str:
+    """What code keeps at the best dose that keeps general ability, where that isn't the key dose itself."""
+    if finding.kept is finding.cell:
+        return ""
+    if finding.kept is None:
+        return "; no dose tried keeps general ability"
+    left = _amount(finding.kept.metrics.code_retention)
+    return f"; at {dose(finding.kept.cell.k_percent)}, where general ability is kept, code keeps {left}"
+
+
+def _vocabulary(finding: Finding) -> str:
+    share = finding.vocabulary_share
+    if share is None or share < _MOSTLY_VOCABULARY:
+        return ""
+    return (
+        f", though {share:.0%} of these weights lie in the embedding and output head, "
+        "so that it may be a vocabulary more than an ability"
+    )
+
+
+def _keeps(retention: float | None, interval: Interval | None) -> str:
+    """How much of an ability is kept, with its 95% interval where that isn't one value."""
+    text = f"{_amount(retention)} of what it has above chance"
+    if interval is None or interval.high - interval.low < 0.01:
+        return text
+    return f"{text} ({100 * interval.low:.0f} to {interval.high:.0%})".replace("(-", f"({MINUS}").replace(
+        "to -", f"to {MINUS}"
+    )
+
+
+def _only(cell: CellSummary) -> str:
+    return "only " if 0.005 <= (cell.metrics.general_retention or 0.0) < KEPT else ""
+
+
+def _amount(retention: float | None) -> str:
+    if retention is None or retention < 0.005:
+        return "nothing"
+    return "all" if retention >= 0.995 else f"{retention:.0%}"
+
+
+def _rate(rate: float | None) -> str:
+    return "an unknown rate" if rate is None else f"{rate:.2f}"
+
+
+def _mean_code(cells: tuple[CellSummary, ...]) -> float | None:
+    rates = [cell.metrics.code for cell in cells if cell.metrics.code is not None]
+    return fmean(rates) if rates else None
+
+
+def _spread(cells: tuple[CellSummary, ...]) -> str:
+    """The code rate of some draws: one number, or the smallest and the largest."""
+    texts = sorted({_rate(cell.metrics.code) for cell in cells})
+    return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
