@@ -1,0 +1,38 @@
+"""The root command and its groups."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import codingspot
+from codingspot.cli import stages, study, testbed
+from codingspot.cli.console import out
+
+app = typer.Typer(
+    name="codingspot",
+    help="Where in a language model's weights does the ability to code live, and how specific is that place?",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="rich",
+)
+study.register(app)
+stages.register(app)
+app.add_typer(testbed.app, name="testbed")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(codingspot.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find, ablate, control and report the Coding Spot of a causal language model."""
+    del version

@@ -1,0 +1,82 @@
+"""What the commands share: the console, the progress display, and one line for every error."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from codingspot.errors import CodingSpotError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON on standard output, for scripts."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def friendly_errors(resume: str = "") -> Iterator[None]:
+    """Turn expected failures into one line and an exit code; ``resume`` says how to go on after Ctrl-C."""
+    try:
+        yield
+    except CodingSpotError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        err.print(f"\n[yellow]stopped[/]; {escape(resume) or 'nothing was left half-written'}", soft_wrap=True)
+        raise typer.Exit(130) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(f"no space left on the device while writing {error.filename or 'an artefact'}; free some and run again")
+
+
+def _fail(message: str) -> None:
+    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    raise typer.Exit(1) from None
+
+
+class StudyProgress:
+    """One display for a whole study, with an estimate of the time left."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=err,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> StudyProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, total: float) -> None:
+        """Begin with ``total`` units of work left."""
+        self._bar.reset(self._task, total=total)
+
+    def stage(self, text: str) -> None:
+        """Show what is being done."""
+        self._bar.update(self._task, description=escape(f"{text[:34]:<34}"))
+
+    def advance(self, units: float) -> None:
+        """Move the bar."""
+        self._bar.advance(self._task, units)

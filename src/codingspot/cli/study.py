@@ -1,0 +1,94 @@
+"""Whole studies: demo, run, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json
+from codingspot.studies import DEMO
+
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same study.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
+Unsafe = Annotated[
+    bool,
+    typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox: they can do what you can."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(demo)
+    app.command()(run)
+    app.command()(report)
+
+
+def demo(
+    directory: Out = None,
+    show_study: Annotated[bool, typer.Option("--show-study", help="Print the study file, to copy, and exit.")] = False,
+    unsafe_no_sandbox: Unsafe = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole study on the shipped testbed model, in minutes.
+
+    Example: codingspot demo --out runs/demo
+    """
+    if show_study:
+        typer.echo(DEMO.read_text(encoding="utf-8"), nl=False)
+        return
+    _run(DEMO, directory or Path("runs/demo"), unsafe_no_sandbox, as_json)
+
+
+def run(
+    study: Annotated[Path, typer.Argument(help="A study file; `codingspot demo --show-study` prints one to copy.")],
+    directory: Out = None,
+    unsafe_no_sandbox: Unsafe = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study file; a run that was stopped resumes by itself.
+
+    Example: codingspot run my-study.yaml --out runs/mine
+    """
+    _run(study, directory or Path("runs") / study.stem, unsafe_no_sandbox, as_json)
+
+
+def report(
+    directory: Annotated[Path, typer.Argument(help="A run directory.")],
+    as_json: AsJson = False,
+) -> None:
+    """Rebuild every table, figure and the HTML page of a run from its results.
+
+    Example: codingspot report runs/demo
+    """
+    from codingspot.report import build_report
+
+    with friendly_errors():
+        build_report(directory)
+        _show(directory, as_json)
+
+
+def _run(file: Path, directory: Path, unsafe_no_sandbox: bool, as_json: bool) -> None:
+    with friendly_errors(f"the same command resumes {directory} where it stopped"):
+        from codingspot.report import build_report
+        from codingspot.study import load_study, run_study
+
+        study = load_study(file)
+        with StudyProgress() as progress:
+            run_study(study, directory, progress=progress, unsafe_no_sandbox=unsafe_no_sandbox)
+            progress.stage("writing the report")
+            build_report(directory)
+        _show(directory, as_json)
+
+
+def _show(directory: Path, as_json: bool) -> None:
+    if as_json:
+        print_json(json.loads((directory / "summary.json").read_text(encoding="utf-8")))
+        return
+    from codingspot.report import console_report
+
+    for part in console_report(directory):
+        out.print(part)
+    out.print(f"Report: {directory / 'report.html'}", soft_wrap=True)

@@ -1,0 +1,90 @@
+"""Cells: the units of a study. One cell is one edited model, evaluated on every task and domain of the study."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+TaskRole = Literal["code", "general", "other"]
+Control = Literal["uniform", "matched"]
+
+ORIGINAL = "original"
+
+
+class Cell(BaseModel):
+    """One edited model. The original model is the cell named ``original``, with nothing edited."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    spot: str | None = None
+    """Name of the spot in the study; None for the original model."""
+    recipe: str | None = None
+    scope: str | None = None
+    estimator: str | None = None
+    control: Control | None = None
+    """None for the spot itself; otherwise how its control was drawn."""
+    edit: str | None = None
+    k_percent: float = 0.0
+    """Percentage of all the model's parameters (tied ones once)."""
+    parameters: int = 0
+    """How many parameters were edited."""
+    seed: int | None = None
+
+
+class Task(BaseModel):
+    """One evaluated task: its part in the study, its chance level in 0-1, and how many items were evaluated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    role: TaskRole
+    chance: float
+    items: int
+
+
+class EvaluatedDomain(BaseModel):
+    """One domain whose held-out documents are evaluated by perplexity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["code", "general"]
+    held_out: bool
+    """True where the domain took no part in scoring."""
+    documents: int
+
+
+class ModelSummary(BaseModel):
+    """The model under study."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    id: str
+    revision: str | None
+    fingerprint: str
+    parameters: int
+    scopes: dict[str, int]
+    """Number of parameters in each scope."""
+
+
+class Plan(BaseModel):
+    """Everything a reader of Results needs to know about a run: ``plan.json`` of the run directory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    study: str
+    model: ModelSummary
+    tasks: tuple[Task, ...]
+    domains: tuple[EvaluatedDomain, ...]
+    cells: tuple[Cell, ...]
+    bootstrap_seed: int = 0
+
+    def with_role(self, role: TaskRole) -> tuple[Task, ...]:
+        """The tasks with ``role``, in the study's order."""
+        return tuple(task for task in self.tasks if task.role == role)
+
+    def spots(self) -> tuple[str, ...]:
+        """Names of the study's spots, in its order."""
+        return tuple(dict.fromkeys(cell.spot for cell in self.cells if cell.spot is not None))

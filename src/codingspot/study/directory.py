@@ -1,0 +1,97 @@
+"""The run directory: every artefact of one study, written whole or not at all, so that a stopped run resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from codingspot.errors import FingerprintError
+from codingspot.evaluation.results import Results
+from codingspot.files import atomic_path, read_json, write_json, write_text
+from codingspot.study.cells import Cell, Plan
+from codingspot.study.config import Study, load_study
+
+
+class RunDirectory:
+    """Paths and completed cells of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.scores = path / "scores"
+        self.corpus = path / "corpus"
+        self.analysis = path / "analysis"
+
+    @classmethod
+    def claim(cls, path: Path, study: Study) -> RunDirectory:
+        """Open ``path`` for ``study``, making it if need be.
+
+        Raises:
+            FingerprintError: ``path`` holds a run of another study; the message names the settings that differ.
+        """
+        file = path / "study.yaml"
+        if not file.exists():
+            if path.exists() and any(path.iterdir()):
+                raise FingerprintError(f"{path} is not empty and not a run directory; choose another --out")
+            write_text(file, study.to_yaml())
+            return cls(path)
+        differing = _differences(load_study(file), study)
+        if differing:
+            raise FingerprintError(
+                f"{path} holds a run of another study (differs in {', '.join(differing)}); choose another --out"
+            )
+        return cls(path)
+
+    def claim_inputs(self, **inputs: str) -> None:
+        """Record what the run's results depend on beside the study (weights, corpus), or check it on resuming.
+
+        Raises:
+            FingerprintError: the run directory was begun with other inputs.
+        """
+        file = self.path / "inputs.json"
+        if not file.exists():
+            write_json(file, inputs)
+            return
+        known = read_json(file)
+        differing = [name for name, value in inputs.items() if known.get(name) != value]
+        if differing:
+            raise FingerprintError(
+                f"{self.path} was begun with another {' and '.join(differing)}; choose another --out"
+            )
+
+    def spot(self, name: str) -> Path:
+        """File of a spot or of a drawn control."""
+        return self.path / "spots" / f"{name}.safetensors"
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether the cell's results are saved."""
+        return self._folder(cell).is_dir()
+
+    def save_cell(self, cell: Cell, results: Results) -> None:
+        """Save a finished cell; it appears whole or not at all."""
+        with atomic_path(self._folder(cell)) as temporary:
+            temporary.mkdir()
+            results.write(temporary)
+
+    def merge(self, cells: Sequence[Cell]) -> Results:
+        """Write ``results.parquet`` and ``losses.parquet`` of all cells, in the order given."""
+        merged = Results.concat([Results.read(self._folder(cell)) for cell in cells])
+        merged.write(self.path)
+        return merged
+
+    def save_plan(self, plan: Plan) -> None:
+        """Write ``plan.json``."""
+        write_json(self.path / "plan.json", plan.model_dump(mode="json"))
+
+    def _folder(self, cell: Cell) -> Path:
+        return self.path / "cells" / cell.name
+
+
+def _differences(saved: Study, asked: Study) -> list[str]:
+    old, new = saved.model_dump(mode="json"), asked.model_dump(mode="json")
+    found = []
+    for key in new:
+        if isinstance(new[key], dict) and isinstance(old[key], dict):
+            found += [f"{key}.{inner}" for inner in new[key] if old[key].get(inner) != new[key][inner]]
+        elif old[key] != new[key]:
+            found.append(key)
+    return found

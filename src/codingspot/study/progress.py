@@ -1,0 +1,31 @@
+"""How a long run tells what it is doing, without knowing who listens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives the run's progress, in units of one evaluated cell."""
+
+    def start(self, total: float) -> None:
+        """The run begins; ``total`` units of work are left."""
+
+    def stage(self, text: str) -> None:
+        """What is being done now."""
+
+    def advance(self, units: float) -> None:
+        """``units`` of work were done."""
+
+
+class Silent:
+    """Listens to nothing; the default of the library."""
+
+    def start(self, total: float) -> None:
+        """Ignored."""
+
+    def stage(self, text: str) -> None:
+        """Ignored."""
+
+    def advance(self, units: float) -> None:
+        """Ignored."""

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from codingspot.cli.app import app
+from codingspot.importance import NewDomainScores, ScoreStore
+from codingspot.study import parse_study
+
+GROUP = ["testbed train", "testbed tasks", "testbed info"]
+COMMANDS = ["demo", "run", "report", "score", "spot", "ablate", "eval", *GROUP]
+
+
+def call(*arguments: str):
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "80", "TERM": "dumb"})
+
+
+@pytest.fixture
+def scores(tmp_path: Path) -> Path:
+    values = {"model.layers.0.mlp.up_proj.weight": torch.arange(1.0, 101.0).view(10, 10)}
+    ScoreStore.write(tmp_path / "scores", [NewDomainScores("go", "code", values)])
+    return tmp_path / "scores"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str):
+    result = call(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert f"Example: codingspot {command}" in " ".join(result.output.split())
+
+
+def test_show_study_prints_a_study_that_loads():
+    result = call("demo", "--show-study")
+    assert parse_study(result.output, "printed").name == "demo"
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "101"])
+def test_k_outside_its_range_says_percent(scores: Path, tmp_path: Path, k: str):
+    out = tmp_path / "spot.safetensors"
+    result = call("spot", str(scores), "--k", k, "--out", str(out))
+    assert result.exit_code == 1
+    assert "percent" in result.output
+    assert not out.exists()
+
+
+def test_spot_command_selects_the_best(scores: Path, tmp_path: Path):
+    from codingspot.spot import Spot
+
+    result = call("spot", str(scores), "--k", "3", "--out", str(tmp_path / "spot.safetensors"))
+    assert result.exit_code == 0, result.output
+    assert Spot.load(tmp_path / "spot.safetensors").positions.tolist() == [99, 98, 97]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("run", "missing.yaml"), "missing.yaml"),
+        (("report", "missing-run"), "missing-run"),
+        (("score", "no/such/folder/model", "--out", "x"), "no/such/folder/model"),
+        (("spot", "missing-scores", "--out", "x"), "missing-scores"),
+        (("ablate", "testbed", "missing.safetensors", "--out", "x"), "missing.safetensors"),
+        (("testbed", "info", "missing-model"), "missing-model"),
+        (("testbed", "train", "--out", "x", "--hidden-size", "-3"), "hidden_size"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    arguments: tuple[str, ...], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    result = call(*arguments)
+    assert result.exit_code == 1
+    message = [line for line in result.output.splitlines() if line.startswith("error:")]
+    assert len(message) == 1
+    assert named in message[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_recipe_and_parameter_are_named(scores: Path, tmp_path: Path):
+    out = str(tmp_path / "spot.safetensors")
+    assert "set_difference" in call("spot", str(scores), "--recipe", "nonsense", "--out", out).output
+    assert "colour" in call("spot", str(scores), "--set", "colour=red", "--out", out).output
+    assert "NAME=VALUE" in call("spot", str(scores), "--set", "colour", "--out", out).output

@@ -1,0 +1,34 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from codingspot.study import Study, parse_study
+from codingspot.testbed.world import general_english, pure_code
+
+
+@pytest.fixture
+def corpus_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    texts = {"go": pure_code("go", 12, 5), "python": pure_code("python", 12, 5), "english": general_english(12, 5)}
+    for name, domain in texts.items():
+        lines = "".join(json.dumps({"text": text}) + "\n" for text in domain)
+        (folder / f"{name}.jsonl").write_text(lines)
+    return folder
+
+
+@pytest.fixture
+def small_study(corpus_folder: Path) -> Study:
+    return parse_study(
+        f"""
+name: small
+corpus: {{source: "{corpus_folder}", evaluation_documents: 2}}
+scoring: {{token_budget: 256, sequence_length: 64, draws: 2}}
+spots:
+  - {{name: paper, k_percent: [0.01, 1], controls: [uniform, matched], control_seeds: [3]}}
+  - {{name: blocks, recipe: set_difference, parameters: {{general_percent: 20}}, scope: blocks, k_percent: [1]}}
+evaluation: {{code: [testbed_humaneval], general: [testbed_events], other: [], limit: 2, code_limit: 2}}
+""",
+        "small.yaml",
+    )

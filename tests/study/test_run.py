@@ -1,0 +1,104 @@
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from codingspot.errors import FingerprintError
+from codingspot.evaluation.results import Results
+from codingspot.sandbox import available
+from codingspot.spot import Spot
+from codingspot.study import Plan, Study, run_study
+
+pytestmark = pytest.mark.skipif(available() is None, reason="no sandbox works on this machine")
+
+
+class StopAfter:
+    """Stops a run, as Ctrl-C would, once so many cells were begun."""
+
+    def __init__(self, cells: int) -> None:
+        self.left = cells
+        self.begun: list[str] = []
+
+    def start(self, total: float) -> None:
+        self.total = total
+
+    def stage(self, text: str) -> None:
+        if "-k" in text or text == "original":
+            self.begun.append(text)
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+
+    def advance(self, units: float) -> None:
+        assert units >= 0
+
+
+def test_run_stopped_and_resumed_is_byte_identical_and_repeats_no_cell(small_study: Study, tmp_path: Path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    every = StopAfter(99)
+    run_study(small_study, whole, progress=every)
+    first, second = StopAfter(3), StopAfter(99)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(small_study, stopped, progress=first)
+    run_study(small_study, stopped, progress=second)
+    assert first.begun[:-1] + second.begun == every.begun
+    for name in ("results.parquet", "losses.parquet", "plan.json"):
+        assert (whole / name).read_bytes() == (stopped / name).read_bytes()
+
+
+def test_run_directory_holds_what_the_plan_says(small_study: Study, tmp_path: Path):
+    out = tmp_path / "run"
+    run_study(small_study, out)
+    plan = Plan.model_validate_json((out / "plan.json").read_text())
+    results = Results.read(out)
+    assert results.cells() == [cell.name for cell in plan.cells]
+    assert set(results.losses["domain"]) == {"go", "python", "english"}
+    held_out = {domain.name for domain in plan.domains if domain.held_out}
+    assert held_out == {"python"}
+    density = pd.read_parquet(out / "analysis" / "density.parquet")
+    selected = density.groupby(["spot", "k_percent"])["selected"].sum()
+    for cell in plan.cells:
+        if cell.spot and not cell.control:
+            assert selected[cell.spot, cell.k_percent] == cell.parameters
+    blocks = density[density["spot"] == "blocks"]
+    assert blocks.loc[~blocks["block"].isin(["attention", "mlp"]), "selected"].sum() == 0
+    assert not (out / "scratch").exists()
+    assert {"reduction", "aggregation", "budget"} <= set(
+        pd.read_parquet(out / "analysis" / "agreement.parquet")["comparison"]
+    )
+
+
+def test_controls_avoid_the_spot(small_study: Study, tmp_path: Path):
+    run_study(small_study, tmp_path / "run")
+    folder = tmp_path / "run" / "spots"
+    spot = set(Spot.load(folder / "paper.safetensors").positions.tolist())
+    for control in ("uniform", "matched"):
+        drawn = Spot.load(folder / f"paper-{control}-s3.safetensors").positions.tolist()
+        assert len(drawn) == len(spot)
+        assert not spot & set(drawn)
+
+
+def test_another_study_is_refused(small_study: Study, tmp_path: Path):
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_study(small_study, out, progress=StopAfter(0))
+    other = small_study.model_copy(update={"scoring": small_study.scoring.model_copy(update={"seed": 1})})
+    with pytest.raises(FingerprintError, match=r"scoring\.seed"):
+        run_study(other, out)
+
+
+def test_another_corpus_is_refused(small_study: Study, tmp_path: Path, corpus_folder: Path):
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_study(small_study, out, progress=StopAfter(0))
+    shutil.copy(corpus_folder / "python.jsonl", corpus_folder / "go.jsonl")
+    with pytest.raises(FingerprintError, match="corpus"):
+        run_study(small_study, out)
+
+
+def test_a_folder_that_is_no_run_is_refused(small_study: Study, tmp_path: Path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "mother.txt").write_text("Dear mother")
+    with pytest.raises(FingerprintError, match="not a run directory"):
+        run_study(small_study, tmp_path / "letters")
