@@ -21,7 +21,8 @@ demo: install sandbox
 	$(BIN)/codingspot demo
 
 test: install sandbox
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	@# One thread a worker: two workers of two threads each would wait for one another on two cores.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

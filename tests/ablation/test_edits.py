@@ -2,6 +2,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 
 from codingspot.ablation import EDITS, WeightEditor, edited
 from codingspot.errors import ArtefactError, FingerprintError, StudyError
@@ -149,7 +151,8 @@ def test_the_fingerprint_is_taken_once_and_of_the_original_weights(llama, make_s
         editor.apply(other)
     assert len(taken) == 1
 
-    loaded = LoadedModel(llama, None, "tiny")
+    words = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    loaded = LoadedModel(llama, PreTrainedTokenizerFast(tokenizer_object=words), "tiny")
     with WeightEditor(loaded) as editor:
         editor.apply(spot)
         editor.apply(other)

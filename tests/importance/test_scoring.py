@@ -100,6 +100,8 @@ def test_pieces_merge_to_the_scores_of_the_whole(loaded, corpus, tmp_path) -> No
     whole = score(loaded, corpus, tmp_path / "whole", sequence_length=8, token_budget=256)
     merged = merge(pieces, tmp_path / "merged")
     assert merged.domain("Rust").predicted_tokens == whole.domain("Rust").predicted_tokens
+    assert merged.domain("Rust").details["loss"] == pytest.approx(whole.domain("Rust").details["loss"])
+    assert merged.manifest["settings"]["token_budget"] == 256
     for name in whole.layout.names:
         torch.testing.assert_close(merged.tensor("Rust", name), whole.tensor("Rust", name), rtol=1e-3, atol=1e-7)
 

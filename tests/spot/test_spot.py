@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError
@@ -91,7 +92,10 @@ def test_damaged_spot_is_refused(store, tmp_path) -> None:
     Spot(torch.tensor([1, 4]), torch.zeros(2), layout).save(path)
     with pytest.raises(ArtefactError, match="outside the model's 4 parameters"):
         Spot.load(path)
-    Spot(torch.tensor([1, 2]), torch.zeros(3), layout).save(path)
+    Spot(torch.tensor([1, 2]), torch.zeros(2), layout).save(path)
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    save_file({"positions": torch.tensor([1, 2]), "scores": torch.zeros(3)}, path, metadata=header)
     with pytest.raises(ArtefactError, match="don't match"):
         Spot.load(path)
 

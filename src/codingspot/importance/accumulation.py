@@ -51,7 +51,7 @@ def summed_loss(model: nn.Module, input_ids: Int64[Tensor, "sequences length"]) 
 
 def accumulate_gradients(
     model: nn.Module,
-    micro_batches: Iterable[Int64[Tensor, "sequences length"]],
+    micro_batches: Iterable[Int64[Tensor, "_ length"]],
     fold: Fold,
     *,
     domain: str,

@@ -15,7 +15,7 @@ from torch import Tensor
 from codingspot.corpus import Corpus
 from codingspot.errors import StudyError
 from codingspot.importance.scoring import score
-from codingspot.importance.store import NewDomainScores, ScoreStore
+from codingspot.importance.store import DomainScores, NewDomainScores, ScoreStore
 from codingspot.models import LoadedModel
 
 
@@ -74,7 +74,10 @@ def merge(stores: Sequence[ScoreStore], folder: Path) -> ScoreStore:
     settings = first.manifest.get("settings", {})
     if settings.get("finetune") or (estimator.get("norm") == "l2" and estimator.get("reduction") != "corpus"):
         raise StudyError("scores with an L2 norm or fine-tuning don't add up over texts; score each budget by itself")
-    provenance = {**first.manifest, "merged": [store.digest for store in stores]}
+    budgets = [store.manifest.get("settings", {}).get("token_budget") for store in stores]
+    if None not in budgets:
+        settings = {**settings, "token_budget": sum(budgets)}
+    provenance = {**first.manifest, "settings": settings, "merged": [store.digest for store in stores]}
     return ScoreStore.write(folder, _merged_domains(stores), provenance=provenance, normalise=first.normalise)
 
 
@@ -87,8 +90,16 @@ def _merged_domains(stores: Sequence[ScoreStore]) -> Iterator[NewDomainScores]:
             domain.kind,
             {name: _weighted_mean(stores, domain.name, name, predicted) for name in stores[0].layout.names},
             predicted,
-            {"tokens": sum(part.details.get("tokens", part.predicted_tokens) for part in parts)},
+            _merged_details(parts),
         )
+
+
+def _merged_details(parts: Sequence[DomainScores]) -> dict[str, Any]:
+    details: dict[str, Any] = {"tokens": sum(part.details.get("tokens", part.predicted_tokens) for part in parts)}
+    if all(part.details.get("loss") is not None for part in parts):
+        summed = sum(float(part.details["loss"]) * part.predicted_tokens for part in parts)
+        details["loss"] = summed / sum(part.predicted_tokens for part in parts)
+    return details
 
 
 def _weighted_mean(stores: Sequence[ScoreStore], domain: str, name: str, predicted: int) -> Tensor:

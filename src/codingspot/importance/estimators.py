@@ -34,7 +34,7 @@ class DomainInput:
     micro_batch_tokens: int
     on_tokens: Callable[[int], None] = lambda _: None
 
-    def micro_batches(self) -> Iterator[Int64[Tensor, "sequences length"]]:
+    def micro_batches(self) -> Iterator[Int64[Tensor, "_ length"]]:
         """Consecutive sequences, as many at a time as ``micro_batch_tokens`` holds, and at least one."""
         sequences = max(1, self.micro_batch_tokens // self.tokens.input_ids.shape[1])
         yield from torch.split(self.tokens.input_ids, sequences)

@@ -174,6 +174,4 @@ def attention(role: Role) -> bool:
 def scope_sizes(layout: ParameterLayout) -> dict[str, int]:
     """Number of parameters in every scope, by its name."""
     roles = {name: role_of(name) for name in layout.names}
-    return {
-        scope: sum(size for name, size in layout.sizes.items() if SCOPES[scope](roles[name])) for scope in SCOPES
-    }
+    return {scope: sum(size for name, size in layout.sizes.items() if SCOPES[scope](roles[name])) for scope in SCOPES}

@@ -38,7 +38,8 @@ def draw_dose_response(axes: Axes, *, summary: RunSummary, spot: str) -> None:
     for colour, value, interval in ((GENERAL, _general, _general_interval), (CODE, _code, _code_interval)):
         for control in summary.controls(spot):
             _control_curve(axes, summary, spot, control, colour, value)
-        _curve_with_band(axes, summary.of(spot), colour, value, interval)
+        # General is drawn broader, so that code on top of it doesn't hide it.
+        _curve_with_band(axes, summary.of(spot), colour, value, interval, width=2.2 if colour == GENERAL else 1.5)
     _dose_axis(axes, summary.doses(spot))
     controls = summary.controls(spot)
     shown = [c for kind in (None, *controls) for c in summary.of(spot, kind)]
@@ -163,7 +164,15 @@ def draw_agreement(axes: Axes, *, curve: pd.DataFrame) -> None:
     _legend_below(axes, handles, columns=3)
 
 
-def _curve_with_band(axes: Axes, cells: Sequence[CellSummary], colour: str, value: _Value, interval: _Range) -> None:
+def _curve_with_band(
+    axes: Axes,
+    cells: Sequence[CellSummary],
+    colour: str,
+    value: _Value,
+    interval: _Range,
+    *,
+    width: float,
+) -> None:
     points = [(c.cell.k_percent, found) for c in cells if (found := value(c)) is not None]
     bands = [(c.cell.k_percent, band) for c in cells if (band := interval(c)) is not None]
     axes.fill_between(
@@ -174,7 +183,15 @@ def _curve_with_band(axes: Axes, cells: Sequence[CellSummary], colour: str, valu
         alpha=_BAND_ALPHA,
         linewidth=0,
     )
-    axes.plot([k for k, _ in points], [found for _, found in points], color=colour, marker="o", zorder=4)
+    axes.plot(
+        [k for k, _ in points],
+        [found for _, found in points],
+        color=colour,
+        marker="o",
+        zorder=4,
+        linewidth=width,
+        markersize=3 + width,
+    )
 
 
 def _control_curve(axes: Axes, summary: RunSummary, spot: str, control: Control, colour: str, value: _Value) -> None:

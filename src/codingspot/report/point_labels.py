@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 _SIZE: Final = 7.5  # points
 _WIDTH: Final = 0.62 * _SIZE  # of a digit
+_SAME_PLACE: Final = 4.0  # points
 _DIRECTIONS: Final = (0, 180, 315, 225, 45, 135, 270, 90)
 _DISTANCES: Final = (5.0, 10.0, 17.0)
 _SHARE_OF_FIGURE: Final = 0.74  # how much of a figure's width and height its axes take, about
@@ -45,11 +46,16 @@ class PointLabels:
         self._paths.append((xs, ys))
 
     def place(self, axes: Axes) -> None:
-        """Draw every label that has room; the limits of the axes must be set before."""
+        """Draw every label that has room; of points of one colour in one place, the first. Limits come before."""
         scale = _Scale(axes)
         taken = [box for xs, ys in self._paths for box in _along(scale, xs, ys)]
+        labelled: list[tuple[str, tuple[float, float]]] = []
         for x, y, text, colour in self._labels:
-            for dx, dy, box in _candidates(scale(x, y), len(text) * _WIDTH):
+            point = scale(x, y)
+            if any(colour == other and math.dist(point, place) < _SAME_PLACE for other, place in labelled):
+                continue
+            labelled.append((colour, point))
+            for dx, dy, box in _candidates(point, len(text) * _WIDTH):
                 if scale.contains(box) and not any(box.overlaps(other) for other in taken):
                     taken.append(box)
                     axes.annotate(

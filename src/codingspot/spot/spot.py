@@ -67,7 +67,7 @@ class Spot:
             raise SelectionError(f"k = {k_percent}% exceeds the spot's own {largest:.4g}%; find it with a larger k")
         return replace(self, positions=self.positions[:n], scores=self.scores[:n])
 
-    def grouped(self) -> dict[str, Int64[Tensor, " selected"]]:
+    def grouped(self) -> dict[str, Int64[Tensor, " _"]]:
         """For each tensor the spot touches, offsets into the flattened tensor, best first."""
         return {name: located.offsets for name, located in self.layout.locate(self.positions).items()}
 

@@ -20,11 +20,11 @@ from .model import Limits, Outcome, Program, Verdict, last_line
 from .supervisor import Ending, Supervisor
 from .wire import receive, send
 
-# Loaded once here, these cost a program nothing.
+# Loaded once here, these cost a program nothing; but every fork copies the tables of what is loaded, so that rarer
+# modules (each takes a program that needs it a few milliseconds) would cost more than they save.
 _USUAL_IMPORTS = (
-    *("abc", "array", "bisect", "cmath", "collections", "collections.abc", "copy", "dataclasses", "datetime"),
-    *("decimal", "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator"),
-    *("queue", "random", "re", "statistics", "string", "sys", "textwrap", "time", "types", "typing"),
+    *("bisect", "collections", "copy", "dataclasses", "datetime", "functools", "heapq", "itertools", "math"),
+    *("operator", "random", "re", "string", "typing"),
 )
 
 
