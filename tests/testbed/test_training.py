@@ -49,7 +49,8 @@ def test_gpt_neo_trains_and_loads(tmp_path: Path):
     out = train(small_recipe(architecture="gpt_neo", phases=(phase,)), tmp_path / "neo", device="cpu")
     loaded = load_model(out)
     assert loaded.model.config.model_type == "gpt_neo"
-    assert loaded.tokenizer.decode(loaded.tokenizer("def f(x):\n    return x")["input_ids"]) == "def f(x):\n    return x"
+    text = "def f(x):\n    return x"
+    assert loaded.tokenizer.decode(loaded.tokenizer(text)["input_ids"]) == text
 
 
 def test_learning_rate_warms_up_and_falls_to_zero():

@@ -62,9 +62,7 @@ def test_arithmetic_training_text_holds_no_held_out_numbers(documents: list[str]
 
     held_out = {skeleton(item["question"]) for item in items("arithmetic", 300, seed=0)}
     asked = {
-        skeleton(question)
-        for document in documents
-        for question in re.findall(r"Question: (.*)\nAnswer: \d", document)
+        skeleton(question) for document in documents for question in re.findall(r"Question: (.*)\nAnswer: \d", document)
     }
     assert len(asked) > 1000
     assert not asked & held_out
@@ -87,9 +85,7 @@ def test_arithmetic_answers_are_right() -> None:
         for equation in equations:
             left, operator, right, result = re.fullmatch(r"(\d+) ([-+*]) (\d+) = (\d+)", equation).groups()
             values.append(
-                {"+": int(left) + int(right), "-": int(left) - int(right), "*": int(left) * int(right)}[
-                    operator
-                ]
+                {"+": int(left) + int(right), "-": int(left) - int(right), "*": int(left) * int(right)}[operator]
             )
             assert values[-1] == int(result) <= arithmetic.RESULT_LIMIT
         assert final == f"#### {values[-1]}"
@@ -138,11 +134,7 @@ def test_role_twins_differ_in_one_word_and_flip_the_answer() -> None:
     twins = [pair for pair in found.values() if len(pair) == 2]
     assert twins
     for first, second in twins:
-        words = [
-            (a, b)
-            for a, b in zip(first["sentence"].split(), second["sentence"].split(), strict=True)
-            if a != b
-        ]
+        words = [(a, b) for a, b in zip(first["sentence"].split(), second["sentence"].split(), strict=True) if a != b]
         assert len(words) == 1
         right = [item["option1"] if item["answer"] == "1" else item["option2"] for item in (first, second)]
         assert right[0] != right[1]

@@ -67,9 +67,7 @@ def test_other_languages_have_the_same_programs_with_tests_that_tell(language: s
     for problem in problems[:: 1 if language == "bash" else 8]:
         right = problem["prompt"] + problem["canonical_solution"] + problem["test"]
         assert status(right) == 0, right
-    wrong = problems[0]["prompt"] + (
-        "\n  return null\n}\n" if language == "javascript" else "\n  echo no\n}\n"
-    )
+    wrong = problems[0]["prompt"] + ("\n  return null\n}\n" if language == "javascript" else "\n  echo no\n}\n")
     assert status(wrong + problems[0]["test"]) == 1
 
 

@@ -46,9 +46,7 @@ def single_operations() -> list[Program]:
 def compositions(count: int, seed: int) -> list[Program]:
     rng = random.Random(seed)
     drawn = [sample_program(rng, steps=rng.choice((2, 3))) for _ in range(count)]
-    return [
-        Program(f"chain_{index}", program.parameter, program.steps) for index, program in enumerate(drawn)
-    ]
+    return [Program(f"chain_{index}", program.parameter, program.steps) for index, program in enumerate(drawn)]
 
 
 PROGRAMS = single_operations() + compositions(120, seed=5)
@@ -105,9 +103,7 @@ def test_results_agree_with_the_abstract_form(language: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("language", ["bash", "javascript", "python", "cpp"])
-def test_one_line_programs_compute_the_same(
-    language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_line_programs_compute_the_same(language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not is_installed(language):
         pytest.skip(f"{TOOLS[language]} is not installed")
     rng = random.Random(2)

@@ -13,9 +13,7 @@ def run(*steps: tuple[str, Any] | str, value: Any) -> Any:
 
 def program(*steps: tuple[str, Any] | str) -> Program:
     pairs = [(step, None) if isinstance(step, str) else step for step in steps]
-    return Program(
-        "find_answer", "values", tuple(Step(OPERATIONS[name], constant) for name, constant in pairs)
-    )
+    return Program("find_answer", "values", tuple(Step(OPERATIONS[name], constant) for name, constant in pairs))
 
 
 @pytest.mark.parametrize(

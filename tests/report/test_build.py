@@ -1,0 +1,47 @@
+import json
+import shutil
+from pathlib import Path
+
+from codingspot.evaluation.results import Results
+from codingspot.report import build_report
+
+
+def built(run_directory: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "run"
+    shutil.copytree(run_directory, copy)
+    build_report(copy)
+    return copy
+
+
+def test_summary_has_one_record_a_cell_with_the_promised_fields(run_directory: Path, tmp_path: Path):
+    run = built(run_directory, tmp_path)
+    records = json.loads((run / "summary.json").read_text())
+    assert [record["cell"] for record in records] == Results.read(run).cells()
+    promised = {
+        "cell", "recipe", "estimator", "control", "edit", "k_percent", "parameters", "seed", "tasks", "perplexity",
+        "code", "general", "code_retention", "general_retention", "m_s", "intervals",
+    }  # fmt: skip
+    assert all(promised <= set(record) for record in records)
+    assert records[0]["code_retention"] == 1.0
+    assert all(record["control"] is None or record["seed"] is not None for record in records)
+
+
+def test_a_rebuilt_report_has_the_same_bytes(run_directory: Path, tmp_path: Path):
+    run = built(run_directory, tmp_path)
+    made = [run / "report.html", run / "summary.json", *(run / "tables").iterdir(), *(run / "figures").iterdir()]
+    before = {path: path.read_bytes() for path in made}
+    build_report(run)
+    assert {path: path.read_bytes() for path in made} == before
+    assert {path.suffix for path in made} >= {".html", ".json", ".md", ".csv", ".tex", ".png"}
+
+
+def test_the_page_needs_no_network_and_escapes_what_models_write(run_directory: Path, tmp_path: Path):
+    copy = tmp_path / "hostile"
+    shutil.copytree(run_directory, copy)
+    results = Results.read(copy)
+    results.outcomes["sample"] = "<script>alert(1)</script>"
+    results.write(copy)
+    page = build_report(copy).read_text()
+    assert "<script>alert" not in page
+    for outside in ('src="http', "src='http", "@import", 'rel="stylesheet"'):
+        assert outside not in page
