@@ -204,11 +204,11 @@ class RunMaker:
             },
             "scoring": {
                 "estimator": "taylor",
-                "reduction": "corpus",
-                "norm": "l1",
-                "normalise": "none",
+                "parameters": {"reduction": "corpus"},
+                "normalise": "tokens",
                 "sequence_length": 256,
                 "token_budget": 16384,
+                "draws": 4,
                 "seed": 0,
                 "finetune": None,
             },
@@ -301,11 +301,11 @@ def write_analysis(folder: Path, plan: Plan) -> None:
             "jaccard": 0.5 + 0.08 * math.log10(k * 1000),
             "expected_jaccard": k / 200,
             "spearman": 0.9,
+            "comparison": "reduction",
         }
         for first, second in (names[:2], names[1:], (names[0], names[2]))
         for k in DOSES
     ]
-    pd.DataFrame(pairs).to_parquet(folder / "agreement.parquet", index=False)
     budgets = [
         {
             "token_budget": budget,
@@ -313,12 +313,14 @@ def write_analysis(folder: Path, plan: Plan) -> None:
             "pairs": 3,
             "jaccard": 1 - 0.7 * (1024 / budget) ** 0.5 / (1 + k),
             "spearman": 1 - 0.2 * (1024 / budget) ** 0.5,
+            "comparison": "budget",
             "lowest_jaccard": 0.97 - 0.7 * (1024 / budget) ** 0.5 / (1 + k),
         }
         for budget in (1024, 2048, 4096, 8192, 16384)
         for k in (0.09, 0.25, 1.0)
     ]
-    pd.DataFrame(budgets).to_parquet(folder / "budget.parquet", index=False)
+    both = pd.concat([pd.DataFrame(pairs), pd.DataFrame(budgets)], ignore_index=True)
+    both.to_parquet(folder / "agreement.parquet", index=False)
 
 
 def _density(cell: Cell) -> Iterator[dict[str, object]]:

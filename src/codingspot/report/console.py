@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from codingspot.report.labels import signed, spot_title
+from codingspot.report.labels import signed
 from codingspot.report.run_files import read_run
 from codingspot.report.specificity import judge_all
 from codingspot.report.summary import summarise
@@ -39,7 +39,7 @@ def console_report(directory: Path) -> list[RenderableType]:
     shown: list[RenderableType] = []
     if findings:
         spot = findings[0].spot
-        shown.append(Text(spot_title(summary.of(spot)[0].cell, run.plan), style="bold"))
+        shown.append(Text(summary.title(spot), style="bold"))
         tables = (dose_response(run, summary), counterfactual(run, summary), monosemanticity(run, summary))
         shown += [_table(table, spot) for table in tables if any(row.spot == spot for row in table.rows)]
         shown.append(_key(tables[0]))

@@ -24,8 +24,8 @@ def build_figures(run: Run, summary: RunSummary, findings: Sequence[Finding]) ->
     figures = [specificity(summary), dose_response(summary), perplexity(summary)]
     if run.density is not None:
         figures.append(density(run.density, summary, findings))
-    if run.budget is not None:
-        figures.append(agreement(run.budget))
+    if run.budgets is not None:
+        figures.append(agreement(run.budgets))
     return tuple(figure for figure in figures if figure.panels)
 
 

@@ -29,12 +29,6 @@ _DOMAINS: Final = {
     "javascript": "JavaScript",
     "typescript": "TypeScript",
 }
-_RECIPES: Final = {
-    "sum": "sum of the languages' scores",
-    "token_weighted": "token-weighted sum of the languages' scores",
-    "robust": "robust mean of the languages' scores",
-    "consensus": "consensus of the languages",
-}
 _SCOPES: Final = {
     "all": "all parameters",
     "blocks": "attention and MLP matrices",
@@ -67,11 +61,24 @@ def general_names(plan: Plan) -> str:
     return join_words([domain_label(domain.name) for domain in plan.domains if domain.kind == "general"])
 
 
-def recipe_label(recipe: str | None, plan: Plan) -> str:
-    """What a recipe ranks by, for people; a recipe this module doesn't know is given by its name."""
-    if recipe == "set_difference":
-        return f"sum of the languages' scores, the top of {general_names(plan) or 'general text'} removed"
-    return _RECIPES.get(recipe or "", (recipe or "").replace("_", " "))
+def recipe_label(recipe: str | None, aggregation: str, plan: Plan) -> str:
+    """What a recipe ranks by, for people; a recipe this module doesn't know is given by its name.
+
+    Args:
+        recipe: its name in the study.
+        aggregation: how it makes one score of the languages' (``sum``, ``median``, ...).
+        plan: names the general domains.
+    """
+    scores = f"{aggregation} of the languages' scores".replace("-weighted of", "-weighted sum of")
+    match recipe:
+        case "sum":
+            return scores
+        case "set_difference":
+            return f"{scores}, the top of {general_names(plan) or 'general text'} removed"
+        case "consensus":
+            return "consensus of the languages"
+        case _:
+            return (recipe or "").replace("_", " ")
 
 
 def scope_label(scope: str | None) -> str:
@@ -84,9 +91,9 @@ def control_label(control: str | None) -> str:
     return "spot" if control is None else _CONTROLS.get(control, control)
 
 
-def spot_title(cell: Cell, plan: Plan) -> str:
+def spot_title(cell: Cell, aggregation: str, plan: Plan) -> str:
     """A spot's name, recipe and scope in one phrase."""
-    return f"{cell.spot}: {recipe_label(cell.recipe, plan)}; {scope_label(cell.scope)}"
+    return f"{cell.spot}: {recipe_label(cell.recipe, aggregation, plan)}; {scope_label(cell.scope)}"
 
 
 def join_words(words: list[str]) -> str:

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from codingspot.report.drawing import Picture, to_svg
-from codingspot.report.labels import dose, recipe_label, scope_label
+from codingspot.report.labels import dose
 from codingspot.report.provenance import details, estimator_phrase
 from codingspot.report.run_files import Run
 from codingspot.report.samples import sample_problems
@@ -65,6 +65,7 @@ def render_page(
     return environment.get_template("page.html.j2").render(
         styles=Markup(styles),
         plan=run.plan,
+        model=run.model_name(),
         description=str(run.study.get("description") or ""),
         estimator=estimator_phrase(run),
         headline=lead,
@@ -73,7 +74,7 @@ def render_page(
         findings_table=_findings_table(summary, findings),
         tables={table.name: table for table in tables},
         pictures={picture.name: _drawn(picture) for picture in pictures},
-        places=_places(run, findings),
+        places=_places(summary, findings),
         problems=sample_problems(run, findings),
         details=details(run),
         limits={"unharmed": UNHARMED, "kept": KEPT, "perplexity": PERPLEXITY_LIMIT},
@@ -133,14 +134,14 @@ def _findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:
     return Table("findings", "", "", columns, tuple(rows))
 
 
-def _places(run: Run, findings: Sequence[Finding]) -> list[tuple[str, str]]:
-    """For each spot what it ranks by and where, and how much of it is vocabulary."""
+def _places(summary: RunSummary, findings: Sequence[Finding]) -> list[tuple[str, str]]:
+    """Each spot with what it ranks by and where, and how much of it is vocabulary."""
     found = []
     for finding in findings:
-        cell = finding.cell.cell
-        text = f"{recipe_label(cell.recipe, run.plan)}; scope {cell.scope}, {scope_label(cell.scope)}"
+        name, _, text = summary.title(finding.spot).partition(": ")
         if finding.vocabulary_share is not None:
             share = f"{100 * finding.vocabulary_share:.0f}%" if finding.vocabulary_share else "none"
-            text += f". At {dose(cell.k_percent)}, {share} of it lies in the embedding and the output head"
-        found.append((finding.spot, text))
+            at = dose(finding.cell.cell.k_percent)
+            text += f". At {at}, {share} of it lies in the embedding and the output head"
+        found.append((name, text))
     return found

@@ -12,10 +12,11 @@ from codingspot.report.run_files import Run
 def estimator_phrase(run: Run) -> str:
     """Estimator and reduction, as every caption names them: ``taylor (reduction corpus, norm l1)``."""
     described = run.scores.get("estimator")
-    settings: Mapping[str, Any] = described if isinstance(described, dict) else _section(run, "scoring")
-    name = settings.get("name", settings.get("estimator")) or _estimator_of_cells(run)
-    details = [f"{key} {settings[key]}" for key in ("reduction", "norm", "power") if settings.get(key) is not None]
-    return f"{name} ({', '.join(details)})" if details else str(name)
+    scoring = _section(run, "scoring")
+    settings = dict(described) if isinstance(described, dict) else dict(scoring.get("parameters") or {})
+    name = settings.pop("name", None) or scoring.get("estimator") or _estimator_of_cells(run)
+    given = [f"{key} {value}" for key, value in settings.items() if value is not None]
+    return f"{name} ({', '.join(given)})" if given else str(name)
 
 
 def decoding_phrase(run: Run) -> str:
@@ -37,7 +38,7 @@ def details(run: Run) -> list[tuple[str, str]]:
     """Everything a reader needs to repeat the run: terms and descriptions, in order."""
     plan = run.plan
     found = [
-        ("Model", plan.model.id),
+        ("Model", run.model_name()),
         ("Revision", plan.model.revision or "none given"),
         ("Weights (SHA-256)", plan.model.fingerprint),
         ("Parameters", f"{plan.model.parameters:,}, tied ones once"),
@@ -82,12 +83,12 @@ def _scored_domains(run: Run) -> str:
 
 
 def _settings(run: Run) -> str:
-    settings = run.scores.get("settings")
-    known: Mapping[str, Any] = settings if isinstance(settings, dict) else _section(run, "scoring")
+    known = _section(run, "scoring")
     return ", ".join(
         f"{label} {known[key]:,}" if isinstance(known[key], int) else f"{label} {known[key]}"
         for key, label in (
             ("token_budget", "token budget a domain"),
+            ("draws", "draws"),
             ("sequence_length", "sequence length"),
             ("micro_batch_tokens", "tokens a micro-batch"),
             ("seed", "seed"),
@@ -99,15 +100,11 @@ def _settings(run: Run) -> str:
 
 def _spot_details(run: Run, name: str) -> str:
     cells = [cell for cell in run.plan.cells if cell.spot == name]
-    sections = run.study.get("spots")
-    matching = (
-        [s for s in sections if isinstance(s, dict) and s.get("name") == name] if isinstance(sections, list) else []
-    )
-    settings = matching[0].get("parameters") if matching else None
+    settings = run.recipe_parameters(name)
     parts = [
-        recipe_label(cells[0].recipe, run.plan),
+        recipe_label(cells[0].recipe, str(settings.get("aggregation", "sum")), run.plan),
         f"scope {cells[0].scope} ({scope_label(cells[0].scope)})",
-        *(f"{key} = {value}" for key, value in (settings or {}).items()),
+        *(f"{key} = {value}" for key, value in settings.items()),
         f"edit {cells[0].edit}",
         "k = " + ", ".join(dict.fromkeys(dose(cell.k_percent) for cell in cells)),
     ]

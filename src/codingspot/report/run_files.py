@@ -18,8 +18,9 @@ from codingspot.files import read_json
 from codingspot.study.cells import ORIGINAL, Plan
 
 _DENSITY_COLUMNS = {"spot", "k_percent", "layer", "block", "kind", "parameters", "selected"}
-_AGREEMENT_COLUMNS = {"first", "second", "k_percent", "jaccard", "expected_jaccard", "spearman"}
-_BUDGET_COLUMNS = {"token_budget", "k_percent", "jaccard", "spearman", "lowest_jaccard"}
+_PAIR_COLUMNS = {"comparison", "first", "second", "k_percent", "jaccard", "expected_jaccard", "spearman"}
+_AGREEMENT_COLUMNS = _PAIR_COLUMNS | {"token_budget", "lowest_jaccard"}
+_BUDGET = "budget"
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Run:
         results: outcomes and losses of every cell.
         scores: manifest of the score store; empty where the run has none.
         density: where each spot lies, tensor by tensor; None where the run has no such analysis.
-        agreement: how far choices of scoring agree, pair by pair; None likewise.
-        budget: agreement by token budget; None likewise.
+        agreement: how far choices of scoring agree; None likewise. Rows whose ``comparison`` is ``budget`` are of
+            token budgets, all others of pairs of choices.
     """
 
     plan: Plan
@@ -42,7 +43,36 @@ class Run:
     scores: Mapping[str, Any]
     density: pd.DataFrame | None
     agreement: pd.DataFrame | None
-    budget: pd.DataFrame | None
+
+    @property
+    def choices(self) -> pd.DataFrame | None:
+        """Agreement between choices of scoring, pair by pair; None where there is none."""
+        return self._agreement(budget=False)
+
+    @property
+    def budgets(self) -> pd.DataFrame | None:
+        """Agreement between draws of text by token budget; None where there is none."""
+        return self._agreement(budget=True)
+
+    def model_name(self) -> str:
+        """The model as the study names it."""
+        section = self.study.get("model")
+        return str(section["id"]) if isinstance(section, dict) and section.get("id") else self.plan.model.id
+
+    def recipe_parameters(self, spot: str) -> Mapping[str, Any]:
+        """What the study gives to a spot's recipe; empty where it leaves everything at its default."""
+        sections = self.study.get("spots")
+        for section in sections if isinstance(sections, list) else ():
+            if isinstance(section, dict) and section.get("name") == spot:
+                parameters = section.get("parameters")
+                return parameters if isinstance(parameters, dict) else {}
+        return {}
+
+    def _agreement(self, *, budget: bool) -> pd.DataFrame | None:
+        if self.agreement is None:
+            return None
+        rows = self.agreement[(self.agreement["comparison"] == _BUDGET) == budget]
+        return rows if len(rows) else None
 
 
 def read_run(directory: Path) -> Run:
@@ -70,7 +100,6 @@ def read_run(directory: Path) -> Run:
         scores=read_json(manifest) if manifest.exists() else {},
         density=_table(analysis / "density.parquet", _DENSITY_COLUMNS),
         agreement=_table(analysis / "agreement.parquet", _AGREEMENT_COLUMNS),
-        budget=_table(analysis / "budget.parquet", _BUDGET_COLUMNS),
     )
 
 

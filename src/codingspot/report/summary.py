@@ -14,6 +14,7 @@ import pandas as pd
 
 from codingspot.evaluation.metrics import CellMetrics, cell_metrics, perplexities, task_rates
 from codingspot.evaluation.statistics import CellIntervals, Interval, bootstrap_intervals
+from codingspot.report.labels import spot_title
 from codingspot.report.run_files import Run
 from codingspot.study.cells import ORIGINAL, Cell, Control, Plan
 
@@ -72,15 +73,26 @@ class CellSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """All cells of a run, in the plan's order, and ways to find them."""
+    """All cells of a run, in the plan's order, and ways to find them.
+
+    Attributes:
+        plan: the run's.
+        cells: the original model first.
+        aggregations: how each spot's recipe makes one score of the languages' scores.
+    """
 
     plan: Plan
     cells: tuple[CellSummary, ...]
+    aggregations: Mapping[str, str]
 
     @property
     def original(self) -> CellSummary:
         """The unedited model."""
         return self.cells[0]
+
+    def title(self, spot: str) -> str:
+        """The spot's name, recipe and scope, for people."""
+        return spot_title(self.of(spot)[0].cell, self.aggregations[spot], self.plan)
 
     def of(self, spot: str, control: Control | None = None) -> tuple[CellSummary, ...]:
         """The cells of a spot, or of one kind of its controls (all seeds), doses increasing."""
@@ -144,7 +156,8 @@ def summarise(run: Run) -> RunSummary:
                 },
             )
         )
-    return RunSummary(plan, tuple(cells))
+    aggregations = {spot: str(run.recipe_parameters(spot).get("aggregation", "sum")) for spot in plan.spots()}
+    return RunSummary(plan, tuple(cells), aggregations)
 
 
 def _percent_of_scope(cell: Cell, plan: Plan) -> float | None:

@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 
 from codingspot.evaluation.statistics import Interval
-from codingspot.report.labels import control_label, domain_label, spot_title, task_label
+from codingspot.report.labels import control_label, domain_label, task_label
 from codingspot.report.provenance import decoding_phrase, estimator_phrase, items_phrase
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary
@@ -174,14 +174,15 @@ def verdicts(run: Run, summary: RunSummary) -> Table:
 def scoring_agreement(run: Run) -> Table:
     """How far the top k percent depends on choices of scoring that should not matter."""
     columns = (
-        Column("first", "Scored by"),
-        Column("second", "And by"),
+        Column("comparison", "Choice"),
+        Column("first", "One"),
+        Column("second", "The other"),
         Column("k_percent", "k", "dose"),
         Column("jaccard", "Jaccard", "score"),
         Column("expected_jaccard", "By chance", "score"),
         Column("spearman", "Spearman", "score"),
     )
-    frame = run.agreement
+    frame = run.choices
     names = [column.key for column in columns]
     rows = [] if frame is None else list(zip(*(frame[name].tolist() for name in names), strict=True))
     caption = (
@@ -193,7 +194,7 @@ def scoring_agreement(run: Run) -> Table:
         "Agreement between ways of scoring",
         caption,
         columns,
-        tuple(Row("", "", "spot", (str(a), str(b), *map(_number, numbers))) for a, b, *numbers in rows),
+        tuple(Row("", "", "spot", (*row[:3], *map(_number, row[3:]))) for row in rows),
     )
 
 
@@ -205,7 +206,7 @@ def _rows(
         shown = [control for control in controls if control in summary.controls(spot)]
         if controlled_only and not shown:
             continue
-        heading = spot_title(summary.of(spot)[0].cell, summary.plan)
+        heading = summary.title(spot)
         yield spot, heading, "original", (summary.original,)
         for k in summary.doses(spot):
             yield spot, heading, "spot", summary.at(spot, None, k)

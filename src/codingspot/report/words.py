@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Final
 
 from codingspot.evaluation.statistics import Interval
-from codingspot.report.labels import MINUS, dose, general_names, plural, ratio, task_label
+from codingspot.report.labels import MINUS, dose, general_names, plural, ratio, recipe_label, task_label
 from codingspot.report.specificity import (
     KEPT,
     PERPLEXITY_LIMIT,
@@ -18,12 +18,6 @@ from codingspot.report.specificity import (
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.study.cells import Plan
 
-_RECIPES: Final = {
-    "sum": "By the paper's recipe",
-    "token_weighted": "By the token-weighted sum of code scores",
-    "robust": "By the robust mean of code scores",
-    "consensus": "By consensus of the languages",
-}
 _SCOPES: Final = {
     "all": "",
     "blocks": " inside the transformer blocks alone",
@@ -65,7 +59,7 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
     cell, plan = finding.cell, summary.plan
     code = "pass@1" if brief else code_name(plan)
     before, after = _rate(summary.original.metrics.code), _rate(cell.metrics.code)
-    start = f"{_condition(cell, plan)}, {_EDITS.get(cell.cell.edit or '', 'editing')}"
+    start = f"{_condition(cell, summary)}, {_EDITS.get(cell.cell.edit or '', 'editing')}"
     top = f"the top {dose(cell.cell.k_percent)}{'' if brief else ' of all weights'}"
     takes = f"{start} {top} takes {code} from {before} to {after}"
     general = _keeps(cell.metrics.general_retention, cell.intervals.general_retention)
@@ -132,13 +126,22 @@ def code_name(plan: Plan) -> str:
     return f"mean pass@1 on {plural(len(tasks), 'code task')}"
 
 
-def _condition(cell: CellSummary, plan: Plan) -> str:
-    recipe, scope = cell.cell.recipe or "", cell.cell.scope or ""
-    if recipe == "set_difference":
-        by = f"With {general_names(plan) or 'general text'} subtracted"
-    else:
-        by = _RECIPES.get(recipe, f"By recipe {recipe}")
-    return by + _SCOPES.get(scope, f" in scope {scope}")
+def _condition(cell: CellSummary, summary: RunSummary) -> str:
+    """By which recipe, and where; what the paper did is called so only where estimator and aggregation are its own."""
+    spot = cell.cell
+    aggregation = summary.aggregations.get(spot.spot or "", "sum")
+    match spot.recipe:
+        case "set_difference":
+            by = f"With {general_names(summary.plan) or 'general text'} subtracted"
+        case "sum" if aggregation == "sum" and spot.estimator == "taylor":
+            by = "By the paper's recipe"
+        case "sum":
+            by = f"By the {recipe_label('sum', aggregation, summary.plan)} ({spot.estimator})"
+        case "consensus":
+            by = "By consensus of the languages"
+        case _:
+            by = f"By recipe {spot.recipe}"
+    return by + _SCOPES.get(spot.scope or "", f" in scope {spot.scope}")
 
 
 def _not_specific(finding: Finding, plan: Plan, general: str) -> str:

@@ -103,7 +103,7 @@ class EvaluationSection(_Section):
     code_limit: int | None = Field(None, gt=0, description="first items of each code task; all where not given")
     samples: int = Field(1, gt=0, description="programs a problem (n of pass@k)")
     temperature: float = Field(0.0, ge=0)
-    batch_tokens: int = Field(8192, gt=0)
+    batch_tokens: int | None = Field(None, gt=0, description="padded tokens of a batch; the adapter's own default")
     sandbox_seconds: float = Field(3.0, gt=0)
     unsafe_no_sandbox: bool = False
 

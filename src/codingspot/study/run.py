@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -95,13 +96,15 @@ def run_study(
 
 def _load(study: Study) -> LoadedModel:
     section = study.model
-    return load_model(
+    loaded = load_model(
         shipped_model() if section.id == TESTBED else section.id,
         revision=section.revision,
         dtype=section.dtype,
         device=section.device,
         trust_remote_code=section.trust_remote_code,
     )
+    # The shipped model's folder differs between machines; its name doesn't.
+    return replace(loaded, id=section.id)
 
 
 def _select(study: Study, store: ScoreStore, directory: RunDirectory) -> dict[str, Spot]:
