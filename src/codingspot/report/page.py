@@ -10,14 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from codingspot.report.drawing import Picture, to_svg
-from codingspot.report.labels import dose
+from codingspot.report.labels import dose, join_words
 from codingspot.report.provenance import details, estimator_phrase
 from codingspot.report.run_files import Run
 from codingspot.report.samples import sample_problems
 from codingspot.report.specificity import (
     KEPT,
+    LOST,
     PERPLEXITY_LIMIT,
-    UNHARMED,
     Finding,
     Verdict,
     general_perplexity_ratio,
@@ -32,6 +32,8 @@ _TONES = {
     Verdict.NO_EFFECT: "open",
     Verdict.UNDEFINED: "open",
 }
+
+_PLACES = {"vocabulary": "embedding and output head", "norms": "norms", "blocks": "attention and MLP matrices"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def render_page(
         places=_places(summary, findings),
         problems=sample_problems(run, findings),
         details=details(run),
-        limits={"unharmed": UNHARMED, "kept": KEPT, "perplexity": PERPLEXITY_LIMIT},
+        limits={"kept": KEPT, "lost": LOST, "perplexity": PERPLEXITY_LIMIT},
     )
 
 
@@ -108,18 +110,20 @@ def _findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:
         Column("code_retention", "Code retention", "retention", has_range=True),
         Column("general_retention", "General retention", "retention", has_range=True),
         Column("perplexity", "General ppl.", "ratio"),
-        Column("matched", "Matched pass@1", "score", has_range=True),
-        Column("vocabulary", "Vocabulary", "share"),
+        Column("matched", "Matched", "score", has_range=True),
+        Column("vocabulary", "Vocab.", "share"),
+        Column("norms", "Norms", "share"),
     )
     before = summary.original.metrics
     unedited = (Number(before.code), Number(before.code_retention), Number(before.general_retention), Number(1.0))
-    rows = [Row("", "", "original", ("Original", "", Number(None), *unedited, Number(None), Number(None)))]
+    missing = (Number(None), Number(None), Number(None))
+    original: tuple[str | Number, ...] = ("Original", "", Number(None), *unedited, *missing)
+    rows = [Row("", "", "original", original)]
     for finding in findings:
         cell = finding.cell
         code, general = cell.intervals.code_retention, cell.intervals.general_retention
         drawn = [control.metrics.code for control in finding.matched if control.metrics.code is not None]
-        share = finding.vocabulary_share
-        values = (
+        values: tuple[str | Number, ...] = (
             finding.spot,
             str(finding.verdict),
             Number(cell.cell.k_percent),
@@ -128,20 +132,19 @@ def _findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:
             Number(cell.metrics.general_retention, *(general or (None, None))),
             Number(general_perplexity_ratio(cell, summary.plan)),
             Number(sum(drawn) / len(drawn), min(drawn), max(drawn)) if drawn else Number(None),
-            Number(None if share is None else 100 * share),
+            *(Number(100 * finding.shares[place] if finding.shares else None) for place in ("vocabulary", "norms")),
         )
         rows.append(Row(finding.spot, "", "spot", values))
     return Table("findings", "", "", columns, tuple(rows))
 
 
 def _places(summary: RunSummary, findings: Sequence[Finding]) -> list[tuple[str, str]]:
-    """Each spot with what it ranks by and where, and how much of it is vocabulary."""
+    """Each spot with what it ranks by and where, and how much of it lies in which part of the model."""
     found = []
     for finding in findings:
         name, _, text = summary.title(finding.spot).partition(": ")
-        if finding.vocabulary_share is not None:
-            share = f"{100 * finding.vocabulary_share:.0f}%" if finding.vocabulary_share else "none"
-            at = dose(finding.cell.cell.k_percent)
-            text += f". At {at}, {share} of it lies in the embedding and the output head"
+        if finding.shares:
+            parts = [f"{100 * finding.shares[place]:.0f}% in {words}" for place, words in _PLACES.items()]
+            text += f". At {dose(finding.cell.cell.k_percent)}: {join_words(parts)}"
         found.append((name, text))
     return found

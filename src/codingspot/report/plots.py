@@ -131,9 +131,17 @@ def draw_perplexity(axes: Axes, *, summary: RunSummary, spot: str) -> None:
     axes.minorticks_off()
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.9), max(high, 4.5))
-    ticks = [10.0**power for power in range(0, 13) if 10.0**power < high] if high > 100 else [1, 2, 5, 10, 20, 50]
+    ticks = (
+        [10.0**power for power in range(0, 13) if 10.0**power < high]
+        if high > 100
+        else [1, 2, 5, 10, 20, 50]
+        if high > 6
+        else [1, 1.5, 2, 3, 4, 5]
+    )
     axes.set_yticks([tick for tick in ticks if tick < max(high, 4.5)])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}×" if value < 1e5 else f"{value:.0e}×")
+    axes.yaxis.set_major_formatter(
+        lambda value, _: f"{value:g}×" if value < 1e3 else f"{value:,.0f}×" if value < 1e5 else f"{value:.0e}×"
+    )
     axes.set_ylabel("perplexity over the original's")
     _legend_below(axes, handles, columns=3)
 

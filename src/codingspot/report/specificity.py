@@ -1,14 +1,16 @@
 """Whether a spot is specific to code, decided from numbers and intervals alone.
 
-For each spot the rules look at one dose, its *key dose*: the onset of the paper (smallest k with pass@1 below 1%) or,
-where there is none, the dose that leaves the least of the code rate. *Selectivity* is general minus code retention,
-both corrected for chance. The rules, in turn:
+A spot is judged at one dose. General ability is *kept* where its retention is at least 0.95 and no general domain's
+perplexity has more than doubled. The dose judged is the one that leaves the least code among those that keep general
+ability, if it leaves at most half of it; otherwise the paper's onset (smallest k with pass@1 below 1%) or, where there
+is none, the dose that leaves the least code of all. *Selectivity* is general minus code retention, both corrected for
+chance. The rules, in turn:
 
 1. Where code or general ability is too near chance in the original model, nothing can be said.
-2. Code that is *unharmed* at its worst dose (its interval reaches 1, or it keeps at least 95%) makes no coding spot:
-   the spot has no effect, or a general one.
+2. Code that is unharmed at that dose (it keeps at least 95%, or its interval reaches 1) makes no coding spot: the
+   spot has no effect, or a general one.
 3. Selectivity whose 95% interval lies below 0 is a general effect; one that covers 0 is not specific.
-4. General ability must be *kept*: retention of at least 0.9, and no general domain's perplexity more than doubled.
+4. Where general ability isn't kept, the spot is not specific.
 5. Every matched random control must stay below the interval of the spot's selectivity. Without matched controls a
    spot is called specific only with that reservation.
 """
@@ -16,7 +18,7 @@ both corrected for chance. The rules, in turn:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -28,12 +30,12 @@ from codingspot.evaluation.statistics import Interval
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.study.cells import Plan
 
-UNHARMED: Final = 0.95
-"""Retention from which an ability counts as unharmed, whatever its interval."""
-KEPT: Final = 0.9
-"""General retention from which general ability counts as kept."""
+KEPT: Final = 0.95
+"""Retention from which an ability counts as kept."""
 PERPLEXITY_LIMIT: Final = 2.0
 """Factor on a general domain's perplexity above which general ability doesn't count as kept."""
+LOST: Final = 0.5
+"""Code retention up to which a dose that keeps general ability is the one to judge a spot by."""
 
 
 class Verdict(StrEnum):
@@ -55,10 +57,11 @@ class Finding:
     Attributes:
         spot: its name.
         verdict: see the rules of this module.
-        cell: the spot at its key dose.
+        cell: the spot at the dose judged.
         kept: the cell with the least code among the doses that keep general ability; None where no dose does.
-        matched: the matched controls at the key dose, one a seed.
-        vocabulary_share: share of the edited parameters (0-1) in embedding and output head; None where unknown.
+        matched: the matched controls at the dose judged, one a seed.
+        shares: share (0-1) of the parameters edited in ``vocabulary`` (embedding and output head), ``norms`` and
+            ``blocks``; empty where it isn't known.
     """
 
     spot: str
@@ -66,7 +69,7 @@ class Finding:
     cell: CellSummary
     kept: CellSummary | None
     matched: tuple[CellSummary, ...]
-    vocabulary_share: float | None
+    shares: Mapping[str, float]
 
 
 def selectivity(cell: CellSummary) -> float | None:
@@ -98,7 +101,7 @@ def general_perplexity_ratio(cell: CellSummary, plan: Plan) -> float:
 
 
 def keeps_general(cell: CellSummary, plan: Plan) -> bool:
-    """Rule 4."""
+    """Whether general ability counts as kept in a cell."""
     retention = cell.metrics.general_retention
     return retention is not None and retention >= KEPT and general_perplexity_ratio(cell, plan) <= PERPLEXITY_LIMIT
 
@@ -107,14 +110,14 @@ def judge(summary: RunSummary, spot: str, density: pd.DataFrame | None = None) -
     """Apply the rules of this module to one spot; ``density`` only adds where its parameters lie."""
     cells = summary.of(spot)
     kept = min((c for c in cells if keeps_general(c, summary.plan)), key=_code, default=None)
-    verdict, cell = _decide(summary, spot, cells)
+    verdict, cell = _decide(summary, spot, cells, kept)
     return Finding(
         spot=spot,
         verdict=verdict,
         cell=cell,
         kept=kept,
         matched=summary.at(spot, "matched", cell.cell.k_percent),
-        vocabulary_share=vocabulary_share(density, spot, cell.cell.k_percent),
+        shares=_shares(density, spot, cell.cell.k_percent),
     )
 
 
@@ -123,45 +126,55 @@ def judge_all(summary: RunSummary, density: pd.DataFrame | None = None) -> tuple
     return tuple(judge(summary, spot, density) for spot in summary.plan.spots())
 
 
-def vocabulary_share(density: pd.DataFrame | None, spot: str, k_percent: float) -> float | None:
-    """Share of a spot's parameters that lie in the embedding and the output head; None where it isn't known."""
+def _shares(density: pd.DataFrame | None, spot: str, k_percent: float) -> dict[str, float]:
     if density is None:
-        return None
+        return {}
     rows = density[(density["spot"] == spot) & (density["k_percent"] == k_percent)]
     total = float(rows["selected"].sum())
-    inside = float(rows.loc[rows["kind"].isin(("embedding", "head")), "selected"].sum())
-    return inside / total if total else None
+    if not total:
+        return {}
+    places = {
+        "vocabulary": rows["kind"].isin(("embedding", "head")),
+        "norms": rows["block"] == "norm",
+        "blocks": rows["block"].isin(("attention", "mlp")),
+    }
+    return {place: float(rows.loc[inside, "selected"].sum()) / total for place, inside in places.items()}
 
 
-def _decide(summary: RunSummary, spot: str, cells: tuple[CellSummary, ...]) -> tuple[Verdict, CellSummary]:
-    key = _key_cell(cells)
-    code, general = key.metrics.code_retention, key.metrics.general_retention
+def _decide(
+    summary: RunSummary, spot: str, cells: tuple[CellSummary, ...], kept: CellSummary | None
+) -> tuple[Verdict, CellSummary]:
+    judged = _judged(cells, kept)
+    code, general = judged.metrics.code_retention, judged.metrics.general_retention
     if code is None or general is None:
-        return Verdict.UNDEFINED, key
-    if _unharmed(code, key.intervals.code_retention):
+        return Verdict.UNDEFINED, judged
+    if _unharmed(code, judged.intervals.code_retention):
         worst = min(cells, key=_general)
         if _unharmed(_general(worst), worst.intervals.general_retention):
             return Verdict.NO_EFFECT, cells[-1]
         return Verdict.GENERAL, worst
-    interval = selectivity_interval(key)
+    interval = selectivity_interval(judged)
     if interval is None or interval.low <= 0:
-        return (Verdict.GENERAL if interval and interval.high < 0 else Verdict.NOT_SPECIFIC), key
-    if not keeps_general(key, summary.plan):
-        return Verdict.NOT_SPECIFIC, key
-    reached = [selectivity(control) for control in summary.at(spot, "matched", key.cell.k_percent)]
+        return (Verdict.GENERAL if interval and interval.high < 0 else Verdict.NOT_SPECIFIC), judged
+    if not keeps_general(judged, summary.plan):
+        return Verdict.NOT_SPECIFIC, judged
+    reached = [selectivity(control) for control in summary.at(spot, "matched", judged.cell.k_percent)]
     if not reached:
-        return Verdict.UNCONTROLLED, key
+        return Verdict.UNCONTROLLED, judged
     highest = max(_defined(reached), default=math.inf)
-    return (Verdict.NO_MORE_THAN_CONTROLS if highest >= interval.low else Verdict.SPECIFIC), key
+    return (Verdict.NO_MORE_THAN_CONTROLS if highest >= interval.low else Verdict.SPECIFIC), judged
 
 
-def _key_cell(cells: tuple[CellSummary, ...]) -> CellSummary:
+def _judged(cells: tuple[CellSummary, ...], kept: CellSummary | None) -> CellSummary:
+    """The cell whose dose a spot is judged by; of equal ones the smallest dose."""
+    if kept is not None and (kept.metrics.code_retention or 0.0) <= LOST:
+        return kept
     k = onset({cell.cell.k_percent: _code(cell) for cell in cells})
     return min(cells, key=_code) if k is None else next(cell for cell in cells if cell.cell.k_percent == k)
 
 
 def _unharmed(retention: float, interval: Interval | None) -> bool:
-    return retention >= UNHARMED or (interval is not None and interval.high >= 1)
+    return retention >= KEPT or (interval is not None and interval.high >= 1)
 
 
 def _code(cell: CellSummary) -> float:

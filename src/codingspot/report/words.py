@@ -10,7 +10,6 @@ from codingspot.report.labels import MINUS, dose, general_names, plural, ratio, 
 from codingspot.report.specificity import (
     KEPT,
     PERPLEXITY_LIMIT,
-    UNHARMED,
     Finding,
     Verdict,
     general_perplexity_ratio,
@@ -72,7 +71,7 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
         case Verdict.NO_EFFECT:
             stays = f"stays at {after}" if before == after else f"is {after} ({before} before)"
             return f"{start} up to {top} harms nothing measurably: {code} {stays}, and general ability keeps {general}."
-        case Verdict.GENERAL if (cell.metrics.code_retention or 0.0) >= UNHARMED:
+        case Verdict.GENERAL if (cell.metrics.code_retention or 0.0) >= KEPT:
             return (
                 f"{start} {top} leaves {code} at {after} ({before} before), but general ability keeps "
                 f"{_only(cell)}{general}: what lies there is general, not coding."
@@ -161,14 +160,14 @@ def _while_kept(finding: Finding) -> str:
     if finding.kept is finding.cell:
         return ""
     if finding.kept is None:
-        return "; no dose tried keeps general ability"
+        return f"; no dose tried keeps {KEPT:.0%} of general ability"
     left = _amount(finding.kept.metrics.code_retention)
     return f"; at {dose(finding.kept.cell.k_percent)}, where general ability is kept, code keeps {left}"
 
 
 def _vocabulary(finding: Finding) -> str:
-    share = finding.vocabulary_share
-    if share is None or share < _MOSTLY_VOCABULARY:
+    share = finding.shares.get("vocabulary", 0.0)
+    if share < _MOSTLY_VOCABULARY:
         return ""
     return (
         f", though {share:.0%} of these weights lie in the embedding and output head, "

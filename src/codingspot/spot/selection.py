@@ -110,7 +110,13 @@ def select_top(source: KeySource, n: int) -> Ranking:
         SelectionError: fewer than n keys are eligible, or n is not positive.
         NonFiniteError: an eligible key is NaN.
     """
-    cut = find_cut(source, n)
+    positions, keys = _collect(source, find_cut(source, n))
+    order = _best_first(keys)
+    return Ranking(torch.from_numpy(positions[order]), torch.from_numpy(keys[order]))
+
+
+def _collect(source: KeySource, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
+    """Positions, in order, and keys of the eligible keys that are not below the cut; -0 made 0."""
     positions, keys = [], []
     for chunk in source():
         values = chunk.keys.numpy()
@@ -120,9 +126,7 @@ def select_top(source: KeySource, n: int) -> Ranking:
             index = index[chunk.eligible.numpy()[index]]
         positions.append(index + chunk.start)
         keys.append(values[index])
-    found = np.concatenate(keys) + np.float32(0)  # -0 becomes 0
-    order = _best_first(found)
-    return Ranking(torch.from_numpy(np.concatenate(positions)[order]), torch.from_numpy(found[order]))
+    return np.concatenate(positions), np.concatenate(keys) + np.float32(0)
 
 
 def select_per_tensor(sources: Mapping[str, KeySource], n: int) -> Ranking:
