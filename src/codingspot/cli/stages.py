@@ -35,7 +35,7 @@ def score(
     general: General = ["english"],  # noqa: B006 - typer copies it
     held_out: HeldOut = ["python"],  # noqa: B006
     reduction: Annotated[str, typer.Option(help="corpus, microbatch or sequence.")] = "corpus",
-    token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 16384,
+    token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
     device: Device = None,

@@ -59,7 +59,7 @@ class ScoringSection(_Section):
     parameters: Mapping[str, Any] = Field(default_factory=dict, description="the estimator's own, such as reduction")
     normalise: Literal["tokens", "none", "zscore"] = "tokens"
     sequence_length: int = Field(256, gt=1)
-    token_budget: int = Field(16384, gt=0, description="tokens a domain")
+    token_budget: int = Field(8192, gt=0, description="tokens a domain")
     draws: int = Field(
         4, gt=0, description="disjoint parts of the budget, to see how far smaller budgets agree; 1: none"
     )

@@ -1,0 +1,82 @@
+"""The sentences a report leads with say what the numbers say."""
+
+import re
+from pathlib import Path
+
+import pytest
+from synthetic_runs import BEHAVIOURS, RunMaker
+
+from codingspot.report.run_files import read_run
+from codingspot.report.specificity import judge_all
+from codingspot.report.summary import summarise
+from codingspot.report.words import controls_sentence, headline, sentence
+
+
+def sentences(maker: RunMaker, folder: Path) -> tuple[str, ...]:
+    run = read_run(maker.write(folder))
+    summary = summarise(run)
+    return headline(summary, judge_all(summary, run.density))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("typical", "not specific to code"),
+        ("nothing", "harms nothing measurably"),
+        ("collapse", "keeps nothing of what it has above chance"),
+        ("specific", "the damage is specific to code"),
+        ("controls_equal", "the place is not special"),
+        ("general_only", "what lies there is general, not coding"),
+    ],
+)
+def test_each_result_is_told_in_its_own_words(behaviour: str, said: str, maker: RunMaker, tmp_path: Path):
+    told = sentences(maker.with_(behaviour=BEHAVIOURS[behaviour]), tmp_path)
+    assert len(told) == 2
+    assert said in told[0]
+    assert all(line.endswith(".") and line.count("(") == line.count(")") for line in told)
+
+
+@pytest.mark.parametrize("behaviour", sorted(BEHAVIOURS))
+def test_no_sentence_shows_a_bare_number_format_or_a_missing_value(behaviour: str, maker: RunMaker, tmp_path: Path):
+    run = read_run(maker.with_(behaviour=BEHAVIOURS[behaviour]).write(tmp_path))
+    summary = summarise(run)
+    for finding in judge_all(summary, run.density):
+        for text in (sentence(summary, finding), sentence(summary, finding, brief=True)):
+            assert not re.search(r"\bNone\b|\bnan\b|\binf\b|-\d|  ", text), text
+
+
+def test_the_numbers_of_a_sentence_are_those_of_its_cell(maker: RunMaker, tmp_path: Path):
+    run = read_run(maker.with_(behaviour=BEHAVIOURS["specific"]).write(tmp_path))
+    summary = summarise(run)
+    finding = judge_all(summary, run.density)[0]
+    text = sentence(summary, finding)
+    assert f"{summary.original.metrics.code:.2f}" in text
+    assert f"the top {finding.cell.cell.k_percent:g}% of all weights" in text
+    assert f"to {finding.cell.metrics.code:.2f} while" in text
+
+
+def test_a_spot_alone_is_followed_by_its_controls(maker: RunMaker, tmp_path: Path):
+    alone = maker.with_(spots=(("paper", "sum", "all", (0.01, 0.25)),))
+    told = sentences(alone, tmp_path)
+    assert "As many random weights leave pass@1 on Python problems at" in told[1]
+    assert "3 draws" in told[1]
+
+
+def test_a_run_without_controls_says_that_nothing_rules_out_other_weights(maker: RunMaker, tmp_path: Path):
+    run = read_run(maker.with_(controls=(), spots=(("paper", "sum", "all", (0.25,)),)).write(tmp_path))
+    summary = summarise(run)
+    assert controls_sentence(summary, judge_all(summary)[0]).startswith("No random control was run")
+
+
+def test_a_run_that_edits_nothing_says_so(maker: RunMaker, tmp_path: Path):
+    assert sentences(maker.with_(spots=(), analysis=False), tmp_path) == (
+        "This run edited no spot: it holds the original model alone.",
+    )
+
+
+def test_the_mostly_vocabulary_reservation(maker: RunMaker, tmp_path: Path):
+    run = read_run(maker.with_(behaviour=BEHAVIOURS["specific"]).write(tmp_path))
+    summary = summarise(run)
+    for finding in judge_all(summary, run.density):
+        mostly = finding.shares["vocabulary"] >= 0.5
+        assert ("lie in the embedding and output head" in sentence(summary, finding)) == mostly
