@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +22,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The block may create a file or a directory there. On any error the temporary is removed and ``path`` is as
     it was. A directory that already stands at ``path`` is replaced whole.
+
+    Raises:
+        OSError: with ``errno.ENOSPC`` and the path where no space is left, whichever library was writing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -29,6 +34,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if path.is_dir() and temporary.is_dir():
             path.rename(holder / "replaced")
         temporary.replace(path)
+    except Exception as error:
+        # safetensors and Arrow have error types of their own.
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         shutil.rmtree(holder, ignore_errors=True)
 

@@ -159,7 +159,8 @@ def _kind(domain: str, general: Collection[str]) -> DomainKind:
 def _require_known(domains: Collection[str], general: Collection[str], held_out: Collection[str], source: Path) -> None:
     missing = sorted((set(general) | set(held_out)) - set(domains))
     if missing:
-        raise CorpusError(f"{source} has no domain {missing[0]!r}; it has {', '.join(sorted(domains)) or 'none'}")
+        known = ", ".join(sorted(domains)) or "none"
+        raise CorpusError(f"{source} has no domain {missing[0]!r} to hold out or call general; choose among {known}")
 
 
 def _hidden(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging
 
 from codingspot.errors import ModelError
 from codingspot.models.layout import fingerprint
@@ -77,7 +80,8 @@ def load_model(
     }
     config = _load_config(source, options)
     _require_causal(source, config)
-    model: Any = _load_weights(source, _DTYPES[dtype], options)
+    with _no_progress_bar() if options["local_files_only"] else nullcontext():
+        model: Any = _load_weights(source, _DTYPES[dtype], options)
     tokenizer = _load_tokenizer(source, options)
     target = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -151,6 +155,19 @@ def _load_weights(source: str, dtype: Any, options: dict[str, Any]) -> PreTraine
             "would be random; give a complete checkpoint"
         )
     return model
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar while files on this machine are read; downloads keep theirs."""
+    bars: Any = logging  # its functions for this have no types
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
 
 
 def _load_tokenizer(source: str, options: dict[str, Any]) -> PreTrainedTokenizerBase:

@@ -127,8 +127,7 @@ def _largest(curve: pd.DataFrame) -> str:
         return ""
     budget = int(curve["token_budget"].max())
     rows = curve[curve["token_budget"] == budget]
-    worst = rows.loc[rows["jaccard"].idxmin()]
-    return f" Draws of {budget:,} tokens agree to {worst['jaccard']:.2f} or better (at {dose(worst['k_percent'])})."
+    return f" Draws of {budget:,} tokens agree to {rows['jaccard'].min():.2f} or better at every k."
 
 
 def _title(summary: RunSummary, spot: str) -> str:
