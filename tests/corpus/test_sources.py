@@ -77,5 +77,5 @@ def test_empty_folders_and_unknown_domains_are_named(tmp_path) -> None:
     with pytest.raises(CorpusError, match="no text for domain 'Rust'"):
         corpus_from_folder(tmp_path)
     (tmp_path / "Rust" / "a.rs").write_text("x")
-    with pytest.raises(CorpusError, match="no domain 'English' .* among Rust"):
+    with pytest.raises(CorpusError, match=r"no domain 'English' .* among Rust"):
         corpus_from_folder(tmp_path, general=["English"])
