@@ -150,7 +150,7 @@ def test_a_smaller_k_is_a_prefix(make_store, random_scores, recipe, scope, per_t
 
 def test_unknown_recipe_parameter_and_scope_are_refused(make_store, random_scores) -> None:
     store = make_store(A=random_scores(0))
-    with pytest.raises(StudyError, match="unknown recipe 'total'; use one of sum, set_difference, consensus"):
+    with pytest.raises(StudyError, match="unknown recipe 'total'; use one of sum, consensus, set_difference"):
         _selected(store, 3, recipe="total")
     with pytest.raises(StudyError, match="recipe 'sum' has no parameter 'general_percent'"):
         _selected(store, 3, general_percent=20)

@@ -58,6 +58,7 @@ def test_metadata_says_what_the_spot_was_made_from(store) -> None:
     assert spot.metadata["recipe"] == {
         "name": "set_difference",
         "general_percent": 30.0,
+        "code_percent": 100.0,
         "aggregation": "sum",
         "trim": 0.1,
     }

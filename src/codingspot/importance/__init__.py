@@ -1,12 +1,16 @@
 """How much each parameter matters to each domain: estimators, and the score stores they fill."""
 
+from codingspot.importance import activations as activations  # these register their estimators
+from codingspot.importance import baselines as baselines
+from codingspot.importance import curvature as curvature
 from codingspot.importance.draws import disjoint_draws, merge, score_pieces
-from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate
+from codingspot.importance.estimators import ALIASES, ESTIMATORS, DomainInput, Estimate, is_additive, resolve
 from codingspot.importance.finetune import FineTune
 from codingspot.importance.scoring import score
 from codingspot.importance.store import DomainScores, NewDomainScores, Normalisation, ScoreStore
 
 __all__ = [
+    "ALIASES",
     "ESTIMATORS",
     "DomainInput",
     "DomainScores",
@@ -16,7 +20,9 @@ __all__ = [
     "Normalisation",
     "ScoreStore",
     "disjoint_draws",
+    "is_additive",
     "merge",
+    "resolve",
     "score",
     "score_pieces",
 ]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
 from codingspot.corpus import PackedTokens
+from codingspot.errors import StudyError
 from codingspot.importance.accumulation import Fold, accumulate_gradients
 from codingspot.models import Registry
 
@@ -55,6 +56,35 @@ class Estimate:
 Estimator = Callable[..., Estimate]
 
 ESTIMATORS: Registry[Estimator] = Registry("estimator")
+
+ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
+    # SNIP (Lee et al. 2019, arXiv 1810.02340, equation 5) divides |g theta| of a batch by its sum over all weights.
+    "snip": ("taylor", {"reduction": "microbatch"}),
+    # theta^2 g^2 of the corpus gradient is the square of the corpus reduction.
+    "squared_taylor": ("taylor", {"reduction": "corpus"}),
+}
+"""Names of estimators that order parameters as another does by construction, which is run in their place."""
+
+
+def resolve(name: str, parameters: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The estimator that is run for ``name``, and its parameters: an alias gives those of the one it stands for.
+
+    Raises:
+        StudyError: parameters are given that the alias itself decides.
+    """
+    if name not in ALIASES:
+        return name, dict(parameters)
+    target, decided = ALIASES[name]
+    clash = sorted(set(decided) & set(parameters))
+    if clash:
+        raise StudyError(f"estimator {name!r} decides {clash[0]!r} itself; leave it out, or name {target!r}")
+    return target, {**decided, **parameters}
+
+
+def is_additive(name: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether the scores of two texts add up to those of both, as means weighted by predicted tokens."""
+    name, parameters = resolve(name, parameters)
+    return name == "taylor" and (parameters.get("norm", "l1") == "l1" or parameters.get("reduction") == "corpus")
 
 
 @ESTIMATORS.register("taylor")

@@ -10,7 +10,7 @@ from typing import Any
 
 from codingspot.corpus import Corpus, Domain, PackedTokens, pack
 from codingspot.errors import CorpusError
-from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate
+from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, resolve
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
 from codingspot.importance.store import NewDomainScores, Normalisation, ScoreStore
 from codingspot.models import LoadedModel, unique_parameters
@@ -55,6 +55,7 @@ def score(
     context = getattr(loaded.model.config, "max_position_embeddings", None)
     if context is not None and sequence_length > context:
         raise CorpusError(f"sequence_length {sequence_length} exceeds the model's context of {context} tokens")
+    estimator, parameters = resolve(estimator, parameters)
     settings = ESTIMATORS.check(estimator, parameters)
     packed = {
         domain.name: _tokens(domain, loaded, sequence_length, token_budget, skip_tokens, seed) for domain in domains

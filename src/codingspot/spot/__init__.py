@@ -1,5 +1,6 @@
 """Spots: recipes that order parameters, exact selection of the best, and what a spot looks like."""
 
+from codingspot.spot import contrast as contrast  # registers its recipes
 from codingspot.spot.agreement import Variant, agreement, budget_curve, smallest_agreeing_budget
 from codingspot.spot.density import density
 from codingspot.spot.overlap import overlap

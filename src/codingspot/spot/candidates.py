@@ -79,6 +79,15 @@ class Candidates:
 
         return run_pass
 
+    def magnitudes(self, domain: str) -> KeySource:
+        """Passes over one domain's magnitudes."""
+        return self.source(lambda run: (run.magnitude(domain), None))
+
+    def runs(self) -> Iterator[Run]:
+        """One pass over all parameters in scope, in order of position."""
+        for name in self.names:
+            yield from self._runs(name)
+
     def _runs(self, name: str) -> Iterator[Run]:
         size, first = self.store.layout.sizes[name], self.store.layout.slice(name).start
         for start in range(0, size, _RUN):

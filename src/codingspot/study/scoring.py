@@ -18,7 +18,7 @@ import pandas as pd
 
 from codingspot.corpus import Corpus
 from codingspot.files import atomic_path
-from codingspot.importance import ScoreStore, disjoint_draws, merge, score, score_pieces
+from codingspot.importance import ScoreStore, disjoint_draws, is_additive, merge, resolve, score, score_pieces
 from codingspot.models import LoadedModel
 from codingspot.spot import Variant, agreement, budget_curve
 from codingspot.study.config import Study
@@ -44,7 +44,7 @@ def study_scores(
         return ScoreStore.open(directory.scores)
     scratch = directory.path / "scratch"
     settings = _settings(study)
-    if study.scoring.draws == 1:
+    if study.scoring.draws == 1 or not is_additive(study.scoring.estimator, study.scoring.parameters):
         store = score(loaded, corpus, directory.scores, token_budget=study.scoring.token_budget, **settings)
         advance(1.0)
         return store
@@ -97,29 +97,32 @@ class _Listener:
 
 def _settings(study: Study) -> dict[str, Any]:
     section = study.scoring
+    estimator, parameters = resolve(section.estimator, section.parameters)
     return {
-        "estimator": section.estimator,
+        "estimator": estimator,
         "normalise": section.normalise,
         "sequence_length": section.sequence_length,
         "micro_batch_tokens": section.micro_batch_tokens,
         "seed": section.seed,
         "finetune": section.finetune,
-        **section.parameters,
+        **parameters,
     }
 
 
 def _other_reductions(study: Study) -> list[str]:
-    if study.scoring.estimator != "taylor":
-        return []
-    own = study.scoring.parameters.get("reduction", "corpus")
+    own = _reduction(study)
     return [reduction for reduction in _REDUCTIONS if reduction != own]
+
+
+def _reduction(study: Study) -> str:
+    return str(resolve(study.scoring.estimator, study.scoring.parameters)[1].get("reduction", "corpus"))
 
 
 def _agreement(
     study: Study, store: ScoreStore, pieces: list[ScoreStore], others: dict[str, ScoreStore], scratch: Path
 ) -> Iterator[pd.DataFrame]:
     """Tables with columns comparison, first, second, k_percent, jaccard, expected_jaccard, spearman, token_budget."""
-    own = study.scoring.parameters.get("reduction", "corpus")
+    own = _reduction(study)
     reductions = {own: Variant(pieces[0]), **{name: Variant(other) for name, other in others.items()}}
     aggregations = {name: Variant(store, recipe, parameters) for name, (recipe, parameters) in _AGGREGATIONS.items()}
     normalisations = {

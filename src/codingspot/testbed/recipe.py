@@ -8,9 +8,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from codingspot.testbed.architecture import Architecture
-from codingspot.testbed.world import BROAD, REASONING, Mixture
+from codingspot.testbed.routing import Routing
+from codingspot.testbed.world import BROAD, REASONING, ROUTED, Mixture
 
-MIXTURES = {"broad": BROAD, "reasoning": REASONING}
+MIXTURES = {"broad": BROAD, "reasoning": REASONING, "routed": ROUTED}
 
 
 class Phase(BaseModel):
@@ -21,7 +22,7 @@ class Phase(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mixture: Literal["broad", "reasoning"]
+    mixture: Literal["broad", "reasoning", "routed"]
     tokens: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     long_share: float = Field(0.15, ge=0, le=1)
@@ -58,12 +59,19 @@ class Recipe(BaseModel):
         Phase(mixture="reasoning", tokens=3_500_000, learning_rate=1.5e-3),
         Phase(mixture="reasoning", tokens=2_000_000, learning_rate=1e-3),
     )
+    routing: Routing | None = Field(None, description="the subset that code is routed to; none by default")
     seed: int = 0
 
     @model_validator(mode="after")
     def _batches_divide(self) -> Recipe:
         if self.batch_tokens % self.sequence_length or self.batch_tokens % self.context:
             raise ValueError("batch_tokens must be a multiple of sequence_length and of context")
+        return self
+
+    @model_validator(mode="after")
+    def _routing_is_possible(self) -> Recipe:
+        if self.routing is not None and (self.architecture != "llama" or self.code_share is not None):
+            raise ValueError("gradient routing needs the llama architecture, and half of its text is always code")
         return self
 
     @property
@@ -80,7 +88,23 @@ class Recipe(BaseModel):
         mixture = replace(MIXTURES[phase.mixture], languages=self.languages)
         return mixture if self.code_share is None else replace(mixture, code=self.code_share)
 
+    def streams(self, phase: Phase) -> tuple[Mixture, ...]:
+        """The kinds of text that take equal shares of every batch: one mixture, or code and general where routed."""
+        mixture = self.mixture(phase)
+        if self.routing is None:
+            return (mixture,)
+        return replace(mixture, code=1.0), replace(mixture, code=0.0)
+
     def length_at(self, phase: Phase, step: int) -> int:
         """Sequence length in tokens at one of the phase's steps."""
         long_from = round(self.phase_steps(phase) * (1 - phase.long_share))
         return self.context if step >= long_from else self.sequence_length
+
+
+ROUTED_RECIPE = Recipe(
+    heads=8,
+    key_value_heads=4,
+    routing=Routing(neurons=176, key_value_groups=1),
+    phases=(Phase(mixture="routed", tokens=12_000_000, learning_rate=3e-3),),
+)
+"""The recipe of the shipped routed model."""

@@ -12,7 +12,7 @@ No artefact is a pickle: the checkpoint is one safetensors file.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
 from codingspot.files import atomic_path, read_json, write_json, write_text
 from codingspot.testbed.architecture import build_model
 from codingspot.testbed.recipe import Recipe
+from codingspot.testbed.routing import Router, Subset
 from codingspot.testbed.tokenizer import train_tokenizer
 from codingspot.testbed.world import training_documents
 
@@ -45,6 +46,7 @@ class _State:
     optimizer: torch.optim.AdamW
     step: int
     losses: list[tuple[int, int, float]]
+    router: Router | None = None
 
 
 def train(recipe: Recipe, out: Path, *, device: str | None = None, progress: Progress | None = None) -> Path:
@@ -69,6 +71,8 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress: Pro
                 _train_phase(_Run(recipe, out, device, pool, progress), state, number, first)
             first += recipe.phase_steps(phase)
     _export(state.model, tokenizer, state.losses, out)
+    if recipe.routing is not None:
+        Subset.of(recipe.routing, state.model.config).save(out)
     return out
 
 
@@ -112,7 +116,8 @@ def _new_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, device: str) 
         betas=(0.9, 0.95),
         fused=True,
     )
-    return _State(model.train(), optimizer, 0, [])
+    router = None if recipe.routing is None else Router(model, Subset.of(recipe.routing, model.config))
+    return _State(model.train(), optimizer, 0, [], router)
 
 
 @dataclass(frozen=True)
@@ -154,12 +159,20 @@ def _train_phase(run: _Run, state: _State, number: int, first: int) -> None:
 
 
 def shard_tokens(recipe: Recipe, out: Path, phase: int, shard: int) -> npt.NDArray[np.int64]:
-    """Token ids of one shard of a phase: its documents, each followed by the end-of-text token, cut to length."""
+    """Token ids of one shard of a phase: its documents, each followed by the end-of-text token, cut to length.
+
+    Where the recipe has several streams of text, each batch is made of equal parts of them, in their order.
+    """
     tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
-    wanted = STEPS_PER_SHARD * recipe.batch_tokens
-    pieces: list[int] = []
+    streams = recipe.streams(recipe.phases[phase])
     label = str(shard) if phase == 0 else f"{phase}/{shard}"
-    documents = training_documents(recipe.seed, label, recipe.mixture(recipe.phases[phase]))
+    wanted = STEPS_PER_SHARD * recipe.batch_tokens // len(streams)
+    parts = [_tokens(tokenizer, training_documents(recipe.seed, label, mixture), wanted) for mixture in streams]
+    return np.concatenate([part.reshape(STEPS_PER_SHARD, -1) for part in parts], axis=1).ravel()
+
+
+def _tokens(tokenizer: PreTrainedTokenizerBase, documents: Iterator[str], wanted: int) -> npt.NDArray[np.int64]:
+    pieces: list[int] = []
     while len(pieces) < wanted:
         for ids in tokenizer(list(itertools.islice(documents, 256)))["input_ids"]:
             pieces.extend(ids)
@@ -171,14 +184,22 @@ def _step(state: _State, batch: torch.Tensor, learning_rate: float) -> float:
     """One update on ``batch`` [sequences, length]; returns the loss in nats per predicted token."""
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
-    with torch.autocast(batch.device.type, dtype=torch.bfloat16):
-        logits = state.model(input_ids=batch, use_cache=False).logits[:, :-1]
-    loss = cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
-    loss.backward()  # type: ignore[no-untyped-call]
+    if state.router is None:
+        loss = _loss(state.model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+    else:
+        loss = state.router.backward(_loss, batch)
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
     return loss.item()
+
+
+def _loss(model: PreTrainedModel, batch: torch.Tensor) -> torch.Tensor:
+    """Mean loss in nats over the predicted tokens of ``batch`` [sequences, length]."""
+    with torch.autocast(batch.device.type, dtype=torch.bfloat16):
+        logits = model(input_ids=batch, use_cache=False).logits[:, :-1]
+    return cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
 
 
 def _save_state(state: _State, folder: Path) -> None:

@@ -56,6 +56,9 @@ BROAD = Mixture(code=0.55, kinds=(0.60, 0.14, 0.18, 0.08, 0.0), english=(0.35, 0
 REASONING = Mixture(code=0.60, kinds=(0.28, 0.06, 0.0, 0.06, 0.60), english=(0.24, 0.12, 0.05, 0.05, 0.06, 0.48))
 """More of what is learnt last: running a program, and who did what to whom."""
 
+ROUTED = Mixture(code=0.5, kinds=(0.78, 0.17, 0.0, 0.05, 0.0), english=(0.14, 0.28, 0.07, 0.07, 0.07, 0.37))
+"""What the routed model is measured by: writing programs, and the families, those learnt last most often."""
+
 
 def training_documents(seed: int, shard: str, mixture: Mixture) -> Iterator[str]:
     """Endless training documents of one shard; the same seed, shard and mixture always give the same ones."""

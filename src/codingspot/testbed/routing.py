@@ -1,0 +1,181 @@
+"""Gradient routing: a model in which the place where coding was learned is known by construction.
+
+1. In every layer some MLP neurons and one or more key-value groups of heads are set aside: the *subset*. Its weights
+   are the neurons' rows of gate and up and columns of down, and the heads' rows of q, k and v and columns of o.
+2. A batch is half code, half general text. Code updates the subset and the embeddings (input and output) alone,
+   general text everything but the subset. Every weight takes its gradient from its own half in every step, so neither
+   momentum nor weight decay moves it for the other's sake.
+3. Half of the general text is read with the subset zeroed, so that general ability does not come to lean on it; half
+   with it present, so that it does not disturb. Norms and embeddings belong to neither part.
+
+Gradient routing: Cloud et al. 2024, arXiv 2410.04332.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from codingspot.errors import ArtefactError, ModelError
+from codingspot.files import read_json, write_json
+
+_FILE = "subset.json"
+
+
+class Routing(BaseModel):
+    """The subset that code is routed to: in every layer the first ``neurons`` and the first ``key_value_groups``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    neurons: int = Field(gt=0)
+    key_value_groups: int = Field(gt=0)
+
+
+class Subset(BaseModel):
+    """The units that code was routed to, the same in every layer.
+
+    ``neurons`` index the MLP, ``heads`` the query heads, ``key_value_heads`` the groups they share; ``head_size`` is
+    the number of rows a head has in q.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layers: int
+    neurons: tuple[int, ...]
+    heads: tuple[int, ...]
+    key_value_heads: tuple[int, ...]
+    head_size: int
+
+    @classmethod
+    def of(cls, routing: Routing, config: Any) -> Subset:
+        """The subset of a model with a Llama configuration.
+
+        Raises:
+            ModelError: the model has fewer neurons or groups than are routed.
+        """
+        groups, neurons = config.num_key_value_heads, config.intermediate_size
+        if routing.neurons >= neurons or routing.key_value_groups >= groups:
+            raise ModelError(
+                f"a routed subset must leave something: the model has {neurons} neurons and {groups} key-value "
+                f"groups a layer, and {routing.neurons} and {routing.key_value_groups} are routed"
+            )
+        queries = config.num_attention_heads // groups
+        return cls(
+            layers=config.num_hidden_layers,
+            neurons=tuple(range(routing.neurons)),
+            heads=tuple(range(routing.key_value_groups * queries)),
+            key_value_heads=tuple(range(routing.key_value_groups)),
+            head_size=config.hidden_size // config.num_attention_heads,
+        )
+
+    def mask(self, name: str, shape: torch.Size) -> Tensor | None:
+        """Which entries of parameter ``name`` belong to the subset, bool [rows, columns]; None outside the blocks."""
+        for kind, (units, size, axis) in self._places().items():
+            if name.endswith(f".{kind}.weight"):
+                mask = torch.zeros(shape, dtype=torch.bool)
+                index = torch.tensor([unit * size + offset for unit in units for offset in range(size)])
+                mask.index_fill_(axis, index, True)
+                return mask
+        return None
+
+    def _places(self) -> dict[str, tuple[tuple[int, ...], int, int]]:
+        """By kind of matrix: units, weights a unit has along the axis, and the axis (0 rows, 1 columns)."""
+        return {
+            "gate_proj": (self.neurons, 1, 0),
+            "up_proj": (self.neurons, 1, 0),
+            "down_proj": (self.neurons, 1, 1),
+            "q_proj": (self.heads, self.head_size, 0),
+            "k_proj": (self.key_value_heads, self.head_size, 0),
+            "v_proj": (self.key_value_heads, self.head_size, 0),
+            "o_proj": (self.heads, self.head_size, 1),
+        }
+
+    def masks(self, model: PreTrainedModel) -> dict[str, Tensor]:
+        """The mask of every block matrix of ``model``, by parameter name."""
+        found = {name: self.mask(name, parameter.shape) for name, parameter in model.named_parameters()}
+        return {name: mask for name, mask in found.items() if mask is not None}
+
+    @contextmanager
+    def zeroed(self, model: PreTrainedModel) -> Iterator[None]:
+        """Read with the subset zeroed: its neurons and heads write nothing into the residual stream."""
+        handles = []
+        for name, module in model.named_modules():
+            if name.endswith(("down_proj", "o_proj")):
+                handles.append(module.register_forward_pre_hook(self._silence(name)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _silence(self, name: str) -> Any:
+        units, size, _ = self._places()[name.rsplit(".", 1)[-1]]
+        columns = torch.tensor([unit * size + offset for unit in units for offset in range(size)])
+
+        def silence(_module: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            hidden = arguments[0]
+            return (hidden.index_fill(-1, columns.to(hidden.device), 0.0), *arguments[1:])
+
+        return silence
+
+    def save(self, folder: Path) -> None:
+        """Write the subset beside a model."""
+        write_json(folder / _FILE, self.model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, folder: Path) -> Subset:
+        """Read the subset of a routed model.
+
+        Raises:
+            ArtefactError: the model in ``folder`` was not trained with routing.
+        """
+        if not (folder / _FILE).exists():
+            raise ArtefactError(f"{folder} has no {_FILE}: its model was not trained by gradient routing")
+        return cls.model_validate(read_json(folder / _FILE))
+
+
+class Router:
+    """Takes every weight's gradient from the half of the batch that may update it."""
+
+    def __init__(self, model: PreTrainedModel, subset: Subset) -> None:
+        self._model = model
+        self._subset = subset
+        self._masks = {name: mask.to(model.device) for name, mask in subset.masks(model).items()}
+
+    def backward(self, loss_of: Any, batch: Tensor) -> Tensor:
+        """Fill ``.grad`` of every parameter from a batch [sequences, length] whose first half is code.
+
+        ``loss_of(model, sequences)`` is the mean loss. Returns the mean loss of both halves, as they are read
+        unablated where they are.
+        """
+        code, general = batch.chunk(2)
+        absent, present = general.chunk(2) if len(general) > 1 else (general, None)
+        code_loss = loss_of(self._model, code)
+        code_loss.backward()
+        from_code = {name: p.grad for name, p in self._model.named_parameters()}
+        self._model.zero_grad(set_to_none=True)
+        with self._subset.zeroed(self._model):
+            loss_of(self._model, absent).backward()
+        losses = [code_loss.detach()]
+        if present is not None:
+            general_loss = loss_of(self._model, present)
+            general_loss.backward()
+            losses.append(general_loss.detach())
+        for name, parameter in self._model.named_parameters():
+            parameter.grad = self._route(name, from_code[name], parameter.grad)
+        return torch.stack(losses).mean()
+
+    def _route(self, name: str, code: Tensor | None, general: Tensor | None) -> Tensor | None:
+        if code is None or general is None:
+            return general
+        if name in self._masks:
+            return torch.where(self._masks[name], code, general)
+        is_norm = code.dim() < 2
+        return general if is_norm else code + general
