@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codingspot.ablation import matched_control, uniform_control
-from codingspot.ablation.controls import _draw
+from codingspot.ablation.drawing import draw
 from codingspot.errors import SelectionError
 from codingspot.models import ParameterLayout, role_of
 from codingspot.spot import Spot
@@ -107,7 +107,7 @@ def test_draws_are_distinct_inside_and_spared(gaps, n, seed, share) -> None:
     inside = [position for start, stop in spans for position in range(start, stop)]
     taken = np.sort(np.random.default_rng(seed).permutation(at)[: round(share * at)])
     free = set(inside) - set(taken.tolist())
-    drawn = _draw(spans, n, taken, np.random.default_rng(seed)).tolist()
+    drawn = draw(spans, n, taken, np.random.default_rng(seed)).tolist()
     assert len(drawn) == len(set(drawn)) == min(n, len(free))
     assert set(drawn) <= free
 

@@ -1,4 +1,4 @@
-"""Controls: random parameters in the place of a spot's, in the same number at every k.
+"""Random controls: other parameters in the place of a spot's, in the same number at every k.
 
 A control is a Spot of the same length that shares no parameter with the one it controls for, and whose prefix at k is
 the control of the spot's prefix at k.
@@ -6,18 +6,16 @@ the control of the spot's prefix at k.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
+from codingspot.ablation.drawing import Interval, draw
 from codingspot.errors import SelectionError
 from codingspot.models import role_of
 from codingspot.spot import Spot
 from codingspot.spot.candidates import names_in
-
-Interval = tuple[int, int]
-"""Positions from the first number up to, but not including, the second."""
 
 
 def uniform_control(spot: Spot, *, seed: int, scope: str = "all") -> Spot:
@@ -29,7 +27,7 @@ def uniform_control(spot: Spot, *, seed: int, scope: str = "all") -> Spot:
     """
     intervals = [_interval(spot, name) for name in names_in(spot.layout, scope)]
     taken = np.sort(spot.positions.numpy())
-    drawn = _draw(intervals, len(spot), taken, np.random.default_rng(seed))
+    drawn = draw(intervals, len(spot), taken, np.random.default_rng(seed))
     if len(drawn) < len(spot):
         raise SelectionError(
             f"scope {scope!r} leaves {len(drawn)} parameters outside the spot, fewer than its {len(spot)}; lower k or "
@@ -53,10 +51,19 @@ def matched_control(spot: Spot, *, seed: int) -> Spot:
     drawn = np.full(len(spot), -1, dtype=np.int64)
     located = spot.layout.locate(spot.positions)
     for name, group in located.items():
-        found = _draw([_interval(spot, name)], len(group.source), taken, generator)
+        found = draw([_interval(spot, name)], len(group.source), taken, generator)
         drawn[group.source.numpy()[: len(found)]] = found
+    unmatched = _draw_elsewhere(spot, drawn, generator)
+    return _control(spot, drawn, {"name": "matched", "seed": seed, "unmatched": unmatched})
+
+
+def _draw_elsewhere(spot: Spot, drawn: np.ndarray, generator: np.random.Generator) -> int:
+    """Fill what a tensor had too few parameters for, from tensors of its kind, then from anywhere; how many."""
     unmatched = int((drawn < 0).sum())
-    for name, group in located.items():
+    if unmatched == 0:
+        return 0
+    taken = np.sort(spot.positions.numpy())
+    for name, group in spot.layout.locate(spot.positions).items():
         kind = role_of(name).kind
         same_kind = [other for other in spot.layout.names if role_of(other).kind == kind]
         _fill(drawn, group.source.numpy(), [_interval(spot, other) for other in same_kind], taken, generator)
@@ -66,7 +73,54 @@ def matched_control(spot: Spot, *, seed: int) -> Spot:
             f"the spot has {len(spot)} of the model's {spot.layout.total} parameters, more than it leaves for a "
             "control; lower k"
         )
-    return _control(spot, drawn, {"name": "matched", "seed": seed, "unmatched": unmatched})
+    return unmatched
+
+
+def binned_control(spot: Spot, values: Callable[[str], np.ndarray], *, by: str, bins: int, seed: int) -> Spot:
+    """For each of the spot's parameters in order, a random one of the same tensor and the same bin of a value.
+
+    A tensor's parameters are put in ``bins`` bins of equal size by ``values(tensor)`` (float [size], such as the
+    weights' magnitudes or their general scores), so that the control has the spot's distribution of it. Where a bin has
+    too few parameters outside the spot, the rest come from the nearest bins with any left, then as in
+    :func:`matched_control`; their number is ``unmatched`` in the metadata. ``by`` names the value there.
+
+    Raises:
+        SelectionError: ``bins`` is below 1, or the model has too few parameters outside the spot.
+    """
+    if bins < 1:
+        raise SelectionError(f"a control matched by {by} has {bins} bins; it needs at least one")
+    drawn = np.full(len(spot), -1, dtype=np.int64)
+    unmatched = 0
+    for name, group in spot.layout.locate(spot.positions).items():
+        generator = np.random.default_rng([seed, spot.layout.names.index(name)])
+        found, missed = _draw_in_bins(values(name), group.offsets.numpy(), bins, generator)
+        drawn[group.source.numpy()[: len(found)]] = found + spot.layout.slice(name).start
+        unmatched += missed
+    unmatched += _draw_elsewhere(spot, drawn, np.random.default_rng([seed, len(spot.layout.names)]))
+    return _control(spot, drawn, {"name": f"matched by {by}", "bins": bins, "seed": seed, "unmatched": unmatched})
+
+
+def _draw_in_bins(
+    values: np.ndarray, offsets: np.ndarray, bins: int, generator: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """Offsets for the first of ``offsets``, from their bins or the nearest with any left, and how many moved."""
+    size = len(values)
+    order = np.argsort(values, kind="stable")
+    bin_of = np.empty(size, dtype=np.int64)
+    bin_of[order] = np.arange(size) * bins // size
+    free = np.ones(size, dtype=bool)
+    free[offsets] = False
+    shuffled = generator.permutation(np.flatnonzero(free))
+    by_bin = shuffled[np.argsort(bin_of[shuffled], kind="stable")]
+    starts = np.searchsorted(bin_of[by_bin], np.arange(bins + 1))
+    left = [list(by_bin[starts[b] : starts[b + 1]]) for b in range(bins)]
+    offsets = offsets[: len(shuffled)]
+    found, moved = np.empty(len(offsets), dtype=np.int64), 0
+    for index, wanted in enumerate(bin_of[offsets]):
+        nearest = min((b for b in range(bins) if left[b]), key=lambda b: (abs(b - wanted), b))
+        moved += int(nearest != wanted)
+        found[index] = left[nearest].pop()
+    return found, moved
 
 
 def _fill(
@@ -80,42 +134,8 @@ def _fill(
     open_ones = source[drawn[source] < 0]
     if len(open_ones):
         spared = np.sort(np.concatenate([taken, drawn[drawn >= 0]]))
-        found = _draw(intervals, len(open_ones), spared, generator)
+        found = draw(intervals, len(open_ones), spared, generator)
         drawn[open_ones[: len(found)]] = found
-
-
-def _draw(intervals: Sequence[Interval], n: int, taken: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Up to n distinct positions in the intervals and not in ``taken`` (sorted), uniform, in the order drawn.
-
-    Takes memory for a few times n and ``taken``, not for the intervals.
-    """
-    starts = np.array([start for start, _ in intervals], dtype=np.int64)
-    sizes = np.array([stop - start for start, stop in intervals], dtype=np.int64)
-    ends = np.cumsum(sizes)
-    total = int(ends[-1]) if len(ends) else 0
-    free = total - sum(int(np.subtract(*np.searchsorted(taken, (stop, start)))) for start, stop in intervals)
-    n = min(n, free)
-    if 2 * n > free:
-        everything = np.concatenate([np.arange(start, stop) for start, stop in intervals])
-        return generator.permutation(everything[~_contains(taken, everything)])[:n]
-    drawn = np.empty(0, dtype=np.int64)
-    while len(drawn) < n:
-        # At least half of the free positions are still undrawn, so a repeat is drawn again at little cost.
-        index = generator.integers(0, total, size=16 + 2 * (n - len(drawn)) * total // free)
-        interval = np.searchsorted(ends, index, side="right")
-        found = index - (ends - sizes)[interval] + starts[interval]
-        together = np.concatenate([drawn, found[~_contains(taken, found)]])
-        _, first = np.unique(together, return_index=True)
-        drawn = together[np.sort(first)][:n]
-    return drawn
-
-
-def _contains(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Which of the values are in a sorted array."""
-    if len(ordered) == 0:
-        return np.zeros(len(values), dtype=bool)
-    index = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    return np.asarray(ordered[index] == values)
 
 
 def _interval(spot: Spot, name: str) -> Interval:

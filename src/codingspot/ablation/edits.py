@@ -1,23 +1,36 @@
-"""Edits: what is done to a spot. Applied in place, and undone bit for bit.
+"""Edits: what is done to the weights of a spot.
 
-An edit is a registered function from the original values of some weights to their new ones. Its keyword-only, typed
-parameters are the keys that a study file or :meth:`WeightEditor.apply` may set.
+An edit is a registered function from the original values of some weights of one tensor, and where they are
+(:class:`Site`), to their new values. Its keyword-only, typed parameters are the keys that a study file or
+:meth:`codingspot.ablation.WeightEditor.apply` may set. What a weight becomes does not depend on which others are edited
+with it, so that a growing dose only adds edits: random edits draw for each position by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
-from codingspot.errors import ArtefactError
-from codingspot.models import LoadedModel, ParameterLayout, Registry, fingerprint, unique_parameters
-from codingspot.spot import Spot
+from codingspot.errors import StudyError
+from codingspot.models import Registry
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where weights are: ``positions`` among all the model's parameters, and the tensor they belong to as it was.
+
+    ``original`` gives the whole flattened tensor before any edit.
+    """
+
+    name: str
+    positions: Int64[Tensor, " n"]
+    original: Callable[[], Tensor]
+
 
 Edit = Callable[..., Tensor]
 
@@ -25,118 +38,75 @@ EDITS: Registry[Edit] = Registry("edit")
 
 
 @EDITS.register("zero")
-def zero(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+def zero(values: Float[Tensor, " n"], site: Site) -> Float[Tensor, " n"]:
     """Every weight becomes 0."""
+    del site
     return torch.zeros_like(values)
 
 
 @EDITS.register("scale")
-def scale(values: Float[Tensor, " n"], *, alpha: float) -> Float[Tensor, " n"]:
-    """Every weight is multiplied by ``alpha``."""
+def scale(values: Float[Tensor, " n"], site: Site, *, alpha: float) -> Float[Tensor, " n"]:
+    """Every weight is multiplied by ``alpha``, such as 0.25 to 0.75."""
+    del site
     return values * alpha
 
 
-class WeightEditor:
-    """Edits a model's weights in place, and puts every one back.
-
-    What is applied replaces what was applied before. Where it only adds to it - the same edit at positions that begin
-    with those before, as a spot's growing prefixes do - no more than the added weights are touched. The memory taken
-    is that of the original values edited. As a context manager it restores at the end, whatever happened.
-
-    A :class:`LoadedModel`'s fingerprint is used where it is given; otherwise the weights are fingerprinted once, at the
-    first spot that knows the weights it was found in, unless ``check_fingerprint`` is False.
-    """
-
-    def __init__(self, model: nn.Module | LoadedModel, *, check_fingerprint: bool = True) -> None:
-        self._loaded = model if isinstance(model, LoadedModel) else None
-        self._model: nn.Module = model.model if isinstance(model, LoadedModel) else model
-        self._check = check_fingerprint
-        self._fingerprint: str | None = None
-        self._parameters = unique_parameters(self._model)
-        self._layout = ParameterLayout.of(self._model)
-        self._positions = torch.empty(0, dtype=torch.int64)
-        self._edit: tuple[str, dict[str, Any]] | None = None
-        self._saved: list[tuple[str, Tensor, Tensor]] = []
-
-    @property
-    def edited(self) -> int:
-        """How many parameters are edited at the moment."""
-        return len(self._positions)
-
-    def apply(self, spot: Spot | Int64[Tensor, " n"], edit: str = "zero", **parameters: Any) -> None:
-        """Edit the spot's parameters, or those at the positions given, instead of any edited before.
-
-        Raises:
-            FingerprintError: the spot was found in other weights.
-            ArtefactError: the spot is of a model with other parameters, or a position is outside the model.
-            StudyError: the edit is unknown, or a parameter is not one of its own.
-        """
-        settings = (edit, EDITS.check(edit, parameters))
-        function = EDITS.bind(edit, parameters)
-        if isinstance(spot, Spot):
-            self._require_same_model(spot)
-        positions = spot.positions if isinstance(spot, Spot) else spot
-        kept = len(self._positions)
-        if settings != self._edit or not torch.equal(positions[:kept], self._positions):
-            self.restore()
-            kept = 0
-        try:
-            self._add(positions[kept:], function)
-        except BaseException:  # an interrupt too must not leave an edit half done
-            self.restore()
-            raise
-        self._positions = positions.clone()
-        self._edit = settings
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Put every edited weight back, bit for bit."""
-        while self._saved:
-            name, offsets, original = self._saved[-1]
-            self._parameters[name].view(-1)[offsets] = original
-            self._saved.pop()
-        self._positions = torch.empty(0, dtype=torch.int64)
-        self._edit = None
-
-    def __enter__(self) -> WeightEditor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.restore()
-
-    @torch.no_grad()
-    def _add(self, positions: Int64[Tensor, " n"], function: Edit) -> None:
-        for name, located in self._layout.locate(positions).items():
-            flat = self._parameters[name].view(-1)
-            offsets = located.offsets.to(flat.device)
-            original = flat[offsets]
-            self._saved.append((name, offsets, original))
-            flat[offsets] = function(original).to(flat.dtype)
-
-    def _require_same_model(self, spot: Spot) -> None:
-        if spot.layout != self._layout:
-            raise ArtefactError("the spot is of a model with other parameters; load the model it was found in")
-        if not self._check or spot.fingerprint is None:
-            return
-        if self._fingerprint is None:
-            self.restore()  # the fingerprint is that of the original weights
-            self._fingerprint = self._loaded.fingerprint if self._loaded else fingerprint(self._model)
-        spot.check_model(self._fingerprint)
-
-
-@contextmanager
-def edited(
-    model: nn.Module | LoadedModel, spot: Spot | Int64[Tensor, " n"], edit: str = "zero", **parameters: Any
-) -> Iterator[WeightEditor]:
-    """The model is edited inside the block; at its end every weight is what it was, bit for bit.
+@EDITS.register("amplify")
+def amplify(values: Float[Tensor, " n"], site: Site, *, alpha: float = 1.1) -> Float[Tensor, " n"]:
+    """Every weight is multiplied by ``alpha``, which is above 1.
 
     Raises:
-        FingerprintError: the spot was found in other weights.
-        ArtefactError: the spot is of a model with other parameters, or a position is outside the model.
-        StudyError: the edit is unknown, or a parameter is not one of its own.
+        StudyError: ``alpha`` is not above 1.
     """
-    with WeightEditor(model) as editor:
-        editor.apply(spot, edit, **parameters)
-        yield editor
+    if alpha <= 1:
+        raise StudyError(f"amplify makes weights larger, and alpha is {alpha}; use scale to make them smaller")
+    return scale(values, site, alpha=alpha)
+
+
+@EDITS.register("sign_flip")
+def sign_flip(values: Float[Tensor, " n"], site: Site) -> Float[Tensor, " n"]:
+    """Every weight changes its sign: its magnitude is kept, what it computes is not."""
+    del site
+    return -values
+
+
+@EDITS.register("mean")
+def tensor_mean(values: Float[Tensor, " n"], site: Site) -> Float[Tensor, " n"]:
+    """Every weight becomes the mean of its tensor."""
+    return torch.full_like(values, float(site.original().float().mean()))
+
+
+@EDITS.register("noise")
+def noise(values: Float[Tensor, " n"], site: Site, *, scale: float = 1.0, seed: int = 0) -> Float[Tensor, " n"]:
+    """Gaussian noise is added, with ``scale`` times the standard deviation of the tensor."""
+    deviation = float(site.original().float().std(correction=0))
+    drawn = torch.from_numpy(_normal(site.positions.numpy(), seed)).to(values.device, torch.float32)
+    return values.float() + scale * deviation * drawn
+
+
+@EDITS.register("resample")
+def resample(values: Float[Tensor, " n"], site: Site, *, seed: int = 0) -> Float[Tensor, " n"]:
+    """Every weight becomes that of a random place of its tensor, drawn with replacement: the distribution stays."""
+    original = site.original()
+    place = (_uniform(site.positions.numpy(), seed, stream=0) * original.numel()).astype(np.int64)
+    return original[torch.from_numpy(place).to(original.device)].to(values.dtype)
+
+
+def _normal(positions: np.ndarray, seed: int) -> np.ndarray:
+    """Standard normal, one a position (Box and Muller 1958), float64."""
+    radius = np.sqrt(-2 * np.log1p(-_uniform(positions, seed, stream=0)))
+    return np.asarray(radius * np.cos(2 * np.pi * _uniform(positions, seed, stream=1)))
+
+
+def _uniform(positions: np.ndarray, seed: int, *, stream: int) -> np.ndarray:
+    """Uniform in [0, 1), a function of position, seed and stream alone (the finaliser of SplitMix64), float64."""
+    with np.errstate(over="ignore"):
+        start = _mix(np.full(1, 2 * seed + stream, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15))
+        mixed = _mix(positions.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start)
+    return np.asarray((mixed >> np.uint64(11)) / float(1 << 53))
+
+
+def _mix(bits: np.ndarray) -> np.ndarray:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(bits ^ (bits >> np.uint64(31)))

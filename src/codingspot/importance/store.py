@@ -164,6 +164,11 @@ class ScoreStore:
         """The same scores whose magnitudes are normalised otherwise."""
         return replace(self, normalise=normalise)
 
+    def with_kinds(self, kinds: Mapping[str, DomainKind]) -> ScoreStore:
+        """The same scores with some domains called code or general otherwise."""
+        domains = tuple(replace(domain, kind=kinds.get(domain.name, domain.kind)) for domain in self.domains)
+        return replace(self, domains=domains)
+
     def tensor(self, domain: str, name: str) -> Tensor:
         """The signed scores of one parameter for one domain: float32, of the parameter's shape."""
         return self.part(domain, name, 0, self.layout.sizes[name]).view(self.layout.shape(name))

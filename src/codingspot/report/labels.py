@@ -38,7 +38,16 @@ _SCOPES: Final = {
     "mlp": "MLP matrices",
     "attention": "attention matrices",
 }
-_CONTROLS: Final = {"uniform": "uniform random", "matched": "matched random"}
+_CONTROLS: Final = {
+    "uniform": "uniform random",
+    "matched": "matched random",
+    "matched_magnitude": "magnitude-matched random",
+    "matched_general": "general-matched random",
+    "top_magnitude": "largest weights",
+    "general_spot": "spot of general text",
+    "shuffled_labels": "shuffled labels",
+    "bottom": "bottom of the order",
+}
 
 MINUS: Final = "−"
 MISSING: Final = "–"

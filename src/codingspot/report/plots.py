@@ -26,6 +26,9 @@ _CONTROLS: Final[dict[str, dict[str, Any]]] = {
     "matched": {"linestyle": "--", "marker": "s", **_THIN},
     "uniform": {"linestyle": ":", "marker": "^", **_THIN},
 }
+_OTHER_CONTROLS: Final[tuple[dict[str, Any], ...]] = tuple(
+    {"linestyle": "-.", "marker": marker, **_THIN} for marker in "vDP*Xh"
+)
 
 _Value = Callable[[CellSummary], float | None]
 _Range = Callable[[CellSummary], Interval | None]
@@ -51,7 +54,7 @@ def draw_dose_response(axes: Axes, *, summary: RunSummary, spot: str) -> None:
     ]
     if controls:
         handles.append(Line2D([], [], color=INK, marker="o", label="spot"))
-    handles += [Line2D([], [], color=INK, label=control_label(c), **_CONTROLS[c]) for c in controls]
+    handles += [Line2D([], [], color=INK, label=control_label(c), **_control_style(summary, c)) for c in controls]
     _legend_below(axes, handles, columns=3)
 
 
@@ -78,9 +81,15 @@ def draw_specificity(axes: Axes, *, summary: RunSummary) -> None:
             drawn = [_mean_point(summary.at(spot, control, k)) for k in summary.doses(spot)]
             control_curve = _with_original([point for point in drawn if point is not None])
             labels.avoid(*control_curve)
-            axes.plot(*control_curve, color=colour, **_CONTROLS[control])
+            axes.plot(*control_curve, color=colour, **_control_style(summary, control))
             handles.append(
-                Line2D([], [], color=colour, label=f"{spot}: {control_label(control)}", **_CONTROLS[control])
+                Line2D(
+                    [],
+                    [],
+                    color=colour,
+                    label=f"{spot}: {control_label(control)}",
+                    **_control_style(summary, control),
+                )
             )
     everything = [cell for cell in summary.cells if cell.cell.spot is not None]
     x_range, y_range = _limits(_values(everything, _general)), _limits(_values(everything, _code))
@@ -95,6 +104,14 @@ def draw_specificity(axes: Axes, *, summary: RunSummary) -> None:
     labels.avoid((0, 0), y_range)
     labels.place(axes)
     _legend_below(axes, handles, columns=2)
+
+
+def _control_style(summary: RunSummary, control: Control) -> dict[str, Any]:
+    """Line and marker of a kind of control, the same in every panel of a report."""
+    if control in _CONTROLS:
+        return _CONTROLS[control]
+    others = [c for spot in summary.plan.spots() for c in summary.controls(spot) if c not in _CONTROLS]
+    return _OTHER_CONTROLS[list(dict.fromkeys(others)).index(control) % len(_OTHER_CONTROLS)]
 
 
 def draw_perplexity(axes: Axes, *, summary: RunSummary, spot: str) -> None:
@@ -208,7 +225,7 @@ def _control_curve(axes: Axes, summary: RunSummary, spot: str, control: Control,
     means = [fmean(values) for values in drawn.values()]
     for (k, values), mean in zip(drawn.items(), means, strict=True):
         axes.plot([k, k], [min(mean, *values), max(mean, *values)], color=colour, linewidth=0.9, zorder=3)
-    axes.plot(list(drawn), means, color=colour, zorder=3, **_CONTROLS[control])
+    axes.plot(list(drawn), means, color=colour, zorder=3, **_control_style(summary, control))
 
 
 def _cross(axes: Axes, cell: CellSummary, colour: str) -> tuple[list[float], list[float]]:

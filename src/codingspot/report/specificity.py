@@ -8,7 +8,7 @@ chance. The rules, in turn:
 
 1. Where code or general ability is too near chance in the original model, nothing can be said.
 2. Code that is unharmed at that dose (it keeps at least 95%, or its interval reaches 1) makes no coding spot: the
-   spot has no effect, or a general one.
+   spot has no effect, and so no specific one, or a general one.
 3. Selectivity whose 95% interval lies below 0 is a general effect; one that covers 0 is not specific.
 4. Where general ability isn't kept, the spot is not specific.
 5. Every matched random control must stay below the interval of the spot's selectivity. Without matched controls a
@@ -37,12 +37,15 @@ PERPLEXITY_LIMIT: Final = 2.0
 LOST: Final = 0.5
 """Code retention up to which a dose that keeps general ability is the one to judge a spot by."""
 
+MATCHED: Final = ("matched", "matched_magnitude", "matched_general")
+"""Controls that have the spot's number of parameters in every tensor: those a specific spot must surpass."""
+
 
 class Verdict(StrEnum):
     """What may be said of a spot at its key dose."""
 
     UNDEFINED = "not defined"
-    NO_EFFECT = "no effect"
+    NO_EFFECT = "not specific, no effect"
     GENERAL = "general"
     NOT_SPECIFIC = "not specific"
     NO_MORE_THAN_CONTROLS = "no more than its controls"
@@ -116,7 +119,7 @@ def judge(summary: RunSummary, spot: str, density: pd.DataFrame | None = None) -
         verdict=verdict,
         cell=cell,
         kept=kept,
-        matched=summary.at(spot, "matched", cell.cell.k_percent),
+        matched=_matched(summary, spot, cell.cell.k_percent),
         shares=_shares(density, spot, cell.cell.k_percent),
     )
 
@@ -158,11 +161,16 @@ def _decide(
         return (Verdict.GENERAL if interval and interval.high < 0 else Verdict.NOT_SPECIFIC), judged
     if not keeps_general(judged, summary.plan):
         return Verdict.NOT_SPECIFIC, judged
-    reached = [selectivity(control) for control in summary.at(spot, "matched", judged.cell.k_percent)]
+    reached = [selectivity(control) for control in _matched(summary, spot, judged.cell.k_percent)]
     if not reached:
         return Verdict.UNCONTROLLED, judged
     highest = max(_defined(reached), default=math.inf)
     return (Verdict.NO_MORE_THAN_CONTROLS if highest >= interval.low else Verdict.SPECIFIC), judged
+
+
+def _matched(summary: RunSummary, spot: str, k_percent: float) -> tuple[CellSummary, ...]:
+    """Every draw of every kind of matched control at one dose."""
+    return tuple(c for control in MATCHED for c in summary.at(spot, control, k_percent))
 
 
 def _judged(cells: tuple[CellSummary, ...], kept: CellSummary | None) -> CellSummary:

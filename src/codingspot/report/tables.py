@@ -17,7 +17,7 @@ from codingspot.report.provenance import decoding_phrase, estimator_phrase, item
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.report.table import Column, Number, Role, Row, Table, Value
-from codingspot.study.cells import ORIGINAL, Control, EvaluatedDomain, Plan
+from codingspot.study.cells import ORIGINAL, EvaluatedDomain, Plan
 
 VERDICTS: Final = ("passed", "wrong answer", "exception", "syntax error", "empty", "timed out", "killed")
 """What the sandbox says of a program, best first."""
@@ -42,7 +42,7 @@ def dose_response(run: Run, summary: RunSummary) -> Table:
     """Table 1 of the paper: rates of every task, original and at each k."""
     rows = [
         Row(spot, heading, role, (*_edited(cells), *_rates(cells, summary.plan)))
-        for spot, heading, role, cells in _rows(summary, ())
+        for spot, heading, role, cells in _rows(summary, controls=False)
     ]
     caption = _rates_caption(run)
     return Table(
@@ -54,11 +54,11 @@ def counterfactual(run: Run, summary: RunSummary) -> Table:
     """Table 2 of the paper: the spot beside random controls of the same size, at each k."""
     rows = [
         Row(spot, heading, role, (*_edited(cells), *_rates(cells, summary.plan, other=False)))
-        for spot, heading, role, cells in _rows(summary, ("uniform", "matched"), controlled_only=True)
+        for spot, heading, role, cells in _rows(summary, controlled_only=True)
     ]
     caption = (
         f"{_rates_caption(run)} Beside the spot, as many random parameters: uniform, drawn without replacement from "
-        "all others; matched, the same number from each tensor that the spot touches. Random rows are means over "
+        "its scope; matched, the same number from each tensor that the spot touches. Random rows are means over "
         f"{_seeds(run)}, average and code with the smallest and largest (min to max)."
     )
     return Table(
@@ -81,7 +81,7 @@ def monosemanticity(run: Run, summary: RunSummary) -> Table:
         Column("m_s", "M_s", "score", has_range=True),
     )
     rows = []
-    for spot, heading, role, cells in _rows(summary, ("uniform", "matched")):
+    for spot, heading, role, cells in _rows(summary):
         changed: tuple[Value, ...] = (
             _pool(cells, lambda c: c.metrics.general_change_percent),
             _pool(cells, lambda c: c.metrics.code_change_percent),
@@ -122,7 +122,7 @@ def retention(run: Run, summary: RunSummary) -> Table:
         *(Column(f"perplexity_ratio_{d.name}", f"{domain_label(d.name)} ppl. ratio", "ratio") for d in domains),
     )
     rows = []
-    for spot, heading, role, cells in _rows(summary, ("uniform", "matched")):
+    for spot, heading, role, cells in _rows(summary):
         values: list[Value] = [
             *_edited(cells),
             Number(cells[0].cell.parameters),
@@ -157,7 +157,7 @@ def verdicts(run: Run, summary: RunSummary) -> Table:
         *(Column(name.replace(" ", "_").replace("-", "_"), name.capitalize(), "count") for name in names),
     )
     rows = []
-    for spot, heading, role, cells in _rows(summary, ("uniform", "matched")):
+    for spot, heading, role, cells in _rows(summary):
         for task in code:
             found: Counter[str] = Counter()
             for cell in cells:
@@ -199,11 +199,11 @@ def scoring_agreement(run: Run) -> Table:
 
 
 def _rows(
-    summary: RunSummary, controls: tuple[Control, ...], *, controlled_only: bool = False
+    summary: RunSummary, *, controls: bool = True, controlled_only: bool = False
 ) -> Iterator[tuple[str, str, Role, tuple[CellSummary, ...]]]:
     """Spot, heading, role and cells of each row: the original model, then each k."""
     for spot in summary.plan.spots():
-        shown = [control for control in controls if control in summary.controls(spot)]
+        shown = summary.controls(spot) if controls else ()
         if controlled_only and not shown:
             continue
         heading = summary.title(spot)
@@ -328,5 +328,5 @@ def _parameters(run: Run) -> str:
 
 
 def _seeds(run: Run) -> str:
-    seeds = {cell.seed for cell in run.plan.cells if cell.control is not None}
+    seeds = {cell.seed for cell in run.plan.cells if cell.seed is not None}
     return f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"

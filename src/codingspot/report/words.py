@@ -102,12 +102,17 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
 def controls_sentence(summary: RunSummary, finding: Finding) -> str:
     """One sentence on what as many random weights do at a finding's key dose."""
     k = finding.cell.cell.k_percent
-    how = {"uniform": "drawn from all others", "matched": "drawn from the same tensors"}
+    how = {
+        "uniform": "drawn from all others of the scope",
+        "matched": "drawn from the same tensors",
+        "matched_magnitude": "drawn from the same tensors with the same magnitudes",
+        "matched_general": "drawn from the same tensors with the same general scores",
+    }
     parts, draws = [], 0
-    for control in summary.controls(finding.spot):
+    for control in [c for c in summary.controls(finding.spot) if c in how]:
         cells = summary.at(finding.spot, control, k)
         if cells:
-            parts.append(f"at {_rate(_mean_code(cells))} where {how.get(control, control)}")
+            parts.append(f"at {_rate(_mean_code(cells))} where {how[control]}")
             draws = max(draws, len(cells))
     if not parts:
         return "No random control was run, so nothing here says that other weights would not do the same."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,7 +19,7 @@ from codingspot.files import atomic_path
 from codingspot.importance import ScoreStore
 from codingspot.models import ParameterLayout
 from codingspot.provenance import library_versions
-from codingspot.spot.candidates import candidates
+from codingspot.spot.candidates import Candidates, Keys, Run, candidates
 from codingspot.spot.recipes import RECIPES
 from codingspot.spot.selection import count_for, select_per_tensor, select_top
 
@@ -127,6 +127,7 @@ def find_spot(
     max_k_percent: float,
     per_tensor: bool = False,
     languages: Sequence[str] | None = None,
+    worst_first: bool = False,
     **parameters: Any,
 ) -> Spot:
     """The best ``max_k_percent`` percent of all the model's parameters by a recipe, in one order.
@@ -134,6 +135,7 @@ def find_spot(
     k counts all the model's parameters (tied ones once), whatever the scope: n = round(k / 100 * all), at least one.
     With ``per_tensor`` the recipe is applied inside each tensor, and parameters are ordered by their rank there as a
     share of the tensor (:func:`codingspot.spot.selection.select_per_tensor`). ``languages`` restricts the code domains;
+    ``worst_first`` turns the recipe's order around, over the parameters it finds eligible;
     ``parameters`` are those of the recipe.
 
     Raises:
@@ -142,7 +144,11 @@ def find_spot(
     """
     wanted = count_for(max_k_percent, store.layout.total)
     found = candidates(store, scope, wanted, languages=languages)
-    run_recipe = RECIPES.bind(recipe, parameters)
+    bound = RECIPES.bind(recipe, parameters)
+
+    def run_recipe(part: Candidates) -> Keys:
+        return _reversed(bound(part)) if worst_first else bound(part)
+
     if per_tensor:
         sources = {name: part.source(run_recipe(part)) for name, part in found.by_tensor().items()}
         ranking = select_per_tensor(sources, wanted)
@@ -161,8 +167,17 @@ def find_spot(
         "scope": scope,
         "scope_parameters": found.total,
         "per_tensor": per_tensor,
+        "worst_first": worst_first,
         "k_percent": max_k_percent,
         "control": None,
         "versions": library_versions(),
     }
     return Spot(ranking.positions, ranking.keys, store.layout, metadata)
+
+
+def _reversed(keys: Keys) -> Keys:
+    def negated(run: Run) -> tuple[Float32[Tensor, " n"], Bool[Tensor, " n"] | None]:
+        values, eligible = keys(run)
+        return values.neg(), eligible
+
+    return negated

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 TaskRole = Literal["code", "general", "other"]
-Control = Literal["uniform", "matched"]
+Control = str
+"""Name of a control, such as ``uniform`` or ``matched``."""
 
 ORIGINAL = "original"
 

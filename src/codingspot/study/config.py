@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from codingspot.ablation import CONTROLS
 from codingspot.errors import StudyError
 from codingspot.importance.finetune import FineTune
 from codingspot.study.cells import Control
@@ -79,6 +80,14 @@ class SpotSection(_Section):
     edit: str = "zero"
     controls: tuple[Control, ...] = ()
     control_seeds: tuple[int, ...] = (0, 1, 2)
+
+    @field_validator("controls")
+    @classmethod
+    def _controls_exist(cls, names: tuple[Control, ...]) -> tuple[Control, ...]:
+        for name in names:
+            if name not in CONTROLS:
+                raise ValueError(f"unknown control {name!r}; use some of {', '.join(CONTROLS)}")
+        return names
 
     @model_validator(mode="after")
     def _doses_increase(self) -> SpotSection:

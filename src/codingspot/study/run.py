@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from codingspot.ablation import WeightEditor, matched_control, uniform_control
+from codingspot.ablation import CONTROLS, Controlled, WeightEditor
 from codingspot.corpus import Corpus
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
@@ -31,7 +31,7 @@ from codingspot.study.cells import ORIGINAL, Cell, Control, EvaluatedDomain, Mod
 from codingspot.study.config import TESTBED, SpotSection, Study
 from codingspot.study.corpora import study_corpora
 from codingspot.study.directory import RunDirectory
-from codingspot.study.planning import control_name, plan_cells
+from codingspot.study.planning import control_draws, control_name, plan_cells
 from codingspot.study.progress import Progress, Silent
 from codingspot.study.scoring import study_scores, write_table
 from codingspot.testbed.shipped import shipped_model
@@ -65,7 +65,7 @@ def run_study(
     progress.stage("scoring parameters")
     store = study_scores(study, loaded, scoring, directory, lambda share: progress.advance(share * _SCORING_UNITS))
     progress.stage("selecting spots")
-    spots = _select(study, store, directory)
+    spots = _select(study, store, loaded, directory)
     progress.advance(_SELECTION_UNITS)
     tasks = load_tasks(_specs(study))
     plan = Plan(
@@ -107,17 +107,17 @@ def _load(study: Study) -> LoadedModel:
     return replace(loaded, id=section.id)
 
 
-def _select(study: Study, store: ScoreStore, directory: RunDirectory) -> dict[str, Spot]:
+def _select(study: Study, store: ScoreStore, loaded: LoadedModel, directory: RunDirectory) -> dict[str, Spot]:
     """Every spot and drawn control of the study by name, made or read, and the table of their density."""
     spots: dict[str, Spot] = {}
     for section in study.spots:
         spots[section.name] = _saved(directory.spot(section.name)) or _find(section, store, directory)
-        for control in section.controls:
-            for seed in section.control_seeds:
-                name = control_name(section.name, control, seed)
-                spots[name] = _saved(directory.spot(name)) or _draw(spots[section.name], control, seed)
-                if not directory.spot(name).exists():
-                    spots[name].save(directory.spot(name))
+        for control, seed in control_draws(section):
+            name = control_name(section.name, control, seed)
+            controlled = Controlled(spots[section.name], store, loaded)
+            spots[name] = _saved(directory.spot(name)) or _draw(controlled, control, seed)
+            if not directory.spot(name).exists():
+                spots[name].save(directory.spot(name))
     tables = [
         density(spots[section.name].top(k)).assign(spot=section.name, k_percent=k)
         for section in study.spots
@@ -143,10 +143,10 @@ def _find(section: SpotSection, store: ScoreStore, directory: RunDirectory) -> S
     return spot
 
 
-def _draw(spot: Spot, control: Control, seed: int) -> Spot:
-    if control == "matched":
-        return matched_control(spot, seed=seed)
-    return uniform_control(spot, seed=seed, scope=str(spot.metadata["scope"]))
+def _draw(controlled: Controlled, control: Control, seed: int | None) -> Spot:
+    parameters = {} if seed is None else {"seed": seed}
+    drawn: Spot = CONTROLS.bind(control, parameters)(controlled)
+    return drawn
 
 
 def _specs(study: Study) -> list[TaskSpec]:
@@ -196,4 +196,4 @@ def _evaluate(
 def _source(cell: Cell) -> str:
     """Name of the spot or drawn control that the cell edits."""
     spot = str(cell.spot)
-    return spot if cell.control is None or cell.seed is None else control_name(spot, cell.control, cell.seed)
+    return spot if cell.control is None else control_name(spot, cell.control, cell.seed)

@@ -1,0 +1,165 @@
+"""Controls by name: what a spot must be set beside before it may be called a place of coding.
+
+Each is a registered function from :class:`Controlled` to a Spot of the same length. Its keyword-only, typed parameters
+are the keys that a study file may set; one that has a ``seed`` is random and is drawn several times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from codingspot.ablation.controls import binned_control, matched_control, uniform_control
+from codingspot.errors import SelectionError
+from codingspot.importance import ScoreStore
+from codingspot.models import LoadedModel, Registry, unique_parameters
+from codingspot.spot import Spot, find_spot
+from codingspot.spot.candidates import names_in
+from codingspot.spot.selection import KeyChunk, select_top
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """The spot a control is for, the scores it was found in, and the model."""
+
+    spot: Spot
+    store: ScoreStore
+    loaded: LoadedModel
+
+    @property
+    def scope(self) -> str:
+        """The scope the spot was found in."""
+        return str(self.spot.metadata["scope"])
+
+    def found_again(self, store: ScoreStore, *, worst_first: bool = False, languages: Any = None) -> Spot:
+        """A spot by the same recipe, in the same scope and number, from other scores or the other end."""
+        made = self.spot.metadata
+        recipe = {**made["recipe"]}
+        return find_spot(
+            store,
+            recipe=str(recipe.pop("name")),
+            scope=self.scope,
+            max_k_percent=float(made["k_percent"]),
+            per_tensor=bool(made["per_tensor"]),
+            languages=languages,
+            worst_first=worst_first,
+            **recipe,
+        )
+
+
+ControlMaker = Callable[..., Spot]
+
+CONTROLS: Registry[ControlMaker] = Registry("control")
+
+
+def is_random(name: str) -> bool:
+    """Whether a control is drawn by a seed.
+
+    Raises:
+        StudyError: there is no control of that name.
+    """
+    return "seed" in CONTROLS.parameters(name)
+
+
+@CONTROLS.register("uniform")
+def uniform(controlled: Controlled, *, seed: int = 0) -> Spot:
+    """Parameters drawn uniformly from the spot's scope."""
+    return uniform_control(controlled.spot, seed=seed, scope=controlled.scope)
+
+
+@CONTROLS.register("matched")
+def matched(controlled: Controlled, *, seed: int = 0) -> Spot:
+    """Random parameters, the same number from each tensor."""
+    return matched_control(controlled.spot, seed=seed)
+
+
+@CONTROLS.register("matched_magnitude")
+def matched_magnitude(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
+    r"""Random parameters of the same tensors and the same magnitudes: each from the decile of \|theta\| of its own."""
+    weights = unique_parameters(controlled.loaded.model)
+
+    def magnitudes(name: str) -> np.ndarray:
+        return weights[name].detach().abs().float().flatten().cpu().numpy()
+
+    return binned_control(controlled.spot, magnitudes, by="magnitude", bins=bins, seed=seed)
+
+
+@CONTROLS.register("matched_general")
+def matched_general(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
+    """Random parameters of the same tensors that matter as much to general text: from the same decile of its score.
+
+    Raises:
+        SelectionError: no general domain was scored.
+    """
+    store = controlled.store
+    general = store.names("general")
+    if not general:
+        raise SelectionError("matched_general needs scores of a general domain, such as English; score one")
+
+    def scores(name: str) -> np.ndarray:
+        size = store.layout.sizes[name]
+        return torch.stack([store.magnitude(domain, name, 0, size) for domain in general]).amax(0).numpy()
+
+    return binned_control(controlled.spot, scores, by="general score", bins=bins, seed=seed)
+
+
+@CONTROLS.register("top_magnitude")
+def top_magnitude(controlled: Controlled) -> Spot:
+    """The largest weights of the scope: what pruning would keep."""
+    weights = unique_parameters(controlled.loaded.model)
+    layout = controlled.spot.layout
+    names = names_in(layout, controlled.scope)
+
+    def source() -> list[KeyChunk]:
+        chunks = ((name, weights[name].detach().abs().float().flatten().cpu()) for name in names)
+        return [KeyChunk(name, layout.slice(name).start, keys) for name, keys in chunks]
+
+    ranking = select_top(source, len(controlled.spot))
+    return Spot(ranking.positions, ranking.keys, layout, _about(controlled, "top_magnitude"))
+
+
+@CONTROLS.register("general_spot")
+def general_spot(controlled: Controlled) -> Spot:
+    """The same recipe with the roles exchanged: the spot of general text, with code taken out where it contrasts."""
+    store = controlled.store
+    if not store.names("general"):
+        raise SelectionError("general_spot needs scores of a general domain, such as English; score one")
+    exchanged = store.with_kinds({d.name: "general" if d.kind == "code" else "code" for d in store.domains})
+    return _named(controlled, controlled.found_again(exchanged), "general_spot")
+
+
+@CONTROLS.register("shuffled_labels")
+def shuffled_labels(controlled: Controlled, *, seed: int = 0) -> Spot:
+    """The same recipe with the domains' labels exchanged at random: general text is called code, a language general.
+
+    As many domains are general as before, and none of them is one that is.
+
+    Raises:
+        SelectionError: there are fewer languages than general domains, or no general domain.
+    """
+    store = controlled.store
+    general = [domain.name for domain in store.domains if domain.kind == "general"]
+    languages = [domain.name for domain in store.domains if domain.kind == "code"]
+    if not 0 < len(general) < len(languages):
+        raise SelectionError("shuffled_labels needs a general domain and more languages than general domains")
+    drawn = set(np.random.default_rng(seed).permutation(languages)[: len(general)].tolist())
+    shuffled = store.with_kinds({d.name: "general" if d.name in drawn else "code" for d in store.domains})
+    return _named(controlled, controlled.found_again(shuffled), "shuffled_labels", seed=seed, general=sorted(drawn))
+
+
+@CONTROLS.register("bottom")
+def bottom(controlled: Controlled) -> Spot:
+    """The other end of the recipe's order: the parameters that it would take last."""
+    return _named(controlled, controlled.found_again(controlled.store, worst_first=True), "bottom")
+
+
+def _named(controlled: Controlled, spot: Spot, name: str, **about: object) -> Spot:
+    return Spot(spot.positions, spot.scores, spot.layout, _about(controlled, name, **about))
+
+
+def _about(controlled: Controlled, name: str, **about: object) -> dict[str, object]:
+    return {**controlled.spot.metadata, "control": {"name": name, **about}}
