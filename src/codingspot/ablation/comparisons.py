@@ -17,7 +17,7 @@ from codingspot.ablation.controls import binned_control, matched_control, unifor
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel, Registry, unique_parameters
-from codingspot.spot import Spot, find_spot
+from codingspot.spot import RECIPES, Spot, find_spot
 from codingspot.spot.candidates import names_in
 from codingspot.spot.selection import KeyChunk, select_top
 
@@ -39,6 +39,8 @@ class Controlled:
         """A spot by the same recipe, in the same scope and number, from other scores or the other end."""
         made = self.spot.metadata
         recipe = {**made["recipe"]}
+        if recipe["name"] not in RECIPES:
+            raise SelectionError(f"a spot by {recipe['name']!r} isn't found in scores alone, so this control can't be")
         return find_spot(
             store,
             recipe=str(recipe.pop("name")),
@@ -119,7 +121,7 @@ def top_magnitude(controlled: Controlled) -> Spot:
         return [KeyChunk(name, layout.slice(name).start, keys) for name, keys in chunks]
 
     ranking = select_top(source, len(controlled.spot))
-    return Spot(ranking.positions, ranking.keys, layout, _about(controlled, "top_magnitude"))
+    return _named(Spot(ranking.positions, ranking.keys, layout, controlled.spot.metadata), "top_magnitude")
 
 
 @CONTROLS.register("general_spot")
@@ -129,7 +131,7 @@ def general_spot(controlled: Controlled) -> Spot:
     if not store.names("general"):
         raise SelectionError("general_spot needs scores of a general domain, such as English; score one")
     exchanged = store.with_kinds({d.name: "general" if d.kind == "code" else "code" for d in store.domains})
-    return _named(controlled, controlled.found_again(exchanged), "general_spot")
+    return _named(controlled.found_again(exchanged), "general_spot")
 
 
 @CONTROLS.register("shuffled_labels")
@@ -148,18 +150,14 @@ def shuffled_labels(controlled: Controlled, *, seed: int = 0) -> Spot:
         raise SelectionError("shuffled_labels needs a general domain and more languages than general domains")
     drawn = set(np.random.default_rng(seed).permutation(languages)[: len(general)].tolist())
     shuffled = store.with_kinds({d.name: "general" if d.name in drawn else "code" for d in store.domains})
-    return _named(controlled, controlled.found_again(shuffled), "shuffled_labels", seed=seed, general=sorted(drawn))
+    return _named(controlled.found_again(shuffled), "shuffled_labels", seed=seed, general=sorted(drawn))
 
 
 @CONTROLS.register("bottom")
 def bottom(controlled: Controlled) -> Spot:
     """The other end of the recipe's order: the parameters that it would take last."""
-    return _named(controlled, controlled.found_again(controlled.store, worst_first=True), "bottom")
+    return _named(controlled.found_again(controlled.store, worst_first=True), "bottom")
 
 
-def _named(controlled: Controlled, spot: Spot, name: str, **about: object) -> Spot:
-    return Spot(spot.positions, spot.scores, spot.layout, _about(controlled, name, **about))
-
-
-def _about(controlled: Controlled, name: str, **about: object) -> dict[str, object]:
-    return {**controlled.spot.metadata, "control": {"name": name, **about}}
+def _named(spot: Spot, name: str, **about: object) -> Spot:
+    return Spot(spot.positions, spot.scores, spot.layout, {**spot.metadata, "control": {"name": name, **about}})

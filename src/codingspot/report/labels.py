@@ -86,6 +86,8 @@ def recipe_label(recipe: str | None, aggregation: str, plan: Plan) -> str:
             return f"{scores}, the top of {general_names(plan) or 'general text'} removed"
         case "consensus":
             return "consensus of the languages"
+        case "learned":
+            return f"a mask learned to remove code and spare {general_names(plan) or 'general text'}"
         case _:
             return (recipe or "").replace("_", " ")
 

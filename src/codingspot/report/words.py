@@ -143,6 +143,8 @@ def _condition(cell: CellSummary, summary: RunSummary) -> str:
             by = f"By the {recipe_label('sum', aggregation, summary.plan)} ({spot.estimator})"
         case "consensus":
             by = "By consensus of the languages"
+        case "learned":
+            by = "By a learned mask"
         case _:
             by = f"By recipe {spot.recipe}"
     return by + _SCOPES.get(spot.scope or "", f" in scope {spot.scope}")

@@ -14,6 +14,9 @@ from codingspot.errors import StudyError
 from codingspot.importance.finetune import FineTune
 from codingspot.study.cells import Control
 
+LEARNED = "learned"
+"""The recipe that is trained (:mod:`codingspot.learning`) rather than computed from scores."""
+
 TESTBED = "testbed"
 """The model id, corpus and tasks that ship with the package."""
 

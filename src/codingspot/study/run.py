@@ -2,7 +2,7 @@
 
 1. The run directory is claimed for the study, the weights and the corpora; a run of anything else is refused.
 2. The model is scored on every domain that is not held out.
-3. Each spot is selected at its largest k, and its controls are drawn; smaller doses are prefixes.
+3. Each spot is selected or learned at its largest k, and its controls are drawn; smaller doses are prefixes.
 4. Each cell edits the weights in place, is evaluated, and is saved; weights come back bit for bit.
 5. The cells are merged, in the plan's order, into one table.
 
@@ -16,24 +16,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
-from codingspot.ablation import CONTROLS, Controlled, WeightEditor
+from codingspot.ablation import WeightEditor
 from codingspot.corpus import Corpus
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.tasks import EvaluationTask, TaskSpec, load_tasks
-from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel, ParameterLayout, load_model, scope_sizes
 from codingspot.sandbox import Limits, Sandbox
-from codingspot.spot import Spot, density, find_spot
-from codingspot.study.cells import ORIGINAL, Cell, Control, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
-from codingspot.study.config import TESTBED, SpotSection, Study
+from codingspot.spot import Spot
+from codingspot.study.cells import ORIGINAL, Cell, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
+from codingspot.study.config import TESTBED, Study
 from codingspot.study.corpora import study_corpora
 from codingspot.study.directory import RunDirectory
-from codingspot.study.planning import control_draws, control_name, plan_cells
+from codingspot.study.planning import control_name, plan_cells
 from codingspot.study.progress import Progress, Silent
-from codingspot.study.scoring import study_scores, write_table
+from codingspot.study.scoring import study_scores
+from codingspot.study.spots import study_spots
 from codingspot.testbed.shipped import shipped_model
 
 # Work of the stages before the cells, in units of one evaluated cell, for the estimate of the time left.
@@ -65,7 +63,7 @@ def run_study(
     progress.stage("scoring parameters")
     store = study_scores(study, loaded, scoring, directory, lambda share: progress.advance(share * _SCORING_UNITS))
     progress.stage("selecting spots")
-    spots = _select(study, store, loaded, directory)
+    spots = study_spots(study, store, loaded, scoring, directory)
     progress.advance(_SELECTION_UNITS)
     tasks = load_tasks(_specs(study))
     plan = Plan(
@@ -105,48 +103,6 @@ def _load(study: Study) -> LoadedModel:
     )
     # The shipped model's folder differs between machines; its name doesn't.
     return replace(loaded, id=section.id)
-
-
-def _select(study: Study, store: ScoreStore, loaded: LoadedModel, directory: RunDirectory) -> dict[str, Spot]:
-    """Every spot and drawn control of the study by name, made or read, and the table of their density."""
-    spots: dict[str, Spot] = {}
-    for section in study.spots:
-        spots[section.name] = _saved(directory.spot(section.name)) or _find(section, store, directory)
-        for control, seed in control_draws(section):
-            name = control_name(section.name, control, seed)
-            controlled = Controlled(spots[section.name], store, loaded)
-            spots[name] = _saved(directory.spot(name)) or _draw(controlled, control, seed)
-            if not directory.spot(name).exists():
-                spots[name].save(directory.spot(name))
-    tables = [
-        density(spots[section.name].top(k)).assign(spot=section.name, k_percent=k)
-        for section in study.spots
-        for k in section.k_percent
-    ]
-    write_table(pd.concat(tables, ignore_index=True), directory.analysis / "density.parquet")
-    return spots
-
-
-def _saved(path: Path) -> Spot | None:
-    return Spot.load(path) if path.exists() else None
-
-
-def _find(section: SpotSection, store: ScoreStore, directory: RunDirectory) -> Spot:
-    spot = find_spot(
-        store,
-        recipe=section.recipe,
-        scope=section.scope,
-        max_k_percent=section.k_percent[-1],
-        **section.parameters,
-    )
-    spot.save(directory.spot(section.name))
-    return spot
-
-
-def _draw(controlled: Controlled, control: Control, seed: int | None) -> Spot:
-    parameters = {} if seed is None else {"seed": seed}
-    drawn: Spot = CONTROLS.bind(control, parameters)(controlled)
-    return drawn
 
 
 def _specs(study: Study) -> list[TaskSpec]:
