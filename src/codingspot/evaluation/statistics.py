@@ -117,6 +117,46 @@ def bootstrap_intervals(
     }
 
 
+@dataclass(frozen=True)
+class ResampledRetentions:
+    """Mean retention over some tasks: ``exact`` by cell, and ``drawn`` [cells, resamples] in the order of ``cells``."""
+
+    cells: tuple[str, ...]
+    exact: pd.Series
+    drawn: Array
+
+
+def resampled_retentions(
+    outcomes: pd.DataFrame,
+    tasks: Sequence[str],
+    original: str,
+    chance: Mapping[str, float],
+    resamples: int = 1000,
+    seed: int = 0,
+) -> ResampledRetentions | None:
+    """Mean retention of every cell over ``tasks``, itself and in every resample; None where no task has one.
+
+    The draws are those of :func:`bootstrap_intervals` with the same seed.
+
+    Raises:
+        EvaluationError: a cell lacks items that another has.
+    """
+    cells = [str(cell) for cell in dict.fromkeys(outcomes["cell"])]
+    exact, drawn = [], []
+    for task in tasks:
+        rows = outcomes[outcomes["task"] == task]
+        matrix = _matrix(task, rows, cells)
+        found = _resample(matrix, _draws(task, matrix.shape[1], resamples, seed), cells.index(original), chance[task])
+        if found.retentions is None:
+            continue
+        before = float(matrix[cells.index(original)].mean())
+        exact.append((matrix.mean(axis=1) - chance[task]) / (before - chance[task]))
+        drawn.append(found.retentions)
+    if not drawn:
+        return None
+    return ResampledRetentions(tuple(cells), pd.Series(np.mean(exact, axis=0), index=cells), np.mean(drawn, axis=0))
+
+
 def _draws(task: str, items: int, resamples: int, seed: int) -> Array:
     """How often each item occurs in each resample, [items, resamples], as shares of the number of items."""
     generator = np.random.default_rng([seed, zlib.crc32(task.encode())])
