@@ -105,6 +105,6 @@ ROUTED_RECIPE = Recipe(
     heads=8,
     key_value_heads=4,
     routing=Routing(neurons=176, key_value_groups=1),
-    phases=(Phase(mixture="routed", tokens=12_000_000, learning_rate=3e-3),),
+    phases=(Phase(mixture="routed", tokens=22_000_000, learning_rate=3e-3),),
 )
 """The recipe of the shipped routed model."""

@@ -1,0 +1,6 @@
+"""A benchmark of localisation methods on models where the place of coding is known, and where it is not."""
+
+from codingspot.bench.methods import METHODS, BenchInput, default_methods
+from codingspot.bench.run import run_bench
+
+__all__ = ["METHODS", "BenchInput", "default_methods", "run_bench"]

@@ -1,0 +1,127 @@
+"""Localisation methods under test: each ranks the parameters of the transformer blocks by how much they are for code.
+
+A method is a registered function from :class:`BenchInput` to one float32 key a parameter of the whole model, higher is
+more for code; minus infinity leaves a parameter out. A third party's method joins by registering one:
+
+    from codingspot.bench import METHODS
+
+    @METHODS.register("mine")
+    def mine(bench: BenchInput) -> Tensor: ...
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from codingspot.corpus import Corpus, pack
+from codingspot.importance import ESTIMATORS, ScoreStore, score
+from codingspot.learning import LearnSettings, learn_mask
+from codingspot.models import LoadedModel, Registry
+from codingspot.spot import RECIPES, find_spot
+from codingspot.spot.candidates import candidates
+
+SCOPE = "blocks"
+LARGEST_K = 1.0
+"""The largest dose that is ablated, in percent of all parameters."""
+
+
+@dataclass
+class BenchInput:
+    """What a method may use: the model, text of several languages (Python held out) and of general domains, a folder.
+
+    ``token_budget`` is for each domain. Scores of an estimator are made once and shared by the methods that use them;
+    ``cost`` has the seconds and tokens that each took.
+    """
+
+    loaded: LoadedModel
+    corpus: Corpus
+    folder: Path
+    token_budget: int
+    sequence_length: int = 256
+    seed: int = 0
+    cost: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def scores(self, estimator: str) -> ScoreStore:
+        """The score store of an estimator with its default parameters, made when first asked for."""
+        folder = self.folder / estimator
+        if (folder / "manifest.json").exists() and estimator in self.cost:
+            return ScoreStore.open(folder)
+        started = time.perf_counter()
+        store = score(
+            self.loaded,
+            self.corpus,
+            folder,
+            estimator=estimator,
+            token_budget=self.token_budget,
+            sequence_length=self.sequence_length,
+            seed=self.seed,
+        )
+        tokens = sum(int(domain.details["tokens"]) for domain in store.domains)
+        self.cost[estimator] = (time.perf_counter() - started, tokens)
+        return store
+
+
+Method = Callable[[BenchInput], Tensor]
+
+METHODS: Registry[Method] = Registry("method")
+
+
+def default_methods() -> Iterator[tuple[str, str, Method]]:
+    """Estimator, recipe and method of every pair there is, then every registered method under its own name."""
+    for estimator in ESTIMATORS:
+        for recipe in RECIPES:
+            yield estimator, recipe, partial(ranked, estimator=estimator, recipe=recipe)
+    for name in METHODS:
+        yield "taylor" if name == "learned" else "", name, METHODS[name]
+
+
+def ranked(bench: BenchInput, *, estimator: str, recipe: str) -> Float32[Tensor, " parameters"]:
+    """The keys of a recipe over an estimator's scores."""
+    store = bench.scores(estimator)
+    layout = store.layout
+    found = candidates(store, SCOPE, max(1, round(LARGEST_K / 100 * layout.total)))
+    keys = torch.full((layout.total,), -torch.inf)
+    for chunk in found.source(RECIPES.bind(recipe, {})(found))():
+        values = chunk.keys if chunk.eligible is None else chunk.keys.masked_fill(~chunk.eligible, -torch.inf)
+        keys[chunk.start : chunk.start + len(values)] = values
+    return keys
+
+
+@METHODS.register("learned")
+def learned(bench: BenchInput) -> Float32[Tensor, " parameters"]:
+    """A mask learned on the shortlist that Taylor scores and set difference give (:mod:`codingspot.learning`)."""
+    store = bench.scores("taylor")
+    shortlist = find_spot(store, recipe="set_difference", scope=SCOPE, max_k_percent=5 * LARGEST_K)
+    scored = bench.corpus.scored
+    general = sum(domain.kind == "general" for domain in scored)
+    packed = {
+        domain.name: pack(
+            domain,
+            bench.loaded.tokenizer,
+            sequence_length=bench.sequence_length,
+            # As much general text in all as code.
+            token_budget=bench.token_budget * ((len(scored) - general) // general if domain.kind == "general" else 1),
+            seed=bench.seed,
+        )
+        for domain in scored
+    }
+    mask = learn_mask(
+        bench.loaded,
+        {domain.name: packed[domain.name] for domain in scored if domain.kind == "code"},
+        {domain.name: packed[domain.name] for domain in scored if domain.kind == "general"},
+        shortlist,
+        LearnSettings(seed=bench.seed),
+    )
+    keys = torch.full((store.layout.total,), -torch.inf)
+    # What was not chosen keeps the shortlist's order, below everything that was.
+    keys[shortlist.positions] = -torch.arange(len(shortlist), dtype=torch.float32) - len(shortlist)
+    keys[mask.spot.positions] = -torch.arange(len(mask.spot), dtype=torch.float32)
+    return keys

@@ -1,0 +1,144 @@
+"""The benchmark's table and figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from codingspot.bench.run import DOSES
+from codingspot.files import atomic_path
+from codingspot.report.drawing import Panel, Picture, save_png
+from codingspot.report.labels import dose, join_words
+from codingspot.report.table import Column, Number, Row, Table, Value, to_csv, to_latex, to_markdown
+from codingspot.report.theme import MARKERS, MUTED, SPOTS
+
+Record = Mapping[Any, Any]
+
+_COLUMNS = (
+    ("precision_at_0.1", "P@0.1%"),
+    ("precision_at_1", "P@1%"),
+    ("precision_at_5", "P@5%"),
+    ("average_precision_neurons", "AP neurons"),
+    ("average_precision_heads", "AP heads"),
+)
+
+
+def write_bench_report(table: pd.DataFrame, out: Path) -> None:
+    """Write ``bench.md``, ``bench.csv``, ``bench.tex`` and, where a model's ground truth is known, ``bench.png``."""
+    rendered = bench_table(table)
+    for suffix, text in (("md", to_markdown(rendered)), ("csv", to_csv(rendered)), ("tex", to_latex(rendered))):
+        with atomic_path(out / f"bench.{suffix}") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    picture = bench_picture(table)
+    if picture.panels:
+        save_png(picture, out)
+
+
+def bench_table(table: pd.DataFrame) -> Table:
+    """One row a method, best first by mean rank over all columns that compare methods; chance first of all."""
+    models = [str(model) for model in dict.fromkeys(table["model"])]
+    columns = [Column("estimator", "Estimator"), Column("recipe", "Recipe")]
+    known = [(key, header) for key, header in _COLUMNS if key in table.columns and table[key].notna().any()]
+    columns += [Column(key, header, "score") for key, header in known]
+    columns += [Column(f"area_{model}", f"Area {model}", "score", has_range=True) for model in models]
+    columns += [Column("tokens", "Tokens", "count"), Column("seconds", "Seconds", "count")]
+    by_method: dict[tuple[str, str], dict[str, Record]] = {}
+    for record in table.to_dict("records"):
+        by_method.setdefault((record["estimator"], record["recipe"]), {})[record["model"]] = record
+    rows = []
+    for estimator, recipe in ranking(table):
+        mine = by_method[estimator, recipe]
+        values: list[Value] = [estimator, recipe, *(_number(mine, key) for key, _ in known)]
+        values += [_area(mine, model) for model in models]
+        values += [_number(mine, "tokens"), _number(mine, "seconds")]
+        rows.append(Row("", "", "control" if estimator == "chance" else "spot", tuple(values)))
+    caption = (
+        "Methods best first, by their mean rank over the columns of precision and area. Precision: share of the top k "
+        "percent (of all parameters, inside the blocks) that lies in the subset coding was routed to; AP: average "
+        "precision of ranking neurons and heads by the mean rank of their weights; both on the routed model, chance in "
+        "the first row. Area: of the curve of code against general retention with the top "
+        f"{join_words([dose(k) for k in DOSES])} zeroed (1: all code goes and no general ability), with its 95% "
+        "bootstrap interval over items. Tokens and seconds: to rank one model."
+    )
+    return Table("bench", "Localisation methods", caption, tuple(columns), tuple(rows))
+
+
+def ranking(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Estimator and recipe of every method, chance first, then by mean rank over precision and area columns."""
+    wide = table.pivot_table(
+        index=["estimator", "recipe"],
+        columns="model",
+        values=[key for key in (*(k for k, _ in _COLUMNS), "area") if key in table.columns],
+        sort=False,
+    )
+    methods = wide[wide.index.get_level_values("estimator") != "chance"]
+    order = methods.rank(ascending=False).mean(axis=1).sort_values(kind="stable").index
+    chance = [key for key in wide.index if key[0] == "chance"]
+    return [(str(estimator), str(recipe)) for estimator, recipe in (*chance, *order)]
+
+
+def bench_picture(table: pd.DataFrame) -> Picture:
+    """Specificity against ground truth: one point a method, one colour a recipe."""
+    methods = table[table["estimator"] != "chance"]
+    panels = []
+    routed = methods[methods["precision_at_1"].notna()] if "precision_at_1" in methods else methods.iloc[:0]
+    if len(routed):
+        level = table.loc[table["estimator"] == "chance", "precision_at_1"].dropna().max()
+        panels.append(
+            Panel(
+                "Specific and in the right place?",
+                "Specificity area on the routed model against the share of the top 1% inside the routed subset.",
+                partial(_draw_truth, rows=routed, level=float(level)),
+                size=(5.0, 4.4),
+            )
+        )
+    caption = (
+        "Each point is one method on the routed model, coloured by recipe: right, more of its top 1% lies where coding "
+        "was learned (dotted: chance); up, the more code it takes for the general ability it leaves."
+    )
+    return Picture("bench", "Specificity and ground truth", caption, tuple(panels))
+
+
+def _draw_truth(axes: Axes, *, rows: pd.DataFrame, level: float) -> None:
+    axes.axvline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+    for index, (recipe, group) in enumerate(rows.groupby("recipe", sort=False)):
+        style: dict[str, Any] = {"color": SPOTS[index % len(SPOTS)], "marker": MARKERS[index % len(MARKERS)]}
+        axes.plot(group["precision_at_1"], group["area"], linestyle="none", label=str(recipe), **style)
+    for _, row in rows.nlargest(3, "area").iterrows():
+        axes.annotate(
+            f"{row['estimator']}", (row["precision_at_1"], row["area"]), fontsize=7, xytext=(4, 3),
+            textcoords="offset points",
+        )  # fmt: skip
+    axes.set_xlabel("share of the top 1% in the routed subset")
+    axes.set_ylabel("specificity area")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(-0.02, 1.02)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=7)
+
+
+def _number(mine: Mapping[str, Record], key: str) -> Number:
+    """A figure of the first model that has it."""
+    found = [value for record in mine.values() if (value := _value(record, key)) is not None]
+    return Number(found[0] if found else None)
+
+
+def _area(mine: Mapping[str, Record], model: str) -> Number:
+    return Number(*(_value(mine.get(model, {}), key) for key in ("area", "area_low", "area_high")))
+
+
+def _value(record: Record, key: str) -> float | None:
+    value = record.get(key)
+    return None if value is None or pd.isna(value) else float(value)
+
+
+def table_lines(table: Table, keys: Sequence[str]) -> list[tuple[str, ...]]:
+    """The rows of some columns as text, for a terminal."""
+    from codingspot.report.table import main_text
+
+    places = [index for index, column in enumerate(table.columns) if column.key in keys]
+    return [tuple(main_text(row.values[i], table.columns[i]) for i in places) for row in table.rows]

@@ -1,0 +1,182 @@
+"""Running the benchmark: every method on the routed and on the plain testbed model.
+
+1. Each method ranks the parameters of the blocks of a model, from text without Python.
+2. On the routed model its ranking is compared with the subset that code was routed to (:mod:`codingspot.bench.truth`).
+3. On both, its top parameters are zeroed at a few doses, and pass@1 in Python and the general families are evaluated:
+   the area of the specificity curve (:mod:`codingspot.evaluation.area`).
+
+A method's figures are saved as soon as they are there; a benchmark that was stopped goes on from there.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from codingspot.ablation import WeightEditor
+from codingspot.bench.methods import LARGEST_K, BenchInput, Method, default_methods
+from codingspot.bench.truth import chance, ground_truth
+from codingspot.evaluation.adapter import ModelAdapter
+from codingspot.evaluation.area import specificity_areas
+from codingspot.evaluation.evaluator import Evaluator
+from codingspot.evaluation.results import Results
+from codingspot.evaluation.tasks import TaskSpec, load_tasks
+from codingspot.files import atomic_path, read_json, write_json
+from codingspot.models import load_model
+from codingspot.sandbox import Sandbox
+from codingspot.testbed.routing import Subset
+from codingspot.testbed.shipped import shipped_model
+from codingspot.testbed.world import world_corpus
+
+MODELS = ("routed", "plain")
+DOSES = (0.1, 0.5, LARGEST_K)
+CODE = ("testbed_humaneval",)
+GENERAL = (
+    "testbed_arithmetic",
+    "testbed_events",
+    "testbed_knowledge",
+    "testbed_misconceptions",
+    "testbed_roles",
+)
+_DOCUMENTS = 400
+_ORIGINAL = "original"
+
+OnMethod = Callable[[str, int, int], None]
+"""Hears the method being run, how many are done, and how many there are, over both models."""
+
+
+def run_bench(
+    out: Path,
+    *,
+    methods: Iterable[tuple[str, str, Method]] | None = None,
+    models: Iterable[str] = MODELS,
+    token_budget: int = 4096,
+    items: int = 24,
+    seed: int = 0,
+    on_method: OnMethod = lambda _name, _done, _total: None,
+) -> pd.DataFrame:
+    """Run methods (all by default) on the shipped models, into the folder ``out``, and return the table.
+
+    One row a method and model: ``model``, ``estimator``, ``recipe``, ``area`` with ``area_low`` and ``area_high``
+    (95% bootstrap over items), ``tokens`` and ``seconds`` to rank, ``peak_memory_gb`` of the process so far; on the
+    routed model the figures of :func:`codingspot.bench.truth.ground_truth`. A first row a model, of estimator
+    ``chance``, has what a random ranking gets. ``items`` are evaluated of each task.
+
+    Raises:
+        SandboxError: generated programs can't be run safely here.
+        ModelError: a model does not ship with the package.
+    """
+    entries, names = list(default_methods() if methods is None else methods), list(models)
+    rows: list[dict[str, object]] = []
+    for number, name in enumerate(names):
+        folder = out / name
+        settings = {"token_budget": token_budget, "items": items, "seed": seed}
+        if not (folder / "settings.json").exists() or read_json(folder / "settings.json") != settings:
+            shutil.rmtree(folder, ignore_errors=True)
+            write_json(folder / "settings.json", settings)
+        with _Model(name, folder, token_budget, items, seed) as model:
+            rows.append(model.chance_row())
+            for index, (estimator, recipe, method) in enumerate(entries):
+                on_method(f"{name}: {estimator} {recipe}", number * len(entries) + index, len(names) * len(entries))
+                rows.append(model.row(estimator, recipe, method))
+    table = pd.DataFrame(rows)
+    with atomic_path(out / "bench.parquet") as temporary:
+        table.to_parquet(temporary, index=False)
+    return table
+
+
+class _Model:
+    """One model under the benchmark: its text, its subset where it is known, and its evaluator."""
+
+    def __init__(self, name: str, folder: Path, token_budget: int, items: int, seed: int) -> None:
+        path = shipped_model(name)
+        self.name, self._folder, self._seed = name, folder, seed
+        self._loaded = load_model(path)
+        self._subset = Subset.load(path) if (path / "subset.json").exists() else None
+        self._bench = BenchInput(
+            self._loaded, world_corpus(_DOCUMENTS, seed), folder / "scores", token_budget, seed=seed
+        )
+        self._tasks = load_tasks([TaskSpec(task, limit=items) for task in (*CODE, *GENERAL)])
+        self._sandbox = Sandbox()
+
+    def __enter__(self) -> _Model:
+        self._sandbox.__enter__()
+        self._evaluator = Evaluator(
+            ModelAdapter(self._loaded.model, self._loaded.tokenizer), self._tasks, sandbox=self._sandbox
+        )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._sandbox.__exit__(*error)  # type: ignore[arg-type]
+        shutil.rmtree(self._folder / "scores", ignore_errors=True)
+
+    def chance_row(self) -> dict[str, object]:
+        """What a random ranking gets."""
+        known = {} if self._subset is None else chance(self._loaded.model, self._subset)
+        return {"model": self.name, "estimator": "chance", "recipe": "", **known}
+
+    def row(self, estimator: str, recipe: str, method: Method) -> dict[str, object]:
+        """The figures of one method, computed or read."""
+        file = self._folder / f"{estimator}-{recipe}.json"
+        if not file.exists():
+            write_json(file, self._measure(estimator, recipe, method))
+        row: dict[str, object] = read_json(file)
+        return row
+
+    def _measure(self, estimator: str, recipe: str, method: Method) -> dict[str, object]:
+        spent = self._bench.cost.get(estimator, (0.0, 0))[0]
+        started = time.perf_counter()
+        keys = method(self._bench)
+        scoring, tokens = self._bench.cost.get(estimator, (0.0, 0))
+        # Scores that an earlier method made count as this one's too.
+        seconds = time.perf_counter() - started + (scoring if spent else 0.0)
+        known = {} if self._subset is None else ground_truth(keys, self._loaded.model, self._subset)
+        area = self._area(keys)
+        return {
+            "model": self.name,
+            "estimator": estimator,
+            "recipe": recipe,
+            **known,
+            **area,
+            "tokens": tokens,
+            "seconds": seconds,
+            "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        }
+
+    def _area(self, keys: Tensor) -> dict[str, float]:
+        count = len(keys)
+        doses = [max(1, round(k / 100 * count)) for k in DOSES]
+        order = torch.argsort(keys, descending=True, stable=True)[: doses[-1]]
+        order = order[keys[order] > -torch.inf]
+        parts = [self._original()]
+        with WeightEditor(self._loaded) as editor:
+            for dose in doses:
+                editor.apply(order[:dose], "zero")
+                parts.append(self._evaluator.evaluate(str(dose)))
+        results = Results.concat(parts)
+        areas = specificity_areas(
+            results.outcomes,
+            {"curve": results.cells()},
+            original=_ORIGINAL,
+            code=CODE,
+            general=GENERAL,
+            chance={task.name: task.chance for task in self._tasks},
+            seed=self._seed,
+        )
+        found = areas["curve"]
+        return {"area": found.value, "area_low": found.interval.low, "area_high": found.interval.high}
+
+    def _original(self) -> Results:
+        folder = self._folder / _ORIGINAL
+        if not folder.exists():
+            with atomic_path(folder) as temporary:
+                temporary.mkdir()
+                self._evaluator.evaluate(_ORIGINAL, require_finite=True).write(temporary)
+        return Results.read(folder)

@@ -1,0 +1,76 @@
+"""Figures of rankings whose quality is known."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from codingspot.bench.truth import block_positions, chance, ground_truth, subset_positions
+from codingspot.models import ParameterLayout
+from codingspot.testbed.routing import Routing, Subset
+
+
+@pytest.fixture
+def model() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=20,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+        )
+    )
+
+
+@pytest.fixture
+def subset(model) -> Subset:
+    return Subset.of(Routing(neurons=6, key_value_groups=1), model.config)
+
+
+def test_chance_is_the_subset_s_share(model, subset) -> None:
+    # A layer: q and o 256 each, k and v 128 each, of which half; MLP 3 * 384, of which a quarter.
+    share = (384 + 288) / (768 + 1152)
+    found = chance(model, subset)
+    assert found["precision_at_1"] == pytest.approx(share)
+    assert found["average_precision_neurons"] == 0.25
+    assert found["average_precision_heads"] == 0.5
+
+
+def test_a_perfect_ranking_finds_everything(model, subset) -> None:
+    keys = subset_positions(model, subset).float()
+    found = ground_truth(keys, model, subset)
+    assert all(value == 1.0 for value in found.values())
+
+
+def test_a_reversed_ranking_finds_nothing(model, subset) -> None:
+    found = ground_truth(-subset_positions(model, subset).float(), model, subset)
+    assert found["precision_at_0.1"] == found["precision_at_5"] == 0.0
+    assert found["average_precision_neurons"] < 0.25
+
+
+def test_a_random_ranking_is_at_chance(model, subset) -> None:
+    level = chance(model, subset)
+    total = ParameterLayout.of(model).total
+    rankings = [torch.rand(total, generator=torch.Generator().manual_seed(i)) for i in range(40)]
+    draws = [ground_truth(keys, model, subset) for keys in rankings]
+    mean = sum(found["precision_at_5"] for found in draws) / len(draws)
+    assert mean == pytest.approx(level["precision_at_5"], abs=0.03)
+
+
+def test_what_a_method_leaves_out_is_not_counted(model, subset) -> None:
+    inside = subset_positions(model, subset)
+    blocks = block_positions(ParameterLayout.of(model))
+    chosen = blocks[inside[blocks]][:7]
+    keys = torch.full((ParameterLayout.of(model).total,), -torch.inf)
+    keys[chosen] = 1.0
+    assert ground_truth(keys, model, subset)["precision_at_5"] == 1.0
+
+
+def test_weights_outside_the_blocks_are_not_ranked(model, subset) -> None:
+    layout = ParameterLayout.of(model)
+    keys = subset_positions(model, subset).float()
+    span = layout.slice("lm_head.weight")
+    keys[span.start : span.stop] = 99.0
+    assert ground_truth(keys, model, subset)["precision_at_5"] == 1.0
