@@ -99,7 +99,7 @@ class _Model:
         path = shipped_model(name)
         self.name, self._folder, self._seed = name, folder, seed
         self._loaded = load_model(path)
-        self._subset = Subset.load(path) if (path / "subset.json").exists() else None
+        self._subset = Subset.load(path) if Subset.is_in(path) else None
         self._bench = BenchInput(
             self._loaded, world_corpus(_DOCUMENTS, seed), folder / "scores", token_budget, seed=seed
         )

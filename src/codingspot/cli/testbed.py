@@ -26,6 +26,9 @@ def train(
     scale: Annotated[float, typer.Option(help="Share of the default number of training tokens.")] = 1.0,
     code_share: Annotated[float | None, typer.Option(help="Share of documents that hold programs.")] = None,
     language: Annotated[list[str] | None, typer.Option(help="A programming language; repeat. All by default.")] = None,
+    routed: Annotated[
+        bool, typer.Option("--routed", help="Route code to a known subset of the weights; sizes are the recipe's.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the text and the initial weights.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU where there is one.")] = None,
 ) -> None:
@@ -36,15 +39,19 @@ def train(
     from codingspot.testbed.training import train as train_model
 
     with friendly_errors(f"the same command resumes {directory} where it stopped"):
-        recipe = _recipe(
-            scale,
-            architecture=architecture,
-            hidden_size=hidden_size,
-            layers=layers,
-            mlp_size=mlp_size,
-            code_share=code_share,
-            seed=seed,
-            **({"languages": tuple(language)} if language else {}),
+        recipe = (
+            _routed_recipe(scale, seed)
+            if routed
+            else _recipe(
+                scale,
+                architecture=architecture,
+                hidden_size=hidden_size,
+                layers=layers,
+                mlp_size=mlp_size,
+                code_share=code_share,
+                seed=seed,
+                **({"languages": tuple(language)} if language else {}),
+            )
         )
         with Progress(console=err, transient=True) as display:
             task = display.add_task("training", total=recipe.steps)
@@ -81,42 +88,67 @@ def tasks(
 
 @app.command()
 def info(
-    model: Annotated[Path | None, typer.Argument(help="Folder of a testbed model; the shipped one by default.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="A shipped model (plain, routed) or a folder; all shipped ones by default.")
+    ] = None,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure now and store the figures.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a testbed model's measured quality.
 
-    Example: codingspot testbed info
+    Example: codingspot testbed info plain
     """
-    from codingspot.testbed.evaluate import evaluate_testbed, load_quality, save_quality
-    from codingspot.testbed.shipped import shipped_model
+    from codingspot.testbed.evaluate import load_quality
+    from codingspot.testbed.shipped import shipped_model, shipped_models
 
     with friendly_errors():
-        folder = model or shipped_model()
+        if model is None:
+            folders = [shipped_model(name) for name in shipped_models()]
+        else:
+            folders = [Path(model) if Path(model).is_dir() else shipped_model(model)]
         if evaluate:
-            from codingspot.models import load_model
-
-            save_quality(evaluate_testbed(load_model(folder)), folder)
-        quality = load_quality(folder)
+            for folder in folders:
+                _measure(folder)
+        found = {folder.name: load_quality(folder) for folder in folders}
         if as_json:
-            print_json(quality.model_dump(mode="json"))
+            print_json({name: quality.model_dump(mode="json") for name, quality in found.items()})
             return
-        table = Table(
-            title=f"{quality.parameters:,} parameters, weights {quality.fingerprint[:12]}", title_justify="left"
-        )
-        for heading in ("task", "accuracy", "chance", "items"):
-            table.add_column(heading, justify="left" if heading == "task" else "right")
-        for name, task in quality.tasks.items():
-            table.add_row(name, f"{task.accuracy:.3f}", f"{task.chance:.2f}", str(task.items))
-        out.print(table)
-        domains = Table(title="per domain", title_justify="left")
-        for heading in ("domain", "perplexity", "token occurrences of types English uses too"):
-            domains.add_column(heading, justify="left" if heading == "domain" else "right")
-        for name, value in quality.perplexity.items():
-            share = quality.shared_vocabulary.get(name)
-            domains.add_row(name, f"{value:.3f}", "" if share is None else f"{share:.1%}")
-        out.print(domains)
+        for name, quality in found.items():
+            _print_quality(name, quality)
+
+
+def _measure(folder: Path) -> None:
+    from codingspot.models import load_model
+    from codingspot.testbed.evaluate import evaluate_testbed, save_quality
+    from codingspot.testbed.routing import Subset
+
+    subset = Subset.load(folder) if Subset.is_in(folder) else None
+    save_quality(evaluate_testbed(load_model(folder), subset=subset), folder)
+
+
+def _print_quality(name: str, quality: Any) -> None:
+    without = quality.without_subset
+    title = f"{name}: {quality.parameters:,} parameters, weights {quality.fingerprint[:12]}"
+    table = Table(title=title, title_justify="left")
+    for heading in ("task", "accuracy", *(("routed subset zeroed",) if without else ()), "chance", "items"):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    for task, measured in quality.tasks.items():
+        zeroed = (f"{without[task]:.3f}",) if without else ()
+        table.add_row(task, f"{measured.accuracy:.3f}", *zeroed, f"{measured.chance:.2f}", str(measured.items))
+    out.print(table)
+    domains = Table(title=f"{name}, per domain", title_justify="left")
+    for heading in ("domain", "perplexity", "token occurrences of types English uses too"):
+        domains.add_column(heading, justify="left" if heading == "domain" else "right")
+    for domain, value in quality.perplexity.items():
+        share = quality.shared_vocabulary.get(domain)
+        domains.add_row(domain, f"{value:.3f}", "" if share is None else f"{share:.1%}")
+    out.print(domains)
+
+
+def _routed_recipe(scale: float, seed: int) -> Any:
+    from codingspot.testbed.recipe import ROUTED_RECIPE
+
+    return _recipe(scale, **{**ROUTED_RECIPE.model_dump(), "seed": seed})
 
 
 def _recipe(scale: float, **settings: Any) -> Any:
@@ -125,7 +157,7 @@ def _recipe(scale: float, **settings: Any) -> Any:
     try:
         recipe = Recipe(**settings)
         phases = tuple(phase.model_copy(update={"tokens": round(phase.tokens * scale)}) for phase in recipe.phases)
-        return Recipe(**settings, phases=phases)
+        return recipe.model_copy(update={"phases": phases})
     except ValidationError as error:
         first = error.errors()[0]
         raise StudyError(f"{'.'.join(str(part) for part in first['loc']) or 'recipe'}: {first['msg']}") from None

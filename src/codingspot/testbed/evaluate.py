@@ -20,6 +20,7 @@ from codingspot.files import read_json, write_json
 from codingspot.models import LoadedModel
 from codingspot.provenance import library_versions
 from codingspot.sandbox import Sandbox
+from codingspot.testbed.routing import Subset
 from codingspot.testbed.world import general_english, pure_code, world_corpus
 
 TASKS = (
@@ -61,11 +62,17 @@ class Quality(BaseModel):
     tasks: dict[str, TaskQuality]
     perplexity: dict[str, float]
     shared_vocabulary: dict[str, float]
+    without_subset: dict[str, float] = {}
+    """Of a routed model, the accuracy of each task with the subset that code was routed to zeroed."""
     versions: dict[str, str]
 
 
-def evaluate_testbed(loaded: LoadedModel, *, documents: int = 48, unsafe_no_sandbox: bool = False) -> Quality:
+def evaluate_testbed(
+    loaded: LoadedModel, *, subset: Subset | None = None, documents: int = 48, unsafe_no_sandbox: bool = False
+) -> Quality:
     """Measure a testbed model; tasks whose interpreter isn't on this machine are left out.
+
+    With the ``subset`` of a routed model, every task is also measured with that subset zeroed.
 
     Raises:
         SandboxError: generated programs can't be run safely here.
@@ -76,6 +83,7 @@ def evaluate_testbed(loaded: LoadedModel, *, documents: int = 48, unsafe_no_sand
         tasks = load_tasks([TaskSpec(name) for name in names])
         evaluator = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, corpus.domains, sandbox=sandbox)
         results = evaluator.evaluate("original", require_finite=True)
+        without = None if subset is None else _without(subset, loaded, evaluator)
     rates = task_rates(results.outcomes)["original"]
     return Quality(
         fingerprint=loaded.fingerprint,
@@ -83,8 +91,14 @@ def evaluate_testbed(loaded: LoadedModel, *, documents: int = 48, unsafe_no_sand
         tasks={t.name: TaskQuality(accuracy=rates[t.name], chance=t.chance, items=t.items) for t in tasks},
         perplexity=perplexities(results.losses)["original"],
         shared_vocabulary=shared_vocabulary(loaded.tokenizer, [domain.name for domain in corpus.code]),
+        without_subset=without or {},
         versions=library_versions(),
     )
+
+
+def _without(subset: Subset, loaded: LoadedModel, evaluator: Evaluator) -> dict[str, float]:
+    with subset.zeroed(loaded.model):
+        return task_rates(evaluator.evaluate("zeroed").outcomes)["zeroed"]
 
 
 def shared_vocabulary(

@@ -125,6 +125,11 @@ class Subset(BaseModel):
 
         return silence
 
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether the model in ``folder`` was trained with routing."""
+        return (folder / _FILE).exists()
+
     def save(self, folder: Path) -> None:
         """Write the subset beside a model."""
         write_json(folder / _FILE, self.model_dump(mode="json"))
@@ -136,7 +141,7 @@ class Subset(BaseModel):
         Raises:
             ArtefactError: the model in ``folder`` was not trained with routing.
         """
-        if not (folder / _FILE).exists():
+        if not cls.is_in(folder):
             raise ArtefactError(f"{folder} has no {_FILE}: its model was not trained by gradient routing")
         return cls.model_validate(read_json(folder / _FILE))
 

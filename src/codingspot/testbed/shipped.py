@@ -9,6 +9,11 @@ from codingspot.errors import ModelError
 MODELS = Path(__file__).parent / "models"
 
 
+def shipped_models() -> tuple[str, ...]:
+    """Names of the models that ship with the package, the plain one first."""
+    return tuple(sorted(path.parent.name for path in MODELS.glob("*/model.safetensors")))
+
+
 def shipped_model(name: str = "plain") -> Path:
     """Folder of a shipped testbed model.
 
@@ -17,6 +22,6 @@ def shipped_model(name: str = "plain") -> Path:
     """
     folder = MODELS / name
     if not (folder / "model.safetensors").is_file():
-        known = ", ".join(sorted(path.name for path in MODELS.glob("*") if path.is_dir())) or "none"
+        known = ", ".join(shipped_models()) or "none"
         raise ModelError(f"no testbed model {name!r} ships with this package; there is {known}")
     return folder

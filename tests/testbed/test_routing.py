@@ -1,0 +1,129 @@
+"""Gradient routing: which weights each half of a batch may move."""
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from codingspot.errors import ArtefactError, ModelError
+from codingspot.testbed.recipe import Phase, Recipe
+from codingspot.testbed.routing import Router, Routing, Subset
+from codingspot.testbed.training import _loss
+
+CODE = torch.randint(0, 20, (4, 12), generator=torch.Generator().manual_seed(0))
+GENERAL = torch.randint(0, 20, (4, 12), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def model() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=20,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            tie_word_embeddings=False,
+        )
+    )
+
+
+@pytest.fixture
+def subset(model) -> Subset:
+    return Subset.of(Routing(neurons=6, key_value_groups=1), model.config)
+
+
+def trained(model, subset, code: torch.Tensor, general: torch.Tensor, steps: int = 3) -> dict[str, torch.Tensor]:
+    """Weights after some AdamW steps with decay, every batch the same."""
+    torch.manual_seed(0)
+    fresh = LlamaForCausalLM(model.config)
+    fresh.load_state_dict(model.state_dict())
+    router = Router(fresh, subset)
+    optimizer = torch.optim.AdamW(fresh.parameters(), lr=1e-2, weight_decay=0.1)
+    for _ in range(steps):
+        router.backward(_loss, torch.cat([code, general]))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return {name: p.detach().clone() for name, p in fresh.named_parameters()}
+
+
+def test_other_general_text_leaves_the_subset_as_code_alone_makes_it(model, subset) -> None:
+    """Bit for bit in the first step, decay and moments included; later steps read weights that general text moved."""
+    one, other = (trained(model, subset, CODE, general, steps=1) for general in (GENERAL, GENERAL.flip(0)))
+    moved = False
+    for name, mask in subset.masks(model).items():
+        assert torch.equal(one[name][mask], other[name][mask])
+        moved |= not torch.equal(one[name][~mask], other[name][~mask])
+    assert moved
+
+
+def test_other_code_leaves_everything_but_subset_and_embeddings(model, subset) -> None:
+    one, other = (trained(model, subset, code, GENERAL, steps=1) for code in (CODE, CODE.roll(3, dims=1)))
+    masks = subset.masks(model)
+    for name in one:
+        if name in masks:
+            assert torch.equal(one[name][~masks[name]], other[name][~masks[name]])
+            assert not torch.equal(one[name][masks[name]], other[name][masks[name]])
+        elif "norm" in name:
+            assert torch.equal(one[name], other[name])
+    assert not torch.equal(one["lm_head.weight"], other["lm_head.weight"])
+
+
+def test_every_gradient_comes_from_its_own_half(model, subset) -> None:
+    Router(model, subset).backward(_loss, torch.cat([CODE, GENERAL]))
+    routed = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    _loss(model, CODE).backward()
+    from_code = {name: p.grad.clone() for name, p in model.named_parameters()}
+    for name, mask in subset.masks(model).items():
+        torch.testing.assert_close(routed[name][mask], from_code[name][mask])
+
+
+def test_zeroing_the_subset_is_zeroing_its_weights(model, subset) -> None:
+    with subset.zeroed(model), torch.no_grad():
+        silenced = model(CODE).logits
+    with torch.no_grad():
+        whole = model(CODE).logits
+        for name, mask in subset.masks(model).items():
+            model.get_parameter(name).masked_fill_(mask, 0.0)
+        by_weights = model(CODE).logits
+    torch.testing.assert_close(silenced, by_weights)
+    assert not torch.allclose(silenced, whole)
+
+
+def test_the_subset_by_hand(model, subset) -> None:
+    assert subset.heads == (0, 1)
+    assert subset.key_value_heads == (0,)
+    masks = subset.masks(model)
+    assert int(masks["model.layers.0.self_attn.q_proj.weight"].sum()) == 2 * 4 * 16
+    assert masks["model.layers.0.self_attn.o_proj.weight"][:, :8].all()
+    assert int(masks["model.layers.1.mlp.down_proj.weight"].sum()) == 6 * 16
+    assert set(masks) == {name for name, _ in model.named_parameters() if "proj" in name}
+
+
+def test_a_subset_is_saved_with_its_model(subset, tmp_path) -> None:
+    with pytest.raises(ArtefactError, match="not trained by gradient routing"):
+        Subset.load(tmp_path)
+    subset.save(tmp_path)
+    assert Subset.load(tmp_path) == subset
+
+
+def test_impossible_routings_are_refused(model) -> None:
+    with pytest.raises(ModelError, match="must leave something"):
+        Subset.of(Routing(neurons=24, key_value_groups=1), model.config)
+    routing, phases = (
+        Routing(neurons=8, key_value_groups=1),
+        (Phase(mixture="routed", tokens=8192, learning_rate=1e-3),),
+    )
+    with pytest.raises(ValueError, match="needs the llama architecture"):
+        Recipe(architecture="gpt_neo", routing=routing, phases=phases)
+    with pytest.raises(ValueError, match="always code"):
+        Recipe(code_share=0.3, routing=routing, phases=phases)
+
+
+def test_batches_are_half_code_and_half_general() -> None:
+    recipe = Recipe(routing=Routing(neurons=8, key_value_groups=1))
+    code, general = recipe.streams(recipe.phases[0])
+    assert (code.code, general.code) == (1.0, 0.0)
+    assert len(Recipe().streams(Recipe().phases[0])) == 1
