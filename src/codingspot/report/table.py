@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from codingspot.report.labels import MINUS, MISSING, dose, fixed, ratio, signed
 
-Kind = Literal["text", "dose", "share", "count", "rate", "change", "score", "retention", "ratio"]
+Kind = Literal["text", "dose", "share", "count", "rate", "change", "score", "retention", "ratio", "p_value"]
 Role = Literal["original", "spot", "control"]
 
 
@@ -98,6 +98,8 @@ def _plain(value: float, kind: Kind) -> str:
             return f"{signed(value, 1)}%"
         case "ratio":
             return ratio(value)
+        case "p_value":
+            return fixed(value, 3) if value >= 0.001 else "<0.001"
         case _:
             return fixed(value, 2)
 

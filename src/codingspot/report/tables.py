@@ -12,6 +12,7 @@ from typing import Final
 import pandas as pd
 
 from codingspot.evaluation.statistics import Interval
+from codingspot.report.comparisons import areas, paired_tests
 from codingspot.report.labels import control_label, domain_label, task_label
 from codingspot.report.provenance import decoding_phrase, estimator_phrase, items_phrase
 from codingspot.report.run_files import Run
@@ -32,6 +33,8 @@ def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
         counterfactual(run, summary),
         monosemanticity(run, summary),
         retention(run, summary),
+        areas(run, summary),
+        paired_tests(run, summary),
         verdicts(run, summary),
         scoring_agreement(run),
     )
