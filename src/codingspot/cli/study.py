@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(run)
     app.command()(report)
+    app.command()(compare)
 
 
 def demo(
@@ -68,6 +69,41 @@ def report(
     with friendly_errors():
         build_report(directory)
         _show(directory, as_json)
+
+
+def compare(
+    directory: Annotated[Path, typer.Argument(help="A run directory.")],
+    model: Annotated[
+        str | None, typer.Option(help="Hub id of the model whose published figures to show; the run's own by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Set a run beside the papers' published figures and those of an independent replication.
+
+    Example: codingspot compare runs/demo --model meta-llama/Llama-3.2-3B-Instruct
+    """
+    from rich.table import Table
+
+    from codingspot.report.compare import compare as compare_run
+    from codingspot.report.table import main_text
+
+    with friendly_errors():
+        table, differences = compare_run(directory, model)
+        lines = [[main_text(v, c) for v, c in zip(row.values, table.columns, strict=True)] for row in table.rows]
+        if as_json:
+            keys = [column.key for column in table.columns]
+            rows = [dict(zip(keys, line, strict=True)) for line in lines]
+            print_json({"title": table.title, "rows": rows, "differences": differences})
+            return
+        shown = Table(title=table.title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+        for column in table.columns:
+            shown.add_column(column.header.split(" ")[0], justify="left" if column.kind == "text" else "right")
+        for row, line in zip(table.rows, lines, strict=True):
+            shown.add_row(*line, style="dim" if row.role == "control" else "")
+        out.print(shown)
+        out.print("\nWhat differs:")
+        for difference in differences:
+            out.print(f"- {difference}", style="dim")
 
 
 def _run(file: Path, directory: Path, unsafe_no_sandbox: bool, as_json: bool) -> None:

@@ -11,6 +11,7 @@ _TASKS: Final = {
     "gsm8k": "GSM8K",
     "hellaswag": "HellaSwag",
     "mmlu": "MMLU",
+    "truthfulqa": "TruthfulQA",
     "truthfulqa_mc1": "TruthfulQA (mc1)",
     "truthfulqa_mc2": "TruthfulQA (mc2)",
     "winogrande": "WinoGrande",
