@@ -62,6 +62,7 @@ def test_spot_command_selects_the_best(scores: Path, tmp_path: Path):
         (("ablate", "testbed", "missing.safetensors", "--out", "x"), "missing.safetensors"),
         (("testbed", "info", "missing-model"), "missing-model"),
         (("testbed", "train", "--out", "x", "--hidden-size", "-3"), "hidden_size"),
+        (("testbed", "train", "--out", "x", "--routed", "--architecture", "gpt_neo"), "llama"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

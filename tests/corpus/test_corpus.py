@@ -44,6 +44,21 @@ def test_saved_corpus_loads_as_it_was(tmp_path) -> None:
     assert loaded.fingerprint == corpus.fingerprint
 
 
+def test_what_was_dropped_is_kept_but_is_no_part_of_the_content(tmp_path) -> None:
+    rust = Domain("Rust", "code", RUST.texts, dropped={"binary": 2})
+    corpus = Corpus("mixed", (rust,), {"seed": 3, "dropped": {"other language": 1}})
+    assert corpus == Corpus("mixed", (RUST,))
+    assert corpus.fingerprint == Corpus("mixed", (RUST,)).fingerprint
+    corpus.save(tmp_path / "corpus")
+    loaded = Corpus.load(tmp_path / "corpus")
+    assert loaded.domain("Rust").dropped == {"binary": 2}
+    assert loaded.made == corpus.made
+    assert Corpus.is_saved(tmp_path / "corpus")
+    (tmp_path / "manifest.json").write_text('{"name": "web app"}')
+    assert not Corpus.is_saved(tmp_path)
+    assert not Corpus.is_saved(tmp_path / "none")
+
+
 def test_fingerprint_is_of_the_content() -> None:
     corpus = Corpus("one", (RUST, ENGLISH))
     assert Corpus("renamed", (RUST, ENGLISH)).fingerprint == corpus.fingerprint

@@ -1,81 +1,108 @@
-import json
+from pathlib import Path
 
 import pytest
+from rows_files import tiny_codes, write_rows
 
-from codingspot.corpus import corpus_from_folder, corpus_from_jsonl, domain_from_files, domain_from_jsonl
+from codingspot.corpus import Source
+from codingspot.corpus.admission import Reason
+from codingspot.corpus.schemas import Reading
+from codingspot.corpus.sources import Texts, texts_of
 from codingspot.errors import CorpusError
 
-
-def _jsonl(path, rows) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+READING = Reading(("rust", "go", "python"))
 
 
-def test_domain_from_jsonl_reads_the_field_and_drops_blank_texts(tmp_path) -> None:
-    _jsonl(tmp_path / "rust.jsonl", [{"code": "a\u2028b"}, {"code": "  "}, {"code": "c"}])
-    domain = domain_from_jsonl(tmp_path / "rust.jsonl", text_field="code", held_out=True)
-    assert (domain.name, domain.kind, domain.texts, domain.held_out) == ("rust", "code", ("a\u2028b", "c"), True)
+def texts(path: Path | str, seed: int | None = None, **options: str) -> Texts:
+    return texts_of(Source(str(path), **options), READING, seed)
 
 
-def test_corpus_from_jsonl_groups_rows_by_domain(tmp_path) -> None:
-    _jsonl(
-        tmp_path / "all.jsonl",
-        [{"domain": "Go", "text": "1"}, {"domain": "C", "text": "2"}, {"domain": "Go", "text": "3"}],
-    )
-    corpus = corpus_from_jsonl(tmp_path / "all.jsonl", general=["C"], held_out=["Go"])
-    assert [(domain.name, domain.kind, domain.held_out, domain.texts) for domain in corpus.domains] == [
-        ("C", "general", False, ("2",)),
-        ("Go", "code", True, ("1", "3")),
+def test_a_folder_of_source_files_is_told_apart_by_extension(tmp_path: Path) -> None:
+    for name in ("b.rs", "deep/a.rs", "deep/c.go", "README", "d.c", ".hidden/e.rs"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    found = texts(tmp_path)
+    assert list(found.candidates) == [
+        (None, "code", Reason.OTHER_LANGUAGE),
+        ("rust", "code", b"b.rs"),
+        (None, "code", Reason.OTHER_LANGUAGE),
+        ("rust", "code", b"deep/a.rs"),
+        ("go", "code", b"deep/c.go"),
     ]
+    assert found.domains == {"rust", "go", "python"}
+    shuffled = [list(texts(tmp_path, seed=seed).candidates) for seed in (1, 1, 4)]
+    assert shuffled[0] == shuffled[1] != shuffled[2]
 
 
-def test_corpus_from_folder_has_a_domain_for_each_sub_folder_and_file(tmp_path) -> None:
+def test_a_folder_by_domains_has_one_for_each_sub_folder_and_file(tmp_path: Path) -> None:
     (tmp_path / "Rust" / "deep").mkdir(parents=True)
-    (tmp_path / "Rust" / "b.rs").write_text("second")
-    (tmp_path / "Rust" / "a.rs").write_text("first")
+    (tmp_path / "Rust" / "b.txt").write_text("second")
     (tmp_path / "Rust" / "deep" / "c.rs").write_text("third")
-    (tmp_path / "Rust" / ".hidden").write_text("no")
     (tmp_path / ".git").mkdir()
-    _jsonl(tmp_path / "English.jsonl", [{"text": "A sentence."}])
-    corpus = corpus_from_folder(tmp_path, general=["English"])
-    assert corpus.domain("Rust").texts == ("first", "second", "third")
-    assert corpus.general == (corpus.domain("English"),)
-    assert len(corpus.domains) == 2
+    write_rows(tmp_path / "english.jsonl.gz", [{"text": "A sentence."}])
+    found = texts(tmp_path)
+    assert list(found.candidates) == [
+        ("rust", "code", b"second"),
+        ("rust", "code", b"third"),
+        ("english", "general", "A sentence."),
+    ]
+    assert found.domains == {"rust", "english"}
 
 
-def test_faults_are_named(tmp_path) -> None:
-    path = tmp_path / "x.jsonl"
-    with pytest.raises(CorpusError, match=r"x\.jsonl can't be read"):
-        domain_from_jsonl(path)
-    path.write_text("")
-    with pytest.raises(CorpusError, match="holds no text"):
-        domain_from_jsonl(path)
-    path.write_text('{"text": "a"}\n{"text": ')
-    with pytest.raises(CorpusError, match=r"line 2 is not JSON"):
-        domain_from_jsonl(path)
-    path.write_text('["a"]\n')
-    with pytest.raises(CorpusError, match=r"line 1 is not a JSON object"):
-        domain_from_jsonl(path)
-    path.write_text('{"code": "a"}\n')
-    with pytest.raises(CorpusError, match=r"no text in field 'text'; it has code"):
-        domain_from_jsonl(path)
-    path.write_text('{"text": "\\ud800"}\n')
-    with pytest.raises(CorpusError, match="half a surrogate pair"):
-        domain_from_jsonl(path)
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(CorpusError, match="not UTF-8"):
-        domain_from_jsonl(path)
-
-
-def test_empty_folders_and_unknown_domains_are_named(tmp_path) -> None:
-    with pytest.raises(CorpusError, match="not a folder"):
-        corpus_from_folder(tmp_path / "none")
-    with pytest.raises(CorpusError, match="not a folder"):
-        domain_from_files(tmp_path / "none")
+def test_the_layout_of_a_folder_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / "go").mkdir()
+    (tmp_path / "go" / "a.rs").write_text("fn")
+    assert [candidate.domain for candidate in texts(tmp_path).candidates] == ["go"]
+    assert [candidate.domain for candidate in texts(tmp_path, schema="files").candidates] == ["rust"]
+    with pytest.raises(CorpusError, match="unknown schema 'tree'; use one of tiny-codes, "):
+        texts(tmp_path, schema="tree")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(CorpusError, match="neither sub-folders"):
-        corpus_from_folder(tmp_path)
-    (tmp_path / "Rust").mkdir()
-    with pytest.raises(CorpusError, match="no text for domain 'Rust'"):
-        corpus_from_folder(tmp_path)
-    (tmp_path / "Rust" / "a.rs").write_text("x")
-    with pytest.raises(CorpusError, match=r"no domain 'English' .* among Rust"):
-        corpus_from_folder(tmp_path, general=["English"])
+        texts(tmp_path / "empty", schema="domains")
+
+
+def test_plain_text_is_general_by_paragraph_or_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("First\nparagraph.\r\n\r\nSecond.\n \n\nThird.\n")
+    (tmp_path / "b.txt").write_text("One line.\nAnother line.\n")
+    assert list(texts(tmp_path / "*.txt").candidates) == [
+        ("english", "general", text)
+        for text in ("First\nparagraph.", "Second.", "Third.", "One line.", "Another line.")
+    ]
+    named = texts(tmp_path / "b.txt", domain="prose")
+    assert named.domains == {"prose"}
+    assert [candidate.domain for candidate in named.candidates] == ["prose", "prose"]
+
+
+def test_rows_are_known_by_their_columns_or_by_a_given_schema(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "a.jsonl", [tiny_codes("Go", "```go\nvar a int\n```\n")])
+    found = texts(path)
+    assert list(found.candidates) == [("go", "code", "var a int\n")]
+    assert found.domains == {"rust", "go", "python"}
+    as_text = texts(path, schema="text", text_field="prompt", domain="prompts", kind="general")
+    assert list(as_text.candidates) == [("prompts", "general", "Write a Go program")]
+    with pytest.raises(CorpusError, match=r"a\.jsonl has no column 'content', which schema the-stack needs"):
+        texts(path, schema="the-stack")
+    with pytest.raises(CorpusError, match=r"a\.jsonl: a row has no text in field 'text'; it has prompt, "):
+        list(texts(path, schema="text").candidates)
+
+
+@pytest.mark.parametrize("path", ["nothing", "../nothing/a.jsonl", "a/b/c", "no*.txt"])
+def test_what_is_nowhere_is_named(path: str) -> None:
+    with pytest.raises(CorpusError, match="is no file, folder or pattern of files, and no Hub id"):
+        texts(path)
+
+
+def test_a_hub_id_is_read_at_the_commit_it_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def rows(repository: str, **options: object):
+        asked.append((repository, options))
+        yield {"id": "1", "url": "", "title": "A", "text": "An article."}
+
+    monkeypatch.setattr("codingspot.corpus.sources.hub_revision", lambda name, revision: f"commit of {name}@{revision}")
+    monkeypatch.setattr("codingspot.corpus.sources.hub_rows", rows)
+    found = texts("wikimedia/wikipedia@main", config="20231101.simple", seed=5)
+    assert list(found.candidates) == [("english", "general", "An article.")]
+    assert found.domains == {"english"}
+    assert found.revision == "commit of wikimedia/wikipedia@main"
+    options = {"config": "20231101.simple", "split": None, "revision": found.revision, "seed": 5}
+    assert asked == [("wikimedia/wikipedia", options)]

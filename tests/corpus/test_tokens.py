@@ -54,3 +54,19 @@ def test_too_little_text_or_budget_is_refused(tokenizer) -> None:
     tokenizer.eos_token = None
     with pytest.raises(CorpusError, match="no end-of-text token"):
         pack(domain, tokenizer, sequence_length=2)
+
+
+def test_where_texts_begin(tokenizer) -> None:
+    domain = Domain("x", "code", ("a b c a b",))
+    with pytest.raises(CorpusError, match="no beginning-of-text token"):
+        pack(domain, tokenizer, sequence_length=3, bos="sequence")
+    tokenizer.bos_token = "f"
+    bos = tokenizer.bos_token_id
+    assert pack(domain, tokenizer, sequence_length=3, bos="sequence").input_ids.tolist() == [
+        [bos, A, B],
+        [bos, C, A],
+        [bos, B, EOS],
+    ]
+    assert pack(domain, tokenizer, sequence_length=3, bos="document").input_ids.tolist() == [[bos, A, B], [C, A, B]]
+    budgeted = pack(domain, tokenizer, sequence_length=3, bos="sequence", token_budget=8)
+    assert budgeted.input_ids.tolist() == [[bos, A, B], [bos, C, A]]

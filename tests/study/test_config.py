@@ -12,7 +12,7 @@ def test_demo_study_is_the_papers_grid_with_controls():
     paper = study.spots[0]
     assert paper.k_percent == (0.0025, 0.01, 0.09, 0.25, 1)
     assert paper.controls == ("uniform", "matched")
-    assert [spot.scope for spot in study.spots] == ["all", "all", "blocks"]
+    assert [spot.scope for spot in study.spots] == ["all", "all", "blocks", "blocks"]
 
 
 def test_round_trip_through_yaml():

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import codingspot
-from codingspot.cli import bench, stages, study, testbed
+from codingspot.cli import bench, corpus, stages, study, testbed
 from codingspot.cli.console import out
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 study.register(app)
 stages.register(app)
+corpus.register(app)
 bench.register(app)
 app.add_typer(testbed.app, name="testbed")
 

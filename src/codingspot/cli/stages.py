@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
     from codingspot.models import LoadedModel
 
 Model = Annotated[str, typer.Argument(help="Hub id or local folder; 'testbed' is the shipped model.")]
-Corpus = Annotated[str, typer.Option(help="'testbed', or a folder with one JSON-lines file or sub-folder a domain.")]
+Corpus = Annotated[str, typer.Option(help="'testbed', a corpus made by `codingspot corpus`, or any of its sources.")]
 General = Annotated[list[str], typer.Option(help="A domain that is general text; repeat.")]
 HeldOut = Annotated[list[str], typer.Option(help="A domain left out of scoring; repeat.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...")]

@@ -1,22 +1,34 @@
-"""Named texts and the token sequences cut from them."""
+"""Named texts, where they come from, and the token sequences cut from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from codingspot.corpus.corpus import Corpus, Domain, DomainKind
-from codingspot.corpus.sources import (
-    corpus_from_folder,
-    corpus_from_jsonl,
-    domain_from_files,
-    domain_from_jsonl,
-)
-from codingspot.corpus.tokens import PackedTokens, pack
+from codingspot.corpus.opening import open_corpus
+from codingspot.corpus.purification import purify
+from codingspot.corpus.sources import Source
+
+if TYPE_CHECKING:
+    from codingspot.corpus.tokens import BosPolicy, PackedTokens, pack
 
 __all__ = [
+    "BosPolicy",
     "Corpus",
     "Domain",
     "DomainKind",
     "PackedTokens",
-    "corpus_from_folder",
-    "corpus_from_jsonl",
-    "domain_from_files",
-    "domain_from_jsonl",
+    "Source",
+    "open_corpus",
     "pack",
+    "purify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("BosPolicy", "PackedTokens", "pack"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Only token sequences need torch, which the processes that purify do without.
+    from codingspot.corpus import tokens
+
+    return getattr(tokens, name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from codingspot.errors import ArtefactError, CorpusError
@@ -23,7 +23,8 @@ _KINDS = ("code", "general")
 class Domain:
     """Texts of one programming language (kind ``"code"``) or of one sort of general text (``"general"``).
 
-    A held-out domain is left out of scoring and kept for evaluation.
+    A held-out domain is left out of scoring and kept for evaluation. ``dropped`` counts, by reason, what was met on
+    the way and left out; domains with equal texts are equal whatever was dropped.
 
     Raises:
         CorpusError: the kind is unknown, the name is empty, or there is no text.
@@ -33,6 +34,7 @@ class Domain:
     kind: DomainKind
     texts: tuple[str, ...]
     held_out: bool = False
+    dropped: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -47,12 +49,15 @@ class Domain:
 class Corpus:
     """Named domains. Names are unique; the order of the domains is kept.
 
+    ``made`` says how: sources, options and what was dropped before it had a domain. It is no part of equality.
+
     Raises:
         CorpusError: there is no domain, or two domains share a name.
     """
 
     name: str
     domains: tuple[Domain, ...]
+    made: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not self.domains:
@@ -118,13 +123,29 @@ class Corpus:
                         "kind": domain.kind,
                         "held_out": domain.held_out,
                         "texts": len(domain.texts),
+                        "dropped": dict(domain.dropped),
                         "file": file,
                     }
                 )
             write_json(
                 temporary / "manifest.json",
-                {"format": _FORMAT, "name": self.name, "fingerprint": self.fingerprint, "domains": entries},
+                {
+                    "format": _FORMAT,
+                    "name": self.name,
+                    "fingerprint": self.fingerprint,
+                    "made": dict(self.made),
+                    "domains": entries,
+                },
             )
+
+    @staticmethod
+    def is_saved(folder: Path) -> bool:
+        """Whether ``folder`` was written by :meth:`save`."""
+        try:
+            manifest = read_json(folder / "manifest.json")
+        except (ArtefactError, OSError):
+            return False
+        return isinstance(manifest, dict) and manifest.get("format") == _FORMAT
 
     @classmethod
     def load(cls, folder: Path) -> Corpus:
@@ -140,9 +161,16 @@ class Corpus:
             corpus = cls(
                 manifest["name"],
                 tuple(
-                    Domain(entry["name"], entry["kind"], _read_texts(folder / entry["file"]), entry["held_out"])
+                    Domain(
+                        entry["name"],
+                        entry["kind"],
+                        _read_texts(folder / entry["file"]),
+                        entry["held_out"],
+                        entry.get("dropped", {}),
+                    )
                     for entry in manifest["domains"]
                 ),
+                manifest.get("made", {}),
             )
             recorded = manifest["fingerprint"]
         except (KeyError, TypeError, CorpusError) as error:

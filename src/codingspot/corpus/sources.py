@@ -1,167 +1,210 @@
-"""Corpora from local files: JSON lines with a text field, and folders with the files of each domain."""
+"""Where texts come from: data sets on the Hub, files with rows, folders of source files, plain text."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from codingspot.corpus.corpus import Corpus, Domain, DomainKind
+from codingspot.corpus.admission import Reason
+from codingspot.corpus.corpus import DomainKind
+from codingspot.corpus.languages import canonical_language, language_of_path
+from codingspot.corpus.rows import GENERAL_HUB_SETS, file_rows, holds_rows, hub_revision, hub_rows
+from codingspot.corpus.schemas import ENGLISH, SCHEMAS, TEXT, Candidate, Reading, Row, Schema, schema_of
 from codingspot.errors import CorpusError
 
+_HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 
-def domain_from_jsonl(
-    path: Path,
-    *,
-    name: str | None = None,
-    kind: DomainKind = "code",
-    text_field: str = "text",
-    held_out: bool = False,
-) -> Domain:
-    """One domain from a JSON-lines file: the text is ``text_field`` of every row; blank texts are dropped.
 
-    The domain is named after the file unless ``name`` is given.
+@dataclass(frozen=True)
+class Source:
+    """One place that texts come from.
+
+    ``path`` is one of:
+
+    - a data set's id on the Hugging Face Hub, ``org/name`` or ``org/name@revision``; ``config`` and ``split`` say
+      which part of it;
+    - a .jsonl, .jsonl.gz or .parquet file of rows. What they mean is seen from their columns, or said by ``schema``
+      (see :data:`~codingspot.corpus.schemas.SCHEMAS`); rows of no known data set have their text in ``text_field`` and
+      the name of their domain in ``domain_field``, unless ``domain`` names that of all;
+    - a folder with one sub-folder of files, or one file of rows, for each domain, named after it (``schema``
+      ``domains``), or any folder of source files told apart by their extensions (``files``). Left open, it is the
+      former where something in it bears the name of a language or of a general domain;
+    - a text file of any other kind: general text, one text for every paragraph between blank lines (every line, where
+      no line is blank);
+    - a pattern, such as ``texts/*.txt``.
+
+    General text that names no domain is ``english``.
+    """
+
+    path: str
+    schema: str | None = None
+    config: str | None = None
+    split: str | None = None
+    domain: str | None = None
+    kind: DomainKind | None = None
+    text_field: str = "text"
+    domain_field: str = "domain"
+
+
+class Texts(NamedTuple):
+    """The texts of a source, the domains they can be of where that is known beforehand, and the commit on the Hub."""
+
+    candidates: Iterator[Candidate]
+    domains: frozenset[str] | None
+    revision: str | None = None
+
+
+def texts_of(source: Source, reading: Reading, seed: int | None) -> Texts:
+    """What ``source`` holds, in a seeded order (its own without a seed).
 
     Raises:
-        CorpusError: the file is unreadable or empty, a line is not a JSON object, or it lacks the field.
+        CorpusError: there is nothing of that name, or it can't be read.
     """
-    texts = tuple(_string(row, text_field, where) for where, row in _rows(path))
-    return _domain(name or path.stem, kind, texts, held_out, path)
-
-
-def corpus_from_jsonl(
-    path: Path,
-    *,
-    name: str | None = None,
-    text_field: str = "text",
-    domain_field: str = "domain",
-    general: Collection[str] = (),
-    held_out: Collection[str] = (),
-) -> Corpus:
-    """A corpus from one JSON-lines file whose rows name their domain in ``domain_field``.
-
-    Domains are of kind code but for those named in ``general``; those named in ``held_out`` are held out.
-
-    Raises:
-        CorpusError: the file is unreadable or empty, a row lacks a field, or a named domain is not in it.
-    """
-    texts: dict[str, list[str]] = {}
-    for where, row in _rows(path):
-        texts.setdefault(_string(row, domain_field, where), []).append(_string(row, text_field, where))
-    _require_known(texts, general, held_out, path)
-    return Corpus(
-        name or path.stem,
-        tuple(
-            _domain(domain, _kind(domain, general), tuple(found), domain in held_out, path)
-            for domain, found in sorted(texts.items())
-        ),
+    known = (*SCHEMAS, "domains", "files")
+    if source.schema not in (None, *known):
+        raise CorpusError(f"{source.path}: unknown schema {source.schema!r}; use one of {', '.join(known)}")
+    reading = replace(
+        reading,
+        domain=source.domain,
+        kind=source.kind,
+        text_field=source.text_field,
+        domain_field=source.domain_field,
     )
+    path = Path(source.path).expanduser()
+    if path.is_dir():
+        return _folder(path, source, reading, seed)
+    if path.is_file():
+        return _file(path, source, reading, seed)
+    matches = [match for match in sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))) if match.is_file()]
+    if matches:
+        return _together([_file(match, source, reading, seed) for match in matches])
+    hub = _HUB_ID.fullmatch(source.path)
+    if hub is None:
+        raise CorpusError(f"{source.path} is no file, folder or pattern of files, and no Hub id (org/name); correct it")
+    if hub["id"] in GENERAL_HUB_SETS:
+        reading = replace(reading, domain=source.domain or ENGLISH, kind=source.kind or "general")
+    revision = hub_revision(hub["id"], hub["revision"])
+    rows = hub_rows(hub["id"], config=source.config, split=source.split, revision=revision, seed=seed)
+    return _rows(source.path, rows, source.schema, reading)._replace(revision=revision)
 
 
-def domain_from_files(
-    folder: Path, *, name: str | None = None, kind: DomainKind = "code", held_out: bool = False
-) -> Domain:
-    """One domain from a folder: every file under it, in order of path, is one text.
-
-    Hidden files and folders are ignored. The domain is named after the folder unless ``name`` is given.
-
-    Raises:
-        CorpusError: the folder is missing or empty, or a file is not UTF-8 text.
-    """
-    if not folder.is_dir():
-        raise CorpusError(f"{folder} is not a folder; give the folder that holds the domain's files")
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
-    return _domain(name or folder.name, kind, tuple(_read(path) for path in files), held_out, folder)
+def _rows(origin: str, rows: Iterator[Row], schema_name: str | None, reading: Reading) -> Texts:
+    first = next(rows, None)
+    if first is None:
+        raise CorpusError(f"{origin} holds no rows; give it some")
+    schema = SCHEMAS[schema_name] if schema_name else schema_of(first)
+    missing = schema.columns - first.keys()
+    if missing:
+        raise CorpusError(f"{origin} has no column {min(missing)!r}, which schema {schema.name} needs; give another")
+    return Texts(_read(chain([first], rows), schema, reading, origin), _domains(schema, reading))
 
 
-def corpus_from_folder(
-    folder: Path,
-    *,
-    name: str | None = None,
-    text_field: str = "text",
-    general: Collection[str] = (),
-    held_out: Collection[str] = (),
-) -> Corpus:
-    """A corpus from a folder: each sub-folder of files, and each ``.jsonl`` file, is a domain named after it.
-
-    Domains are of kind code but for those named in ``general``; those named in ``held_out`` are held out.
-
-    Raises:
-        CorpusError: the folder is missing, holds no domain, or lacks one that is named here.
-    """
-    if not folder.is_dir():
-        raise CorpusError(f"{folder} is not a folder; give the folder that holds one sub-folder a domain")
-    sources = {
-        path.stem if path.is_file() else path.name: path
-        for path in sorted(folder.iterdir())
-        if not path.name.startswith(".") and (path.is_dir() or path.suffix == ".jsonl")
-    }
-    if not sources:
-        raise CorpusError(f"{folder} holds neither sub-folders nor .jsonl files; put one a domain there")
-    _require_known(sources, general, held_out, folder)
-    domains = []
-    for domain, path in sources.items():
-        kind, is_held_out = _kind(domain, general), domain in held_out
-        if path.is_dir():
-            domains.append(domain_from_files(path, name=domain, kind=kind, held_out=is_held_out))
-        else:
-            domains.append(domain_from_jsonl(path, name=domain, kind=kind, text_field=text_field, held_out=is_held_out))
-    return Corpus(name or folder.name, tuple(domains))
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every row of a JSON-lines file with where it stands, for messages; empty lines are passed over."""
-    for number, line in enumerate(_read(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
+def _read(rows: Iterator[Row], schema: Schema, reading: Reading, origin: str) -> Iterator[Candidate]:
+    for row in rows:
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise CorpusError(f"{where} is not JSON ({error.msg}); correct or remove it") from None
-        if not isinstance(row, dict):
-            raise CorpusError(f"{where} is not a JSON object; every line must be one, such as {{'text': '...'}}")
-        yield where, row
+            yield from schema.read(row, reading)
+        except CorpusError as error:
+            raise CorpusError(f"{origin}: {error}") from None
 
 
-def _string(row: dict[str, Any], field: str, where: str) -> str:
-    value = row.get(field)
-    if not isinstance(value, str):
-        raise CorpusError(f"{where} has no text in field {field!r}; it has {', '.join(row) or 'no field'}")
+def _domains(schema: Schema, reading: Reading) -> frozenset[str] | None:
+    if schema is not TEXT:
+        return frozenset(reading.languages)
+    return frozenset({reading.domain}) if reading.domain else None
+
+
+def _file(path: Path, source: Source, reading: Reading, seed: int | None) -> Texts:
+    if holds_rows(path):
+        return _rows(str(path), file_rows(path, seed=seed), source.schema, reading)
+    language = language_of_path(path)
+    if language is not None:
+        return Texts(iter([Candidate(source.domain or language, source.kind or "code", _bytes(path))]), None)
+    domain = source.domain or ENGLISH
+    kind = source.kind or "general"
+    return Texts(iter([Candidate(domain, kind, text) for text in _paragraphs(path, seed)]), frozenset({domain}))
+
+
+def _paragraphs(path: Path, seed: int | None) -> list[str]:
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise CorpusError(f"{where} holds half a surrogate pair in {field!r}; correct or remove it") from None
-    return value
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CorpusError(f"{path} can't be read ({error.strerror}); correct the path") from None
+        text = _bytes(path).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
         raise CorpusError(f"{path} is not UTF-8 text; convert or remove it") from None
+    pieces = _BLANK_LINES.split(text) if _BLANK_LINES.search(text) else text.split("\n")
+    paragraphs = [piece.strip() for piece in pieces if piece.strip()]
+    if seed is not None:
+        random.Random(seed).shuffle(paragraphs)
+    return paragraphs
 
 
-def _domain(name: str, kind: DomainKind, texts: tuple[str, ...], held_out: bool, source: Path) -> Domain:
-    kept = tuple(text for text in texts if text.strip())
-    if not kept:
-        raise CorpusError(f"{source} holds no text for domain {name!r}; give it at least one document")
-    return Domain(name, kind, kept, held_out)
+def _folder(folder: Path, source: Source, reading: Reading, seed: int | None) -> Texts:
+    schema = source.schema
+    if schema is None:
+        names = {canonical_language(name) or name for name in _parts(folder)}
+        named = any(canonical_language(name) or name in reading.general for name in names)
+        schema = "domains" if named or any(map(holds_rows, folder.iterdir())) else "files"
+    if schema == "files":
+        return Texts(_by_extension(_files(folder, seed), reading), frozenset(reading.languages))
+    parts = _parts(folder)
+    if not parts:
+        raise CorpusError(f"{folder} holds neither sub-folders nor files of rows; put one there for each domain")
+    return _together([_part(name, path, source, reading, seed) for name, path in parts.items()])
 
 
-def _kind(domain: str, general: Collection[str]) -> DomainKind:
-    return "general" if domain in general else "code"
+def _by_extension(files: list[Path], reading: Reading) -> Iterator[Candidate]:
+    for path in files:
+        language = language_of_path(path)
+        if language in reading.languages:
+            yield Candidate(language, "code", _bytes(path))
+        else:
+            yield Candidate(None, "code", Reason.OTHER_LANGUAGE)
 
 
-def _require_known(domains: Collection[str], general: Collection[str], held_out: Collection[str], source: Path) -> None:
-    missing = sorted((set(general) | set(held_out)) - set(domains))
-    if missing:
-        known = ", ".join(sorted(domains)) or "none"
-        raise CorpusError(f"{source} has no domain {missing[0]!r} to hold out or call general; choose among {known}")
+def _parts(folder: Path) -> dict[str, Path]:
+    """The sub-folders and files of rows, by name without ending."""
+    return {
+        path.name.split(".")[0] if path.is_file() else path.name: path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".") and (path.is_dir() or holds_rows(path))
+    }
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _part(name: str, path: Path, source: Source, reading: Reading, seed: int | None) -> Texts:
+    domain = canonical_language(name) or name
+    kind = source.kind or ("general" if domain in reading.general else "code")
+    if path.is_file():
+        own = replace(reading, domain=domain, kind=kind)
+        return _rows(str(path), file_rows(path, seed=seed), source.schema and TEXT.name, own)
+    return Texts((Candidate(domain, kind, _bytes(file)) for file in _files(path, seed)), frozenset({domain}))
+
+
+def _files(folder: Path, seed: int | None) -> list[Path]:
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if seed is not None:
+        random.Random(seed).shuffle(files)
+    return files
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{path} can't be read ({error.strerror}); correct the path") from None
+
+
+def _together(several: list[Texts]) -> Texts:
+    domains = frozenset[str]()
+    for texts in several:
+        if texts.domains is None:
+            return Texts(chain.from_iterable(each.candidates for each in several), None)
+        domains |= texts.domains
+    return Texts(chain.from_iterable(each.candidates for each in several), domains)

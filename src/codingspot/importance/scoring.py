@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from codingspot.corpus import Corpus, Domain, PackedTokens, pack
+from codingspot.corpus import BosPolicy, Corpus, Domain, PackedTokens, pack
 from codingspot.errors import CorpusError
 from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, resolve
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
@@ -31,6 +31,7 @@ def score(
     micro_batch_tokens: int = 2_048,
     seed: int = 0,
     skip_tokens: int = 0,
+    bos: BosPolicy = "none",
     finetune: FineTune | None = None,
     progress: Progress | None = None,
     **parameters: Any,
@@ -38,7 +39,8 @@ def score(
     """Score every parameter for every domain of the corpus that is not held out, into the folder ``out``.
 
     ``token_budget`` is for each domain, whose documents are shuffled by ``seed``; its first ``skip_tokens`` tokens are
-    passed over, so that draws with the same seed can be kept apart. ``micro_batch_tokens`` is how many are run at once.
+    passed over, so that draws with the same seed can be kept apart. ``bos`` says where a beginning-of-text token stands
+    (:func:`codingspot.corpus.pack`). ``micro_batch_tokens`` is how many are run at once.
     ``parameters`` are those of the estimator; Taylor saliency has ``reduction`` and ``norm`` (see
     :func:`codingspot.importance.estimators.taylor`). ``normalise`` is kept in the store and applied to magnitudes when
     they are read. ``progress`` hears of every micro-batch. Memory does not grow with the number of domains.
@@ -58,7 +60,8 @@ def score(
     estimator, parameters = resolve(estimator, parameters)
     settings = ESTIMATORS.check(estimator, parameters)
     packed = {
-        domain.name: _tokens(domain, loaded, sequence_length, token_budget, skip_tokens, seed) for domain in domains
+        domain.name: _tokens(domain, loaded, sequence_length, token_budget, skip_tokens, seed, bos)
+        for domain in domains
     }
     provenance = {
         "model": {"id": loaded.id, "revision": loaded.revision, "fingerprint": loaded.fingerprint},
@@ -70,6 +73,7 @@ def score(
             "micro_batch_tokens": micro_batch_tokens,
             "seed": seed,
             "skip_tokens": skip_tokens,
+            "bos": bos,
             "finetune": None if finetune is None else asdict(finetune),
         },
     }
@@ -85,10 +89,16 @@ def score(
 
 
 def _tokens(
-    domain: Domain, loaded: LoadedModel, sequence_length: int, token_budget: int | None, skip_tokens: int, seed: int
+    domain: Domain,
+    loaded: LoadedModel,
+    sequence_length: int,
+    token_budget: int | None,
+    skip_tokens: int,
+    seed: int,
+    bos: BosPolicy,
 ) -> PackedTokens:
     to_pack = None if token_budget is None else token_budget + skip_tokens
-    packed = pack(domain, loaded.tokenizer, sequence_length=sequence_length, token_budget=to_pack, seed=seed)
+    packed = pack(domain, loaded.tokenizer, sequence_length=sequence_length, token_budget=to_pack, seed=seed, bos=bos)
     left = packed.input_ids[skip_tokens // sequence_length :]
     if len(left) == 0:
         raise CorpusError(

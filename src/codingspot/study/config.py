@@ -10,6 +10,9 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from codingspot.ablation import CONTROLS
+from codingspot.corpus import BosPolicy, Source
+from codingspot.corpus.languages import STUDIED
+from codingspot.corpus.schemas import Variant
 from codingspot.errors import StudyError
 from codingspot.importance.finetune import FineTune
 from codingspot.study.cells import Control
@@ -45,11 +48,16 @@ class ModelSection(_Section):
 
 
 class CorpusSection(_Section):
-    """What is scored and read: the testbed's world, or a folder with a JSON-lines file or a sub-folder a domain."""
+    """What is scored and read: the testbed's world, or the sources that :func:`codingspot.corpus.open_corpus` takes."""
 
-    source: str = Field(TESTBED, description="testbed, or the path of a folder")
-    text_field: str = "text"
-    documents: int = Field(700, gt=0, description="texts a domain made for scoring (testbed only)")
+    source: str | Source | tuple[str | Source, ...] = Field(
+        TESTBED, description="testbed, a Hub id, a path, or a list of ids, paths and sources with options of their own"
+    )
+    text_field: str = Field("text", description="the column of the text in rows of no known data set")
+    languages: tuple[str, ...] = Field(STUDIED, description="languages taken where a source has several")
+    variant: Variant = Field("paper", description="how tiny-codes' answers are read")
+    purified: bool = Field(True, description="whether code loses its comments, documentation and prose")
+    documents: int = Field(700, gt=0, description="texts a domain for scoring, at most")
     evaluation_documents: int = Field(48, gt=0, description="texts a domain kept from scoring, for perplexity")
     general: tuple[str, ...] = ("english",)
     held_out: tuple[str, ...] = ("python",)
@@ -63,6 +71,7 @@ class ScoringSection(_Section):
     parameters: Mapping[str, Any] = Field(default_factory=dict, description="the estimator's own, such as reduction")
     normalise: Literal["tokens", "none", "zscore"] = "tokens"
     sequence_length: int = Field(256, gt=1)
+    bos: BosPolicy = Field("none", description="where a beginning-of-text token stands")
     token_budget: int = Field(8192, gt=0, description="tokens a domain")
     draws: int = Field(
         4, gt=0, description="disjoint parts of the budget, to see how far smaller budgets agree; 1: none"

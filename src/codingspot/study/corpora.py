@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from pathlib import Path
 
-from codingspot.corpus import Corpus, Domain
-from codingspot.corpus.sources import corpus_from_folder
+from codingspot.corpus import Corpus, Domain, Source, open_corpus
 from codingspot.errors import CorpusError
 from codingspot.study.config import TESTBED, CorpusSection
 from codingspot.testbed.world import world_corpus
@@ -17,7 +15,7 @@ def study_corpora(section: CorpusSection) -> tuple[Corpus, Corpus]:
     """The scoring corpus and the evaluation corpus; they have the same domains and share no text.
 
     Raises:
-        CorpusError: the folder is unreadable, or a domain has too few texts to keep some for evaluation.
+        CorpusError: a source is unreadable, or a domain has too few texts to keep some for evaluation.
     """
     whole = _whole(section)
     parts = [_split(domain, section) for domain in whole.domains]
@@ -26,11 +24,20 @@ def study_corpora(section: CorpusSection) -> tuple[Corpus, Corpus]:
 
 
 def _whole(section: CorpusSection) -> Corpus:
+    wanted = section.documents + section.evaluation_documents
     if section.source == TESTBED:
         # Repeated programs are dropped, so more are made than are wanted.
-        return world_corpus(2 * (section.documents + section.evaluation_documents), section.seed)
-    return corpus_from_folder(
-        Path(section.source), text_field=section.text_field, general=section.general, held_out=section.held_out
+        return world_corpus(2 * wanted, section.seed)
+    listed = section.source if isinstance(section.source, tuple) else (section.source,)
+    return open_corpus(
+        [each if isinstance(each, Source) else Source(each, text_field=section.text_field) for each in listed],
+        languages=section.languages,
+        general=section.general,
+        held_out=section.held_out,
+        variant=section.variant,
+        purified=section.purified,
+        documents=wanted,
+        seed=section.seed,
     )
 
 
@@ -43,5 +50,5 @@ def _split(domain: Domain, section: CorpusSection) -> tuple[Domain, Domain]:
             f"domain {domain.name!r} has {len(texts)} distinct texts, and {kept} are kept for perplexity; "
             "add text or lower corpus.evaluation_documents"
         )
-    scored = texts[kept : kept + section.documents] if section.source == TESTBED else texts[kept:]
+    scored = texts[kept : kept + section.documents]
     return replace(domain, texts=tuple(scored)), replace(domain, texts=tuple(texts[:kept]))

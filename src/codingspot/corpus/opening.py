@@ -1,0 +1,139 @@
+"""One door to every corpus: a name, or several, in; domains of pure code and general text out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codingspot.corpus.collecting import Collector, Limits, Progress
+from codingspot.corpus.corpus import Corpus, Domain
+from codingspot.corpus.languages import LANGUAGES, STUDIED, canonical_language, language_named
+from codingspot.corpus.purification import purify
+from codingspot.corpus.schemas import ENGLISH, Candidate, Reading, Variant
+from codingspot.corpus.sources import Source, Texts, texts_of
+from codingspot.errors import CorpusError
+
+if TYPE_CHECKING:  # loading transformers takes seconds
+    from transformers import PreTrainedTokenizerBase
+
+SourceLike = str | Path | Source
+
+
+def open_corpus(
+    sources: SourceLike | Sequence[SourceLike],
+    *,
+    name: str | None = None,
+    languages: Collection[str] = STUDIED,
+    general: Collection[str] = (ENGLISH,),
+    held_out: Collection[str] = (),
+    variant: Variant = "paper",
+    purified: bool = True,
+    documents: int | None = None,
+    token_budget: int | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    seed: int | None = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Corpus:
+    """The corpus that ``sources`` hold together.
+
+    Every source is a Hub id, a path or a :class:`~codingspot.corpus.sources.Source`; a folder written by
+    :meth:`Corpus.save` is loaded as it is. Of sources with several languages, ``languages`` are taken. Domains named in
+    ``general`` are general text where the source doesn't say. Those in ``held_out`` are held out, besides those a saved
+    corpus holds out. Languages have their canonical names, however they are spelt here or there.
+
+    Texts that can't be used are left out (:func:`~codingspot.corpus.admission.admit`), code is purified
+    (:func:`~codingspot.corpus.purification.purify`) unless ``purified`` is false or the ``variant`` is
+    ``released-code``, and exact repeats of a text within its domain go. A domain takes ``documents`` texts at most, and
+    no more once it has ``token_budget`` tokens of ``tokenizer``; which ones is drawn by ``seed``, or the first if that
+    is None. What was left out is counted by reason, in ``Domain.dropped`` and, where it never had a domain, in
+    ``Corpus.made``. Nothing depends on ``workers``.
+
+    Raises:
+        CorpusError: a source can't be read, nothing is left of it all, a language can't be purified, or a name in
+            ``general`` or ``held_out`` is neither a domain nor known.
+    """
+    listed = [sources] if isinstance(sources, SourceLike) else list(sources)
+    asked = [each if isinstance(each, Source) else Source(str(each)) for each in listed]
+    if (token_budget is None) != (tokenizer is None):
+        raise CorpusError("a token budget needs the tokenizer that counts, and the tokenizer a budget; give both")
+    wanted = tuple(language_named(language).name for language in languages)
+    general, held_out = _canonical(general), _canonical(held_out)
+    if len(asked) == 1 and Corpus.is_saved(Path(asked[0].path)):
+        corpus = Corpus.load(Path(asked[0].path))
+        return replace(corpus, domains=_marked(corpus, general, held_out))
+
+    pure = purified and variant == "paper"
+    for language in wanted if pure else ():
+        purify("", language)  # refuses one without a grammar before anything is read
+    collector = Collector(
+        Limits(documents, token_budget, None if tokenizer is None else _counter(tokenizer)),
+        workers=workers,
+        progress=progress,
+    )
+    reading = Reading(wanted, general, variant)
+    already_held_out: set[str] = set()
+    origins = []
+    for source in asked:
+        origins.append({key: value for key, value in asdict(source).items() if value is not None})
+        if Corpus.is_saved(Path(source.path)):
+            saved = Corpus.load(Path(source.path))
+            already_held_out |= {domain.name for domain in saved.domains if domain.held_out}
+            collector.collect(_saved_texts(saved), purify=False)
+        else:
+            texts = texts_of(source, reading, seed)
+            collector.collect(texts, purify=pure)
+            if texts.revision is not None:
+                origins[-1]["revision"] = texts.revision
+
+    title = name or "+".join(_title(source) for source in asked)
+    domains = collector.domains(already_held_out)
+    if not domains:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in collector.dropped().items())
+        raise CorpusError(f"{title} holds no text of {', '.join(wanted)} ({reasons or 'it is empty'}); ask for others")
+    made = {
+        "sources": origins,
+        "languages": list(wanted),
+        "variant": variant,
+        "purified": pure,
+        "documents": documents,
+        "token_budget": token_budget,
+        "tokenizer": None if tokenizer is None else tokenizer.name_or_path,
+        "tokens": collector.tokens(),
+        "seed": seed,
+        "dropped": collector.dropped(),
+    }
+    corpus = Corpus(title, domains, made)
+    return replace(corpus, domains=_marked(corpus, general, held_out))
+
+
+def _title(source: Source) -> str:
+    """The last part of the path that is no pattern, without ending."""
+    parts = [part for part in Path(source.path).parts if not set(part) & set("*?[")]
+    return parts[-1].split(".")[0] or parts[-1] if parts else source.path
+
+
+def _saved_texts(corpus: Corpus) -> Texts:
+    candidates = (Candidate(domain.name, domain.kind, text) for domain in corpus.domains for text in domain.texts)
+    return Texts(candidates, frozenset(domain.name for domain in corpus.domains))
+
+
+def _marked(corpus: Corpus, general: Collection[str], held_out: Collection[str]) -> tuple[Domain, ...]:
+    """The domains, those named ``held_out`` held out too; no name may be a slip of the pen."""
+    there = _canonical(domain.name for domain in corpus.domains)
+    for name in sorted({*general, *held_out} - there - LANGUAGES.keys() - {ENGLISH}):
+        raise CorpusError(f"{corpus.name} has no domain {name!r}; it has {', '.join(sorted(there))}")
+    return tuple(
+        replace(domain, held_out=domain.held_out or (canonical_language(domain.name) or domain.name) in held_out)
+        for domain in corpus.domains
+    )
+
+
+def _canonical(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(canonical_language(name) or name for name in names)
+
+
+def _counter(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], int]:
+    return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

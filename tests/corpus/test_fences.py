@@ -1,0 +1,50 @@
+from codingspot.corpus.fences import fenced_blocks, first_block_with_tag
+
+ANSWER = """Here is the code:
+
+```rust
+fn main() {}
+```
+
+1. Then run it:
+
+   ~~~ sh {.numberLines}
+   cargo run
+     # indented
+   ~~~
+
+````text
+```
+not a fence
+````
+
+```
+open to the end
+"""
+
+
+def test_every_block_with_its_tag() -> None:
+    assert list(fenced_blocks(ANSWER)) == [
+        ("rust", "fn main() {}\n"),
+        ("sh", "cargo run\n  # indented\n"),
+        ("text", "```\nnot a fence\n"),
+        ("", "open to the end\n"),
+    ]
+
+
+def test_a_longer_or_other_fence_does_not_close() -> None:
+    assert list(fenced_blocks("```c\n~~~\n``\n````\nrest")) == [("c", "~~~\n``\n")]
+    assert list(fenced_blocks("`` x ``\n``` inline ``` code\n")) == []
+
+
+def test_the_tag_is_the_first_word_of_the_info_string() -> None:
+    assert [block.tag for block in fenced_blocks("```rust,ignore\n```\n```c++ title=x\n```\n``` {r}\n```\n")] == [
+        "rust",
+        "c++",
+        "",
+    ]
+
+
+def test_the_first_block_as_released_scripts_cut_it() -> None:
+    assert first_block_with_tag(ANSWER) == "rust\nfn main() {}\n"
+    assert first_block_with_tag("no block") is None
