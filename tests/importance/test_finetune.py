@@ -43,6 +43,22 @@ def test_loss_falls_and_the_weights_come_back_bit_for_bit(llama, optimizer, dtyp
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
 
 
+def test_a_listener_hears_of_every_step_and_may_change_the_weights(bigram) -> None:
+    model = bigram([[0.0, 0.0], [0.0, 0.0]])
+    tokens = PackedTokens("x", torch.tensor([[0, 1, 1]]), documents=1, duplicates=0)
+    heard: list[tuple[int, bool]] = []
+
+    def put_back(done: int) -> None:
+        heard.append((done, bool(model.table.detach().any())))
+        with torch.no_grad():
+            model.table.zero_()
+
+    settings = FineTune(steps=3, learning_rate=1.0, optimizer="sgd", sequences_per_step=1)
+    with fine_tuned(model, tokens, settings, on_step=put_back) as tuned:
+        assert heard == [(1, True), (2, True), (3, True)]
+        assert tuned.losses == pytest.approx([0.693147] * 3, rel=1e-5)
+
+
 def test_weights_come_back_after_an_error(llama) -> None:
     before = fingerprint(llama)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -44,10 +44,17 @@ class FineTuned:
 
 
 @contextmanager
-def fine_tuned(model: nn.Module, tokens: PackedTokens, settings: FineTune) -> Iterator[FineTuned]:
+def fine_tuned(
+    model: nn.Module,
+    tokens: PackedTokens,
+    settings: FineTune,
+    *,
+    on_step: Callable[[int], None] = lambda _done: None,
+) -> Iterator[FineTuned]:
     """The model is fine-tuned on ``tokens`` inside the block; at its end every weight is what it was, bit for bit.
 
     No dropout, no weight decay. Costs one copy of the weights, kept on the CPU, and the optimizer's state.
+    ``on_step`` is called after each step with the steps done; it may read the weights, and change them.
 
     Raises:
         NonFiniteError: the loss of a step is NaN or infinite.
@@ -55,7 +62,7 @@ def fine_tuned(model: nn.Module, tokens: PackedTokens, settings: FineTune) -> It
     parameters = unique_parameters(model)
     original = {name: parameter.detach().to("cpu", copy=True) for name, parameter in parameters.items()}
     try:
-        losses = tuple(_train(model, list(parameters.values()), tokens, settings))
+        losses = tuple(_train(model, list(parameters.values()), tokens, settings, on_step))
         current = {name: parameter.detach() for name, parameter in parameters.items()}
         yield FineTuned(losses, original if settings.weights == "original" else current)
     finally:
@@ -64,7 +71,13 @@ def fine_tuned(model: nn.Module, tokens: PackedTokens, settings: FineTune) -> It
                 parameter.copy_(original[name])
 
 
-def _train(model: nn.Module, parameters: list[nn.Parameter], tokens: PackedTokens, settings: FineTune) -> list[float]:
+def _train(
+    model: nn.Module,
+    parameters: list[nn.Parameter],
+    tokens: PackedTokens,
+    settings: FineTune,
+    on_step: Callable[[int], None],
+) -> list[float]:
     optimizer: torch.optim.Optimizer
     if settings.optimizer == "sgd":
         optimizer = torch.optim.SGD(parameters, lr=settings.learning_rate)
@@ -86,6 +99,7 @@ def _train(model: nn.Module, parameters: list[nn.Parameter], tokens: PackedToken
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             losses.append(value)
+            on_step(step + 1)
     return losses
 
 

@@ -1,5 +1,38 @@
-"""Learned masks: a spot found by training which weights to remove, the weights themselves frozen."""
+"""Learned masks: a spot found by training which weights to remove, the weights themselves frozen; what they mean."""
 
+from codingspot.learning.learner import Cost, Learner, Measure, Split, domain_losses
 from codingspot.learning.mask import LearnedMask, LearnSettings, learn_mask, learning_memory
+from codingspot.learning.questions import (
+    Answer,
+    arbitrary_splits,
+    each_against_others,
+    held_out_in_turn,
+    rises,
+    shuffled_splits,
+    stability,
+    uniqueness,
+)
+from codingspot.learning.relearning import RelearnSettings, dose_that_harms, relearning
 
-__all__ = ["LearnSettings", "LearnedMask", "learn_mask", "learning_memory"]
+__all__ = [
+    "Answer",
+    "Cost",
+    "LearnSettings",
+    "LearnedMask",
+    "Learner",
+    "Measure",
+    "RelearnSettings",
+    "Split",
+    "arbitrary_splits",
+    "domain_losses",
+    "dose_that_harms",
+    "each_against_others",
+    "held_out_in_turn",
+    "learn_mask",
+    "learning_memory",
+    "relearning",
+    "rises",
+    "shuffled_splits",
+    "stability",
+    "uniqueness",
+]
