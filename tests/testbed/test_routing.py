@@ -70,6 +70,64 @@ def test_other_code_leaves_everything_but_subset_and_embeddings(model, subset) -
     assert not torch.equal(one["lm_head.weight"], other["lm_head.weight"])
 
 
+def test_momentum_built_up_on_general_text_never_reaches_the_subset(model, subset) -> None:
+    """After steps on the same text, other general text changes neither the subset's next step nor its moments."""
+
+    def after(last: torch.Tensor) -> tuple[LlamaForCausalLM, torch.optim.AdamW]:
+        twin = LlamaForCausalLM(model.config)
+        twin.load_state_dict(model.state_dict())
+        router, optimizer = Router(twin, subset), torch.optim.AdamW(twin.parameters(), lr=1e-2, weight_decay=0.1)
+        for general in (GENERAL, GENERAL, last):
+            router.backward(_loss, torch.cat([CODE, general]))
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return twin, optimizer
+
+    (one, one_state), (other, other_state) = after(GENERAL), after(GENERAL.roll(5, dims=1))
+    for name, mask in subset.masks(model).items():
+        first, second = one.get_parameter(name), other.get_parameter(name)
+        assert torch.equal(first[mask], second[mask])
+        assert not torch.equal(first[~mask], second[~mask])
+        for moment in ("exp_avg", "exp_avg_sq"):
+            assert torch.equal(one_state.state[first][moment][mask], other_state.state[second][moment][mask])
+
+
+def test_what_code_teaches_stays_in_the_subset_and_the_embeddings(model, subset) -> None:
+    """One step on code, with general text of no weight, leaves norms and the rest of the blocks bit for bit."""
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    router, optimizer = Router(model, subset), torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
+    halves = iter([1.0, 0.0, 0.0])
+    router.backward(lambda net, batch: _loss(net, batch) * next(halves), torch.cat([CODE, GENERAL]))
+    optimizer.step()
+    masks = subset.masks(model)
+    for name, parameter in model.named_parameters():
+        if name in masks:
+            assert torch.equal(parameter[~masks[name]], before[name][~masks[name]])
+            assert not torch.equal(parameter[masks[name]], before[name][masks[name]])
+        elif "norm" in name:
+            assert torch.equal(parameter, before[name])
+
+
+def test_half_of_the_general_text_is_read_without_the_subset(model, subset) -> None:
+    """Beside the subset, gradients are those of both halves of the general text, the first with zeroed weights."""
+    Router(model, subset).backward(_loss, torch.cat([CODE, GENERAL]))
+    routed = {name: p.grad.clone() for name, p in model.named_parameters()}
+    absent, present = GENERAL.chunk(2)
+    masks, expected = subset.masks(model), {}
+    for half, is_zeroed in ((absent, True), (present, False)):
+        twin = LlamaForCausalLM(model.config)
+        twin.load_state_dict(model.state_dict())
+        with torch.no_grad():
+            for name, mask in masks.items():
+                twin.get_parameter(name).masked_fill_(mask & is_zeroed, 0.0)
+        _loss(twin, half).backward()
+        for name, parameter in twin.named_parameters():
+            expected[name] = expected.get(name, 0) + parameter.grad
+    for name, mask in masks.items():
+        torch.testing.assert_close(routed[name][~mask], expected[name][~mask], rtol=2e-2, atol=1e-4)
+    torch.testing.assert_close(routed["model.norm.weight"], expected["model.norm.weight"], rtol=2e-2, atol=1e-4)
+
+
 def test_every_gradient_comes_from_its_own_half(model, subset) -> None:
     Router(model, subset).backward(_loss, torch.cat([CODE, GENERAL]))
     routed = {name: p.grad.clone() for name, p in model.named_parameters()}
@@ -118,6 +176,8 @@ def test_impossible_routings_are_refused(model) -> None:
     )
     with pytest.raises(ValueError, match="needs the llama architecture"):
         Recipe(architecture="gpt_neo", routing=routing, phases=phases)
+    with pytest.raises(ValueError, match="four contexts"):
+        Recipe(batch_tokens=1024, routing=routing, phases=phases)
     with pytest.raises(ValueError, match="always code"):
         Recipe(code_share=0.3, routing=routing, phases=phases)
 

@@ -1,4 +1,4 @@
-"""The shipped model is the one whose quality is stored, and that quality meets the testbed's bars."""
+"""A shipped model is the one whose quality is stored, and that quality meets the testbed's bars."""
 
 import json
 import random
@@ -9,7 +9,8 @@ from codingspot.errors import ModelError
 from codingspot.models import load_model
 from codingspot.testbed.benchmarks import TASKS, benchmark_items
 from codingspot.testbed.evaluate import load_quality, shared_vocabulary
-from codingspot.testbed.shipped import shipped_model
+from codingspot.testbed.routing import Subset
+from codingspot.testbed.shipped import shipped_model, shipped_models
 from codingspot.testbed.world import BROAD, REASONING
 
 
@@ -23,6 +24,22 @@ def test_stored_quality_is_of_these_weights_and_meets_the_bars():
     assert tasks["arithmetic"] >= 0.80
     assert min(tasks[name] for name in ("events", "knowledge", "misconceptions", "roles")) >= 0.85
     assert min(quality.shared_vocabulary.values()) >= 0.70
+
+
+@pytest.mark.skipif("routed" not in shipped_models(), reason="no routed model ships with this package")
+def test_the_routed_model_loses_code_and_nothing_else_with_its_subset():
+    folder = shipped_model("routed")
+    loaded, quality = load_model(folder), load_quality(folder)
+    assert quality.fingerprint == loaded.fingerprint
+    assert set(Subset.load(folder).masks(loaded.model)) == {
+        name for name, _ in loaded.model.named_parameters() if "proj" in name
+    }
+    whole, zeroed = {name: task.accuracy for name, task in quality.tasks.items()}, quality.without_subset
+    assert whole["testbed_humaneval"] >= 0.85
+    assert zeroed["testbed_humaneval"] < 0.05
+    for family in ("arithmetic", "events", "knowledge", "misconceptions", "roles"):
+        assert whole[f"testbed_{family}"] >= 0.85
+        assert abs(whole[f"testbed_{family}"] - zeroed[f"testbed_{family}"]) <= 0.05
 
 
 def test_stored_vocabulary_share_can_be_measured_again():

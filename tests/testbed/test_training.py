@@ -7,6 +7,8 @@ from safetensors.torch import load_file
 from codingspot.errors import FingerprintError
 from codingspot.models import load_model
 from codingspot.testbed.recipe import Phase, Recipe
+from codingspot.testbed.routing import Routing, Subset
+from codingspot.testbed.shipped import shipped_model
 from codingspot.testbed.training import STEPS_PER_SHARD, train
 
 BATCH = 512
@@ -42,6 +44,17 @@ def test_a_stopped_training_resumes_to_the_same_weights(tmp_path: Path):
     assert len((whole / "loss.csv").read_text().splitlines()) == 1 + recipe.steps
     with pytest.raises(FingerprintError, match="another recipe"):
         train(small_recipe(seed=1), whole)
+
+
+def test_a_routed_training_writes_its_subset(tmp_path: Path):
+    routing = Routing(neurons=8, key_value_groups=1)
+    phase = Phase(mixture="routed", tokens=2048, learning_rate=1e-3)
+    recipe = small_recipe(
+        hidden_size=32, heads=4, key_value_heads=2, batch_tokens=2048, phases=(phase,), routing=routing
+    )
+    load_model(shipped_model()).tokenizer.save_pretrained(tmp_path / "routed")
+    out = train(recipe, tmp_path / "routed", device="cpu")
+    assert Subset.load(out) == Subset.of(routing, load_model(out).model.config)
 
 
 def test_gpt_neo_trains_and_loads(tmp_path: Path):

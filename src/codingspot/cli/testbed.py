@@ -27,7 +27,7 @@ def train(
     code_share: Annotated[float | None, typer.Option(help="Share of documents that hold programs.")] = None,
     language: Annotated[list[str] | None, typer.Option(help="A programming language; repeat. All by default.")] = None,
     routed: Annotated[
-        bool, typer.Option("--routed", help="Route code to a known subset of the weights; sizes are the recipe's.")
+        bool, typer.Option("--routed", help="Route code to a known subset of the weights, by the routed recipe.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the text and the initial weights.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU where there is one.")] = None,
@@ -35,23 +35,22 @@ def train(
     """Train a testbed model from scratch: about 75 minutes on two cores at the default size.
 
     Example: codingspot testbed train --out runs/testbed --scale 0.1
+
+    Example: codingspot testbed train --out runs/routed --routed
     """
     from codingspot.testbed.training import train as train_model
 
     with friendly_errors(f"the same command resumes {directory} where it stopped"):
-        recipe = (
-            _routed_recipe(scale, seed)
-            if routed
-            else _recipe(
-                scale,
-                architecture=architecture,
-                hidden_size=hidden_size,
-                layers=layers,
-                mlp_size=mlp_size,
-                code_share=code_share,
-                seed=seed,
-                **({"languages": tuple(language)} if language else {}),
-            )
+        recipe = _recipe(
+            routed,
+            scale,
+            architecture=architecture,
+            hidden_size=hidden_size,
+            layers=layers,
+            mlp_size=mlp_size,
+            code_share=code_share,
+            seed=seed,
+            **({"languages": tuple(language)} if language else {}),
         )
         with Progress(console=err, transient=True) as display:
             task = display.add_task("training", total=recipe.steps)
@@ -130,7 +129,7 @@ def _print_quality(name: str, quality: Any) -> None:
     without = quality.without_subset
     title = f"{name}: {quality.parameters:,} parameters, weights {quality.fingerprint[:12]}"
     table = Table(title=title, title_justify="left")
-    for heading in ("task", "accuracy", *(("routed subset zeroed",) if without else ()), "chance", "items"):
+    for heading in ("task", "accuracy", *(("subset zeroed",) if without else ()), "chance", "items"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for task, measured in quality.tasks.items():
         zeroed = (f"{without[task]:.3f}",) if without else ()
@@ -145,17 +144,12 @@ def _print_quality(name: str, quality: Any) -> None:
     out.print(domains)
 
 
-def _routed_recipe(scale: float, seed: int) -> Any:
-    from codingspot.testbed.recipe import ROUTED_RECIPE
+def _recipe(routed: bool, scale: float, **settings: Any) -> Any:
+    from codingspot.testbed.recipe import ROUTED_RECIPE, Recipe
 
-    return _recipe(scale, **{**ROUTED_RECIPE.model_dump(), "seed": seed})
-
-
-def _recipe(scale: float, **settings: Any) -> Any:
-    from codingspot.testbed.recipe import Recipe
-
+    default = ROUTED_RECIPE if routed else Recipe()
     try:
-        recipe = Recipe(**settings)
+        recipe = Recipe.model_validate({**default.model_dump(), **settings})
         phases = tuple(phase.model_copy(update={"tokens": round(phase.tokens * scale)}) for phase in recipe.phases)
         return recipe.model_copy(update={"phases": phases})
     except ValidationError as error:

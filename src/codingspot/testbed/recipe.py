@@ -72,6 +72,8 @@ class Recipe(BaseModel):
     def _routing_is_possible(self) -> Recipe:
         if self.routing is not None and (self.architecture != "llama" or self.code_share is not None):
             raise ValueError("gradient routing needs the llama architecture, and half of its text is always code")
+        if self.routing is not None and self.batch_tokens % (4 * self.context):
+            raise ValueError("batch_tokens must be a multiple of four contexts for gradient routing")
         return self
 
     @property

@@ -79,6 +79,16 @@ def general_english(count: int, seed: int) -> tuple[str, ...]:
     return tuple(english.english_document(rng) for _ in range(count))
 
 
+def english_families(count: int, seed: int) -> tuple[Domain, ...]:
+    """General text and each of the five task families as a domain of its own, ``count`` documents each."""
+    texts = {"general_text": english.general_text, **{n: f.training_text for n, f in english.FAMILIES.items()}}
+    domains = []
+    for name, sample in texts.items():
+        rng = random.Random(f"english/{name}/{seed}")
+        domains.append(Domain(name, "general", tuple(sample(rng) for _ in range(count))))
+    return tuple(domains)
+
+
 def world_corpus(documents: int, seed: int, languages: Sequence[str] = tuple(sorted(programs.LANGUAGES))) -> Corpus:
     """The corpus of the testbed: pure code in each language and English, ``documents`` texts each.
 
