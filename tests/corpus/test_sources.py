@@ -48,6 +48,19 @@ def test_a_folder_by_domains_has_one_for_each_sub_folder_and_file(tmp_path: Path
     assert found.domains == {"rust", "english"}
 
 
+def test_a_folder_of_nothing_but_txt_files_is_general_text(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.txt").write_text(f"First of {name}.\n\nSecond of {name}.\n")
+    found = texts(tmp_path)
+    assert [candidate.text for candidate in found.candidates] == [
+        "First of a.",
+        "Second of a.",
+        "First of b.",
+        "Second of b.",
+    ]
+    assert found.domains == {"english"}
+
+
 def test_the_layout_of_a_folder_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "go").mkdir()
     (tmp_path / "go" / "a.rs").write_text("fn")

@@ -33,8 +33,9 @@ class Source:
       (see :data:`~codingspot.corpus.schemas.SCHEMAS`); rows of no known data set have their text in ``text_field`` and
       the name of their domain in ``domain_field``, unless ``domain`` names that of all;
     - a folder with one sub-folder of files, or one file of rows, for each domain, named after it (``schema``
-      ``domains``), or any folder of source files told apart by their extensions (``files``). Left open, it is the
-      former where something in it bears the name of a language or of a general domain;
+      ``domains``), any folder of source files told apart by their extensions (``files``), or one of nothing but .txt
+      files, each read as a text file. Left open, it is the first where something in it bears the name of a language
+      or of a general domain;
     - a text file of any other kind: general text, one text for every paragraph between blank lines (every line, where
       no line is blank);
     - a pattern, such as ``texts/*.txt``.
@@ -145,6 +146,9 @@ def _paragraphs(path: Path, seed: int | None) -> list[str]:
 def _folder(folder: Path, source: Source, reading: Reading, seed: int | None) -> Texts:
     schema = source.schema
     if schema is None:
+        files = _files(folder, seed=None)
+        if files and all(path.suffix == ".txt" and path.parent == folder for path in files):
+            return _together([_file(path, source, reading, seed) for path in files])
         names = {canonical_language(name) or name for name in _parts(folder)}
         named = any(canonical_language(name) or name in reading.general for name in names)
         schema = "domains" if named or any(map(holds_rows, folder.iterdir())) else "files"
