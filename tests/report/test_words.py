@@ -55,6 +55,16 @@ def test_the_numbers_of_a_sentence_are_those_of_its_cell(maker: RunMaker, tmp_pa
     assert f"to {finding.cell.metrics.code:.2f} while" in text
 
 
+def test_the_second_sentence_is_on_the_spot_in_the_blocks_that_has_controls(maker: RunMaker, tmp_path: Path):
+    spots = (*maker.spots, ("learned", "learned", "blocks", (0.25, 1.0)))
+    several = maker.with_(behaviour=BEHAVIOURS["specific"], spots=spots)
+    first = sentences(several, tmp_path / "first")[1]
+    assert first.startswith("With English subtracted inside the transformer blocks")
+    controlled = sentences(several.with_(controlled_spots=("paper", "learned")), tmp_path / "controlled")[1]
+    assert controlled.startswith("By a learned mask inside the transformer blocks")
+    assert "as many random weights of the same tensors leave pass@1 at" in controlled
+
+
 def test_a_spot_alone_is_followed_by_its_controls(maker: RunMaker, tmp_path: Path):
     alone = maker.with_(spots=(("paper", "sum", "all", (0.01, 0.25)),))
     told = sentences(alone, tmp_path)

@@ -34,8 +34,8 @@ _MOSTLY_VOCABULARY: Final = 0.5
 def headline(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     """Two sentences: on the study's first spot, and on the one that bears on the claim.
 
-    The second is on the first other spot in scope ``blocks``, or else on the second spot, or else on the controls
-    of the first.
+    The second is on the first other spot in scope ``blocks`` that has matched controls, or else on the first there,
+    or else on the second spot, or else on the controls of the first.
     """
     if not findings:
         return ("This run edited no spot: it holds the original model alone.",)
@@ -43,7 +43,8 @@ def headline(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, .
     if first.verdict is Verdict.UNDEFINED:
         return (sentence(summary, first),)
     inside = [finding for finding in others if finding.cell.cell.scope == "blocks"]
-    second = next(iter([*inside, *others]), None)
+    controlled = [finding for finding in inside if finding.matched]
+    second = next(iter([*controlled, *inside, *others]), None)
     return (
         sentence(summary, first),
         controls_sentence(summary, first) if second is None else sentence(summary, second, brief=True),
