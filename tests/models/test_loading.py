@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from codingspot.errors import ModelError
-from codingspot.models import fingerprint, load_model
+from codingspot.models import ParameterLayout, configured_model, fingerprint, load_model
 
 CONFIG = LlamaConfig(
     vocab_size=8, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, head_dim=4
@@ -101,7 +101,7 @@ def test_damaged_or_missing_files_are_named(saved) -> None:
 
 
 def test_unknown_model_is_refused_quickly_without_a_network(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("codingspot.models.loading._hub_answers", lambda: False)
+    monkeypatch.setattr("codingspot.models.finding._hub_answers", lambda: False)
     with pytest.raises(ModelError, match="'nobody/nothing-at-all' was found neither as a folder nor on"):
         load_model("nobody/nothing-at-all")
     with pytest.raises(ModelError, match="does not exist"):
@@ -117,8 +117,56 @@ def test_revision_may_follow_the_id(monkeypatch) -> None:
         asked.update(source=source, **options)
         raise OSError("stop here")
 
-    monkeypatch.setattr("codingspot.models.loading._hub_answers", lambda: False)
-    monkeypatch.setattr("codingspot.models.loading.AutoConfig.from_pretrained", from_pretrained)
+    monkeypatch.setattr("codingspot.models.finding._hub_answers", lambda: False)
+    monkeypatch.setattr("codingspot.models.finding.AutoConfig.from_pretrained", from_pretrained)
     with pytest.raises(ModelError, match="stop here"):
         load_model("org/name@v2")
     assert (asked["source"], asked["revision"]) == ("org/name", "v2")
+
+
+def test_several_files_and_one_are_the_same_model(saved, tmp_path) -> None:
+    loaded = load_model(saved, device="cpu")
+    loaded.model.save_pretrained(tmp_path / "several", max_shard_size="1KB")
+    loaded.tokenizer.save_pretrained(tmp_path / "several")
+    assert len(list((tmp_path / "several").glob("model-*.safetensors"))) > 2
+    assert load_model(tmp_path / "several", device="cpu").fingerprint == loaded.fingerprint
+    next((tmp_path / "several").glob("model-*.safetensors")).unlink()
+    with pytest.raises(ModelError, match=r"weights of .* can't be loaded"):
+        load_model(tmp_path / "several", device="cpu")
+
+
+def test_device_map_attention_and_dtype_are_options(saved) -> None:
+    loaded = load_model(saved, device_map="auto", attention="eager", dtype="auto")
+    assert loaded.model.config._attn_implementation == "eager"
+    assert {parameter.device.type for parameter in loaded.model.parameters()} <= {"cpu", "cuda"}
+    with pytest.raises(ModelError, match="device and device_map are both given"):
+        load_model(saved, device_map="auto", device="cpu")
+    with pytest.raises(ModelError, match="can't use attention implementation 'quantum'"):
+        load_model(saved, attention="quantum")
+    with pytest.raises(ModelError, match="can't be put on device map 'everywhere'"):
+        load_model(saved, device_map="everywhere")
+
+
+def test_offloaded_weights_are_refused(saved) -> None:
+    modules = {"model.embed_tokens": "cpu", "model.norm": "cpu", "model.rotary_emb": "cpu", "lm_head": "cpu"}
+    with pytest.raises(ModelError, match="offloaded to the disk, where weights have no lasting gradient"):
+        load_model(saved, device_map={**modules, "model.layers.0": "disk"})
+
+
+def test_quantised_weights_are_refused(saved) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    settings = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (saved / "config.json").write_text(json.dumps({**config, "quantization_config": settings}))
+    with pytest.raises(ModelError, match=r"is quantised \(bitsandbytes\): such weights have no gradient"):
+        load_model(saved, device="cpu")
+
+
+def test_a_configuration_alone_gives_the_model_without_weights(saved, tmp_path) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "config.json").write_text((saved / "config.json").read_text())
+    model = configured_model(tmp_path / "bare", dtype="bfloat16")
+    assert {(parameter.device.type, parameter.dtype) for parameter in model.parameters()} == {("meta", torch.bfloat16)}
+    assert ParameterLayout.of(model) == ParameterLayout.of(load_model(saved, device="cpu").model)
+    (tmp_path / "bare" / "config.json").write_text('{"model_type": "llama", "hidden_size": "wide"}')
+    with pytest.raises(ModelError, match=r"config\.json of .*bare can't be used \(Validation error.*; correct it"):
+        configured_model(tmp_path / "bare")

@@ -1,4 +1,6 @@
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -42,3 +44,49 @@ def test_faulty_parameters_are_named(registry, name, parameters, message) -> Non
 def test_a_name_is_taken_once(registry) -> None:
     with pytest.raises(ValueError, match="registered twice"):
         registry.register("mix")(str)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Installs a package with one module and its entry points for the length of a test."""
+
+    def install(module: str, points: str) -> None:
+        folder = tmp_path / "third_party-1.2.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 1.2\n")
+        (folder / "entry_points.txt").write_text(points)
+        (tmp_path / "third_party.py").write_text(module)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "third_party", raising=False)
+
+    return install
+
+
+def test_an_installed_package_s_function_joins(registry, installed) -> None:
+    installed(
+        "def blend(first: str, *, parts: int = 3) -> str:\n    return first * parts\n",
+        "[codingspot.recipes]\nblend = third_party:blend\n",
+    )
+    assert list(registry) == ["mix", "blend"]
+    assert "blend" in registry
+    assert registry.bind("blend", {"parts": 2})("go") == "gogo"
+    assert registry.parameters("blend") == {"parts": 3}
+    assert (registry.source("mix"), registry.source("blend")) == ("codingspot", "third-party 1.2")
+    with pytest.raises(StudyError, match=r"unknown recipe 'blent'; use one of mix, blend"):
+        registry["blent"]
+
+
+@pytest.mark.parametrize(
+    ("module", "point", "message"),
+    [
+        ("def mix(): ...", "mix = third_party:mix", "'mix' is offered by codingspot and third-party 1.2"),
+        ("1 / 0", "bad = third_party:bad", r"'bad' of third-party 1.2 can't be imported \(division by zero\)"),
+        ("", "gone = third_party:gone", "'gone' of third-party 1.2 can't be imported"),
+        ("seven = 7", "seven = third_party:seven", "is not a function"),
+    ],
+)
+def test_a_faulty_package_is_named_when_it_is_used_and_not_before(registry, installed, module, point, message) -> None:
+    installed(module, f"[codingspot.recipes]\n{point}\n")
+    assert "mix" in list(registry)
+    with pytest.raises(StudyError, match=message):
+        registry[point.split()[0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from codingspot.errors import CodingSpotError
+from codingspot.errors import CodingSpotError, StudyError
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -38,6 +38,19 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         _fail(f"no space left on the device while writing {error.filename or 'an artefact'}; free some and run again")
+
+
+@contextmanager
+def setting_error() -> Iterator[None]:
+    """Turn what pydantic says of a setting into the one line of an error about its option."""
+    from pydantic import ValidationError  # loading it takes time, which `--help` should not
+
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        raise StudyError(f"--{option}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _fail(message: str) -> None:
@@ -80,3 +93,13 @@ class StudyProgress:
     def advance(self, units: float) -> None:
         """Move the bar."""
         self._bar.advance(self._task, units)
+
+    def shares(self) -> Callable[[str, float], None]:
+        """Begin work of one unit; returns what is told of each step and the share of the work that is done."""
+        self.start(1.0)
+
+        def show(text: str, share: float) -> None:
+            self.stage(text)
+            self._bar.update(self._task, completed=share)
+
+        return show

@@ -1,21 +1,30 @@
 """Causal language models: loading, the order of their parameters, the role of each, and their fingerprint."""
 
+from codingspot.models.finding import configured_model, find_model, torch_dtype
 from codingspot.models.layout import Located, ParameterLayout, fingerprint, unique_parameters
 from codingspot.models.loading import LoadedModel, load_model
 from codingspot.models.registry import Registry
 from codingspot.models.roles import SCOPES, Role, Scope, role_of, scope_sizes
+from codingspot.models.structure import Part, Structure, describe, kinds_table
 
 __all__ = [
     "SCOPES",
     "LoadedModel",
     "Located",
     "ParameterLayout",
+    "Part",
     "Registry",
     "Role",
     "Scope",
+    "Structure",
+    "configured_model",
+    "describe",
+    "find_model",
     "fingerprint",
+    "kinds_table",
     "load_model",
     "role_of",
     "scope_sizes",
+    "torch_dtype",
     "unique_parameters",
 ]

@@ -10,25 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import get_session
-from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from codingspot.errors import ModelError
+from codingspot.models.finding import FoundModel, find_model, first_line, torch_dtype
 from codingspot.models.layout import fingerprint
 
-_HUB_TIMEOUT_SECONDS = 5.0
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
+DeviceMap = str | dict[str, Any]
 
 
 @dataclass
@@ -57,104 +48,94 @@ def load_model(
     revision: str | None = None,
     dtype: str = "float32",
     device: str | torch.device | None = None,
+    device_map: DeviceMap | None = None,
+    attention: str | None = None,
     trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer.
 
-    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``) or a folder. ``dtype`` is
-    ``float32``, ``bfloat16``, ``float16`` or ``auto`` (as saved). ``device`` defaults to the GPU where
-    there is one. Weights are read from safetensors files only. Where the Hub can't be reached, what was
+    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``) or a folder. ``dtype`` is ``float32``,
+    ``bfloat16``, ``float16`` or ``auto`` (as saved). ``device`` defaults to the GPU where there is one; ``device_map``
+    (``auto``, ``balanced``, ``sequential``, or modules to devices; needs accelerate) spreads the model over several
+    instead. ``attention`` names the implementation (``eager``, ``sdpa``, ``flash_attention_2``, ...), by default the
+    library's own choice. Weights are read from safetensors files only. Where the Hub can't be reached, what was
     downloaded before is used.
 
     Raises:
-        ModelError: nothing is found there, it is not a causal language model, its weights are not in
-            safetensors or do not cover the architecture, or its tokenizer is missing.
+        ModelError: nothing is found there, it is not a causal language model, its weights are quantised, not in
+            safetensors or do not cover the architecture, don't fit on the GPUs of a device map, or its tokenizer is
+            missing.
     """
-    if dtype not in _DTYPES:
-        raise ModelError(f"unknown dtype {dtype!r}; use one of {', '.join(_DTYPES)}")
-    source, revision = _split_revision(str(id_or_path), revision)
-    options: dict[str, Any] = {
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-        "local_files_only": Path(source).is_dir() or not _hub_answers(),
-    }
-    config = _load_config(source, options)
-    _require_causal(source, config)
-    with _no_progress_bar() if options["local_files_only"] else nullcontext():
-        model: Any = _load_weights(source, _DTYPES[dtype], options)
-    tokenizer = _load_tokenizer(source, options)
-    target = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        model.to(target).eval()
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"{source} can't be put on device {target!r} ({_first_line(error)})") from None
-    return LoadedModel(model, tokenizer, source, revision or getattr(config, "_commit_hash", None))
+    if device is not None and device_map is not None:
+        raise ModelError("device and device_map are both given; give one")
+    weights_dtype = torch_dtype(dtype)
+    found = find_model(id_or_path, revision=revision, trust_remote_code=trust_remote_code)
+    with _no_progress_bar() if found.local else nullcontext():
+        model = _load_weights(found, weights_dtype, device_map, attention)
+    tokenizer = _load_tokenizer(found)
+    _require_on_devices(found.source, model)
+    if device_map is None:
+        _move(found.source, model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model.train(False)
+    return LoadedModel(model, tokenizer, found.source, found.commit)
 
 
-def _split_revision(source: str, revision: str | None) -> tuple[str, str | None]:
-    if Path(source).exists() or revision is not None or "@" not in source:
-        return source, revision
-    name, _, found = source.rpartition("@")
-    return name, found
-
-
-def _hub_answers() -> bool:
-    """Whether the Hub can be reached, asked once and quickly: its client would retry for half a minute."""
-    if HF_HUB_OFFLINE:
-        return False
-    try:
-        get_session().head(ENDPOINT, timeout=_HUB_TIMEOUT_SECONDS)
-    except Exception:  # the Hub library's HTTP client, and so its errors, differ between its versions
-        return False
-    return True
-
-
-def _load_config(source: str, options: dict[str, Any]) -> Any:
-    if Path(source).is_dir() and not (Path(source) / "config.json").exists():
-        raise ModelError(f"{source} has no config.json; give the folder written by save_pretrained")
-    if not Path(source).is_dir() and (source.startswith(("/", ".", "~")) or source.count("/") > 1):
-        raise ModelError(f"model folder {source} does not exist; correct the path or give a Hub id")
-    try:
-        return AutoConfig.from_pretrained(source, **options)
-    except (OSError, ValueError, HFValidationError, HfHubHTTPError) as error:
-        raise ModelError(
-            f"model {source!r} was found neither as a folder nor on the Hugging Face Hub "
-            f"({_first_line(error)}); correct the id or path, log in if it is gated, or download it first "
-            "where there is a network"
-        ) from None
-
-
-def _require_causal(source: str, config: Any) -> None:
-    """Refuse masked, encoder-decoder and headless models, some of which would load with a random head."""
-    architectures = config.architectures or []
-    if "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {}):
-        return
-    causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
-    known = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    if not known or (architectures and not causal.intersection(architectures)):
-        kind = ", ".join(architectures) or config.model_type
-        raise ModelError(f"{source} is a {kind}, not a causal language model; give one such as LlamaForCausalLM")
-
-
-def _load_weights(source: str, dtype: Any, options: dict[str, Any]) -> PreTrainedModel:
+def _load_weights(
+    found: FoundModel, dtype: Any, device_map: DeviceMap | None, attention: str | None
+) -> PreTrainedModel:
     loader: Any = AutoModelForCausalLM
+    options = {**found.options, **({} if attention is None else {"attn_implementation": attention})}
     model: PreTrainedModel
     try:
         model, info = loader.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
+            found.source,
+            dtype=dtype,
+            device_map=device_map,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
         )
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError, HfHubHTTPError) as error:
-        raise ModelError(
-            f"the weights of {source} can't be loaded ({_first_line(error)}); it needs complete safetensors "
-            "files, as save_pretrained writes them"
-        ) from None
+        raise ModelError(_why_not_loaded(found.source, error, device_map, attention)) from None
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelError(
-            f"{source} lacks {len(missing)} weights of {type(model).__name__}, such as {missing[0]}, which "
+            f"{found.source} lacks {len(missing)} weights of {type(model).__name__}, such as {missing[0]}, which "
             "would be random; give a complete checkpoint"
         )
     return model
+
+
+def _why_not_loaded(source: str, error: Exception, device_map: DeviceMap | None, attention: str | None) -> str:
+    reason, text = first_line(error), str(error).lower()
+    if attention is not None and ("attn" in text or "attention" in text):
+        return f"{source} can't use attention implementation {attention!r} ({reason}); use eager or sdpa"
+    if device_map is not None and ("device" in text or "accelerate" in text or "offload" in text):
+        return f"{source} can't be put on device map {device_map!r} ({reason}); use auto, or device for a single one"
+    return (
+        f"the weights of {source} can't be loaded ({reason}); it needs complete safetensors files, as save_pretrained "
+        "writes them"
+    )
+
+
+def _require_on_devices(source: str, model: PreTrainedModel) -> None:
+    """Refuse weights that are only brought to a GPU while they are used: their gradients would land on copies."""
+    placed = {str(device) for device in (getattr(model, "hf_device_map", None) or {}).values()}
+    on_meta = [name for name, parameter in model.named_parameters() if parameter.device.type == "meta"]
+    if "disk" in placed or on_meta or ("cpu" in placed and len(placed) > 1):
+        where = "the disk" if "disk" in placed or on_meta else "the CPU"
+        raise ModelError(
+            f"part of {source} would be offloaded to {where}, where weights have no lasting gradient and can't be "
+            "edited; use more or larger GPUs, dtype bfloat16, or device cpu for all of it"
+        )
+
+
+def _move(source: str, model: PreTrainedModel, device: str | torch.device) -> None:
+    anywhere: Any = model
+    try:
+        anywhere.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"{source} can't be put on device {device!r} ({first_line(error)})") from None
 
 
 @contextmanager
@@ -170,15 +151,10 @@ def _no_progress_bar() -> Iterator[None]:
             bars.enable_progress_bar()
 
 
-def _load_tokenizer(source: str, options: dict[str, Any]) -> PreTrainedTokenizerBase:
+def _load_tokenizer(found: FoundModel) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(source, **options)
+        return AutoTokenizer.from_pretrained(found.source, **found.options)
     except (OSError, ValueError, ImportError, HfHubHTTPError) as error:
         raise ModelError(
-            f"the tokenizer of {source} can't be loaded ({_first_line(error)}); save it beside the weights"
+            f"the tokenizer of {found.source} can't be loaded ({first_line(error)}); save it beside the weights"
         ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

@@ -1,0 +1,171 @@
+"""Finding a causal language model, on the Hub or in a local folder, and its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import get_session
+from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, StrictDataclassError
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from codingspot.errors import ModelError
+
+_HUB_TIMEOUT_SECONDS = 5.0
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
+"""Types that weights may be loaded in; ``auto`` is the one they were saved in."""
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """Where a causal language model is, and its configuration.
+
+    ``source`` is a folder or Hub id; ``local`` says whether only files on this machine are read.
+    """
+
+    source: str
+    revision: str | None
+    local: bool
+    trust_remote_code: bool
+    config: Any
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of every ``from_pretrained`` that reads it."""
+        return {
+            "revision": self.revision,
+            "trust_remote_code": self.trust_remote_code,
+            "local_files_only": self.local,
+        }
+
+    @property
+    def commit(self) -> str | None:
+        """The revision asked for, or the commit that the Hub answered with."""
+        return self.revision or getattr(self.config, "_commit_hash", None)
+
+
+def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> FoundModel:
+    """Read the configuration of a Hub id (``org/name`` or ``org/name@revision``) or folder.
+
+    Where the Hub can't be reached, what was downloaded before is used.
+
+    Raises:
+        ModelError: nothing is found there, it is not a causal language model, or its weights are quantised.
+    """
+    source, revision = _split_revision(str(id_or_path), revision)
+    local = Path(source).is_dir() or not _hub_answers()
+    found = FoundModel(source, revision, local, trust_remote_code, None)
+    config = _load_config(source, found.options)
+    _require_causal(source, config)
+    _require_unquantised(source, config)
+    return FoundModel(source, revision, local, trust_remote_code, config)
+
+
+def configured_model(
+    id_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: str = "float32",
+    attention: str | None = None,
+    trust_remote_code: bool = False,
+    device: str = "meta",
+) -> PreTrainedModel:
+    """The model of a configuration alone, without weights: by default every tensor is on the meta device.
+
+    Raises:
+        ModelError: as :func:`find_model`; or the architecture can't be built.
+    """
+    found = find_model(id_or_path, revision=revision, trust_remote_code=trust_remote_code)
+    chosen = (found.config.dtype or torch.float32) if dtype == "auto" else torch_dtype(dtype)
+    options = {} if attention is None else {"attn_implementation": attention}
+    builder: Any = AutoModelForCausalLM
+    try:
+        with torch.device(device):
+            model: Any = builder.from_config(found.config, dtype=chosen, trust_remote_code=trust_remote_code, **options)
+    except (ValueError, ImportError, RuntimeError, AttributeError) as error:
+        raise ModelError(
+            f"{found.source} can't be built from its configuration ({first_line(error)}); correct its config.json"
+        ) from None
+    model.eval()
+    built: PreTrainedModel = model
+    return built
+
+
+def torch_dtype(name: str) -> Any:
+    """The type of that name, or ``"auto"``.
+
+    Raises:
+        ModelError: there is no such type of weights.
+    """
+    if name not in DTYPES:
+        raise ModelError(f"unknown dtype {name!r}; use one of {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its type."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _split_revision(source: str, revision: str | None) -> tuple[str, str | None]:
+    if Path(source).exists() or revision is not None or "@" not in source:
+        return source, revision
+    name, _, found = source.rpartition("@")
+    return name, found
+
+
+def _hub_answers() -> bool:
+    """Whether the Hub can be reached, asked once and quickly: its client would retry for half a minute."""
+    if HF_HUB_OFFLINE:
+        return False
+    try:
+        get_session().head(ENDPOINT, timeout=_HUB_TIMEOUT_SECONDS)
+    except Exception:  # the Hub library's HTTP client, and so its errors, differ between its versions
+        return False
+    return True
+
+
+def _load_config(source: str, options: dict[str, Any]) -> Any:
+    if Path(source).is_dir() and not (Path(source) / "config.json").exists():
+        raise ModelError(f"{source} has no config.json; give the folder written by save_pretrained")
+    if not Path(source).is_dir() and (source.startswith(("/", ".", "~")) or source.count("/") > 1):
+        raise ModelError(f"model folder {source} does not exist; correct the path or give a Hub id")
+    try:
+        return AutoConfig.from_pretrained(source, **options)
+    except (OSError, ValueError, HFValidationError, HfHubHTTPError, StrictDataclassError) as error:
+        if Path(source).is_dir():
+            reason = " ".join(str(error).split())
+            raise ModelError(f"config.json of {source} can't be used ({reason[:200]}); correct it") from None
+        raise ModelError(
+            f"model {source!r} was found neither as a folder nor on the Hugging Face Hub "
+            f"({first_line(error)}); correct the id or path, log in if it is gated, or download it first "
+            "where there is a network"
+        ) from None
+
+
+def _require_causal(source: str, config: Any) -> None:
+    """Refuse masked, encoder-decoder and headless models, some of which would load with a random head."""
+    architectures = config.architectures or []
+    if "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {}):
+        return
+    causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    known = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if not known or (architectures and not causal.intersection(architectures)):
+        kind = ", ".join(architectures) or config.model_type
+        raise ModelError(f"{source} is a {kind}, not a causal language model; give one such as LlamaForCausalLM")
+
+
+def _require_unquantised(source: str, config: Any) -> None:
+    settings = getattr(config, "quantization_config", None)
+    if settings is None:
+        return
+    method = settings.get("quant_method") if isinstance(settings, dict) else getattr(settings, "quant_method", None)
+    raise ModelError(
+        f"{source} is quantised ({getattr(method, 'value', method) or 'method not named'}): such weights have no "
+        "gradient and can't be edited in place; give the unquantised checkpoint"
+    )
