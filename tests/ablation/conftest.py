@@ -1,8 +1,9 @@
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from codingspot.models import ParameterLayout, fingerprint
+from codingspot.models import LoadedModel, ParameterLayout, fingerprint
 from codingspot.spot import Spot
 
 
@@ -27,6 +28,20 @@ def gpt2() -> GPT2LMHeadModel:
     return GPT2LMHeadModel(
         GPT2Config(vocab_size=24, n_positions=8, n_embd=16, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=1)
     ).eval()
+
+
+@pytest.fixture
+def make_loaded():
+    """A model with a tokenizer of 24 words, most of them unknown to it."""
+
+    def make(model) -> LoadedModel:
+        words = ["<unk>", "the", "a", "b", "def", "return", "is", "of", ".", "(", ")", ",", "add", "over", "dog", "fox"]
+        tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+        return LoadedModel(model, fast, "tiny")
+
+    return make
 
 
 @pytest.fixture

@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast
 
-from codingspot.ablation import CONTROLS, Controlled, is_random
+from codingspot.ablation import CONTROLS, Controlled, has_own_size, is_random
 from codingspot.errors import SelectionError
 from codingspot.importance import NewDomainScores, ScoreStore
-from codingspot.models import LoadedModel, unique_parameters
+from codingspot.models import unique_parameters
 from codingspot.spot import find_spot
 
 
 @pytest.fixture
-def controlled(llama, tmp_path) -> Controlled:
+def controlled(llama, make_loaded, tmp_path) -> Controlled:
     generator = torch.Generator().manual_seed(0)
     shapes = {name: p.shape for name, p in unique_parameters(llama).items()}
     domains = [
@@ -26,10 +25,10 @@ def controlled(llama, tmp_path) -> Controlled:
     ]
     store = ScoreStore.write(tmp_path / "scores", domains)
     spot = find_spot(store, recipe="set_difference", scope="blocks", max_k_percent=10)
-    return Controlled(spot, store, LoadedModel(llama, PreTrainedTokenizerFast, "tiny"))  # type: ignore[arg-type]
+    return Controlled(spot, store, make_loaded(llama))
 
 
-@pytest.mark.parametrize("name", list(CONTROLS))
+@pytest.mark.parametrize("name", [name for name in CONTROLS if not has_own_size(name)])
 def test_as_many_distinct_parameters_of_the_scope(controlled, name) -> None:
     control = CONTROLS[name](controlled)
     assert len(control) == len(controlled.spot) == len(control.positions.unique())

@@ -9,7 +9,7 @@ from codingspot.importance import NewDomainScores, ScoreStore
 from codingspot.study import parse_study
 
 GROUP = ["testbed train", "testbed tasks", "testbed info"]
-COMMANDS = ["demo", "run", "report", "score", "spot", "ablate", "eval", *GROUP]
+COMMANDS = ["demo", "run", "report", "score", "spot", "ablate", "eval", "neurons", "align", "lens", *GROUP]
 
 
 def call(*arguments: str):

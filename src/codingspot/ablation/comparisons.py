@@ -1,19 +1,22 @@
 """Controls by name: what a spot must be set beside before it may be called a place of coding.
 
 Each is a registered function from :class:`Controlled` to a Spot of the same length. Its keyword-only, typed parameters
-are the keys that a study file may set; one that has a ``seed`` is random and is drawn several times.
+are its settings; one that has a ``seed`` is random and is drawn several times, and one marked :func:`of_own_size` has
+its own number of parameters, whatever the dose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from codingspot.ablation.controls import binned_control, matched_control, uniform_control
+from codingspot.ablation.drawing import contains
+from codingspot.ablation.super_weights import super_weights
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel, Registry, unique_parameters
@@ -35,8 +38,10 @@ class Controlled:
         """The scope the spot was found in."""
         return str(self.spot.metadata["scope"])
 
-    def found_again(self, store: ScoreStore, *, worst_first: bool = False, languages: Any = None) -> Spot:
-        """A spot by the same recipe, in the same scope and number, from other scores or the other end."""
+    def found_again(
+        self, store: ScoreStore, *, worst_first: bool = False, languages: Any = None, more: int = 0
+    ) -> Spot:
+        """A spot by the same recipe, in the same scope and number (``more`` besides), from other scores or the end."""
         made = self.spot.metadata
         recipe = {**made["recipe"]}
         if recipe["name"] not in RECIPES:
@@ -45,7 +50,7 @@ class Controlled:
             store,
             recipe=str(recipe.pop("name")),
             scope=self.scope,
-            max_k_percent=float(made["k_percent"]),
+            max_k_percent=float(made["k_percent"]) + 100 * more / store.layout.total,
             per_tensor=bool(made["per_tensor"]),
             languages=languages,
             worst_first=worst_first,
@@ -56,6 +61,23 @@ class Controlled:
 ControlMaker = Callable[..., Spot]
 
 CONTROLS: Registry[ControlMaker] = Registry("control")
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def of_own_size(control: _F) -> _F:
+    """Marks a control whose number of parameters is its own, not the spot's; it is edited whole, once."""
+    control.of_own_size = True  # type: ignore[attr-defined]
+    return control
+
+
+def has_own_size(name: str) -> bool:
+    """Whether a control has a number of parameters of its own.
+
+    Raises:
+        StudyError: there is no control of that name.
+    """
+    return bool(getattr(CONTROLS[name], "of_own_size", False))
 
 
 def is_random(name: str) -> bool:
@@ -157,6 +179,37 @@ def shuffled_labels(controlled: Controlled, *, seed: int = 0) -> Spot:
 def bottom(controlled: Controlled) -> Spot:
     """The other end of the recipe's order: the parameters that it would take last."""
     return _named(controlled.found_again(controlled.store, worst_first=True), "bottom")
+
+
+@CONTROLS.register("super_weights")
+@of_own_size
+def super_weights_alone(controlled: Controlled, *, count: int = 6) -> Spot:
+    """The weights behind the largest activation spikes alone: at most ``count``, one a layer, wherever the spot is."""
+    positions = _super_positions(controlled, count)
+    scores = torch.arange(len(positions), 0, -1, dtype=torch.float32)
+    spot = Spot(positions, scores, controlled.spot.layout, controlled.spot.metadata)
+    return _named(spot, "super_weights", count=count)
+
+
+@CONTROLS.register("without_super_weights")
+def without_super_weights(controlled: Controlled, *, count: int = 6) -> Spot:
+    """The spot without the ``count`` weights behind the largest activation spikes; the next in order fill their places.
+
+    A learned spot has no next: at its largest dose it is left with that many fewer.
+    """
+    ordered = np.sort(_super_positions(controlled, count).numpy())
+    spot = controlled.spot
+    inside = int(contains(ordered, spot.positions.numpy()).sum())
+    if inside and spot.metadata["recipe"]["name"] in RECIPES:
+        spot = controlled.found_again(controlled.store, more=len(ordered))
+    kept = torch.from_numpy(~contains(ordered, spot.positions.numpy()))
+    n = len(controlled.spot)
+    rest = Spot(spot.positions[kept][:n], spot.scores[kept][:n], spot.layout, controlled.spot.metadata)
+    return _named(rest, "without_super_weights", count=count, inside=inside)
+
+
+def _super_positions(controlled: Controlled, count: int) -> torch.Tensor:
+    return torch.tensor(super_weights(controlled.loaded, count=count)["position"].tolist(), dtype=torch.int64)
 
 
 def _named(spot: Spot, name: str, **about: object) -> Spot:

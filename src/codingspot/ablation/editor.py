@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from codingspot.ablation.edits import EDITS, Edit, Site
+from codingspot.ablation.edits import EDITS, Edit, Site, edits_the_rest
 from codingspot.errors import ArtefactError
 from codingspot.models import LoadedModel, ParameterLayout, fingerprint, unique_parameters
 from codingspot.spot import Spot
@@ -23,7 +23,8 @@ class WeightEditor:
 
     What is applied replaces what was applied before. Where it only adds to it - the same edit at positions that begin
     with those before, as a spot's growing prefixes do - no more than the added weights are touched. The memory taken
-    is that of the original values edited, and for edits that ask for whole tensors (mean, noise, resample) of those.
+    is that of the original values edited, and for edits that ask for whole tensors (mean, noise, resample) of those. An
+    edit of the rest (keep_only) edits every weight but the spot's, and is made anew at each dose.
     As a context manager it restores at the end, whatever happened.
 
     A :class:`LoadedModel`'s fingerprint is used where it is given; otherwise the weights are fingerprinted once, at the
@@ -45,10 +46,12 @@ class WeightEditor:
     @property
     def edited(self) -> int:
         """How many parameters are edited at the moment."""
-        return len(self._positions)
+        return sum(len(original) for _, _, original in self._saved)
 
     def apply(self, spot: Spot | Int64[Tensor, " n"], edit: str = "zero", **parameters: Any) -> None:
         """Edit the spot's parameters, or those at the positions given, instead of any edited before.
+
+        An edit of the rest edits all others.
 
         Raises:
             FingerprintError: the spot was found in other weights.
@@ -60,12 +63,16 @@ class WeightEditor:
         if isinstance(spot, Spot):
             self._require_same_model(spot)
         positions = spot.positions if isinstance(spot, Spot) else spot
+        rest = edits_the_rest(edit)
         kept = len(self._positions)
-        if settings != self._edit or not torch.equal(positions[:kept], self._positions):
+        if rest or settings != self._edit or not torch.equal(positions[:kept], self._positions):
             self.restore()
             kept = 0
         try:
-            self._add(positions[kept:], function)
+            if rest:
+                self._edit_rest(positions, function)
+            else:
+                self._add(positions[kept:], function)
         except BaseException:  # an interrupt too must not leave an edit half done
             self.restore()
             raise
@@ -100,6 +107,22 @@ class WeightEditor:
             self._saved.append((name, offsets, original))
             site = Site(name, positions[located.source], partial(self._original, name))
             flat[offsets] = function(original, site).to(flat.dtype)
+
+    @torch.no_grad()
+    def _edit_rest(self, positions: Int64[Tensor, " n"], function: Edit) -> None:
+        spot = self._layout.locate(positions)
+        for name, parameter in self._parameters.items():
+            flat = parameter.view(-1)
+            outside = torch.ones(len(flat), dtype=torch.bool)
+            if name in spot:
+                outside[spot[name].offsets] = False
+            offsets = outside.nonzero().squeeze(1)
+            original = flat[offsets.to(flat.device)]
+            site = Site(name, offsets + self._layout.slice(name).start, partial(self._original, name))
+            new = function(original, site).to(flat.dtype)
+            self._saved.append((name, outside.to(flat.device), original))
+            flat[self._saved[-1][1]] = new
+            self._originals.pop(name, None)  # one tensor's copy at a time
 
     def _original(self, name: str) -> Tensor:
         """A tensor, flattened, as it was before any edit; kept until the weights are restored."""

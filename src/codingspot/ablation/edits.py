@@ -4,12 +4,15 @@ An edit is a registered function from the original values of some weights of one
 (:class:`Site`), to their new values. Its keyword-only, typed parameters are the keys that a study file or
 :meth:`codingspot.ablation.WeightEditor.apply` may set. What a weight becomes does not depend on which others are edited
 with it, so that a growing dose only adds edits: random edits draw for each position by itself.
+
+An edit marked :func:`of_the_rest` is given every weight but the spot's, tensor by tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from codingspot.errors import StudyError
-from codingspot.models import Registry
+from codingspot.models import SCOPES, Registry, role_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,23 @@ class Site:
 Edit = Callable[..., Tensor]
 
 EDITS: Registry[Edit] = Registry("edit")
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def of_the_rest(edit: _F) -> _F:
+    """Marks an edit that changes what is outside the spot: it is given those weights instead of the spot's."""
+    edit.of_the_rest = True  # type: ignore[attr-defined]
+    return edit
+
+
+def edits_the_rest(name: str) -> bool:
+    """Whether an edit changes what is outside the spot.
+
+    Raises:
+        StudyError: there is no edit of that name.
+    """
+    return bool(getattr(EDITS[name], "of_the_rest", False))
 
 
 @EDITS.register("zero")
@@ -90,6 +110,36 @@ def resample(values: Float[Tensor, " n"], site: Site, *, seed: int = 0) -> Float
     original = site.original()
     place = (_uniform(site.positions.numpy(), seed, stream=0) * original.numel()).astype(np.int64)
     return original[torch.from_numpy(place).to(original.device)].to(values.dtype)
+
+
+@EDITS.register("keep_only")
+@of_the_rest
+def keep_only(
+    values: Float[Tensor, " n"],
+    site: Site,
+    *,
+    base: tuple[str, ...] = ("vocabulary", "norms"),
+    largest_percent: float = 0.0,
+) -> Float[Tensor, " n"]:
+    """Everything but the spot and a base set becomes 0: is the spot sufficient?
+
+    The base set is every tensor in one of the scopes named in ``base`` and the ``largest_percent`` percent of each
+    other tensor's weights that are largest in magnitude, as pruning keeps them (ties at the boundary are all kept).
+
+    Raises:
+        StudyError: a scope is unknown, or ``largest_percent`` is not in [0, 100].
+    """
+    if not 0 <= largest_percent <= 100:
+        raise StudyError(f"keep_only's largest_percent is {largest_percent}; it is in percent: 0 to 100")
+    role = role_of(site.name)
+    if any(SCOPES[scope](role) for scope in base):
+        return values
+    magnitudes = site.original().float().abs()
+    kept = round(largest_percent / 100 * magnitudes.numel())
+    if kept == 0:
+        return torch.zeros_like(values)
+    least = magnitudes.kthvalue(magnitudes.numel() - kept + 1).values
+    return values.where(values.float().abs() >= least, torch.zeros_like(values))
 
 
 def _normal(positions: np.ndarray, seed: int) -> np.ndarray:

@@ -1,0 +1,105 @@
+"""Everything a study file may name: estimators, recipes, edits, controls, scopes, and the benchmark's methods.
+
+Third parties add to each by an entry point of their package (:mod:`codingspot.models.registry`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from codingspot.errors import StudyError
+from codingspot.models import SCOPES, Registry
+from codingspot.models.registry import OWN
+
+
+@dataclass(frozen=True)
+class Method:
+    """One registered function.
+
+    Attributes:
+        sort: recipe, estimator, edit, control, scope or method (of the benchmark).
+        name: as a study file gives it.
+        source: ``codingspot``, or the package and version that registers it.
+        parameters: name of each parameter to its type and, where it has one, its default, as texts.
+        summary: first line of its documentation.
+        alias_of: the estimator that is run in its place; empty for most.
+        error: why it can't be used; empty where it can.
+    """
+
+    sort: str
+    name: str
+    source: str
+    parameters: dict[str, dict[str, str]]
+    summary: str
+    alias_of: str = ""
+    error: str = ""
+
+
+def catalogue() -> list[Method]:
+    """Every registered function, by sort and in order of registration. A faulty package's is there with its error."""
+    from codingspot.importance import ALIASES
+
+    found = [_described(registry, name) for registry in registries() for name in registry]
+    for alias, (name, parameters) in ALIASES.items():
+        settings = ", ".join(f"{key} {value}" for key, value in parameters.items())
+        found.append(Method("estimator", alias, OWN, {}, f"Runs {name} ({settings}).", alias_of=name))
+    found.append(_learned())
+    order = [registry.sort for registry in registries()]
+    return sorted(found, key=lambda method: order.index(method.sort))
+
+
+def registries() -> Iterator[Registry[Any]]:
+    """The registries that entry points may add to."""
+    from codingspot.ablation import CONTROLS, EDITS
+    from codingspot.bench import METHODS
+    from codingspot.importance import ESTIMATORS
+    from codingspot.spot import RECIPES
+
+    yield from (ESTIMATORS, RECIPES, SCOPES, EDITS, CONTROLS, METHODS)
+
+
+def _learned() -> Method:
+    """The recipe that is trained rather than computed, which no function of scores stands for."""
+    from codingspot.learning import LearnSettings
+    from codingspot.study.config import LEARNED
+
+    hints = get_type_hints(LearnSettings)
+    parameters = {
+        field.name: {"type": _type_name(hints[field.name]), "default": str(field.default)}
+        for field in fields(LearnSettings)
+    }
+    shortlist = {"shortlist": {"type": "str", "default": "set_difference"}}
+    share = {"shortlist_percent": {"type": "float", "default": "5.0"}}
+    about = "A mask learned to remove code and spare general text, over a shortlist that another recipe gives."
+    return Method("recipe", LEARNED, OWN, {**shortlist, **share, **parameters}, about)
+
+
+def _described(registry: Registry[Any], name: str) -> Method:
+    try:
+        function = registry[name]
+        parameters = _parameters(registry, name)
+    except StudyError as error:
+        return Method(registry.sort, name, registry.source(name), {}, "", error=str(error))
+    first_line = (inspect.getdoc(function) or "").strip().partition("\n")[0].replace("\\|", "|").replace("`", "")
+    return Method(registry.sort, name, registry.source(name), parameters, first_line)
+
+
+def _parameters(registry: Registry[Any], name: str) -> dict[str, dict[str, str]]:
+    function = registry[name]
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    found = {}
+    for parameter, default in registry.parameters(name).items():
+        about = {"type": _type_name(hints.get(parameter, Any))}
+        if default is not inspect.Parameter.empty:
+            about["default"] = str(default)
+        found[parameter] = about
+    return found
+
+
+def _type_name(hint: Any) -> str:
+    return (
+        hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint).replace("typing.", "")
+    )

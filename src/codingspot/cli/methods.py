@@ -1,0 +1,64 @@
+"""What there is to choose from in a study file, whoever registered it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.padding import Padding
+
+from codingspot.cli.console import friendly_errors, out, print_json
+
+if TYPE_CHECKING:
+    from codingspot.catalogue import Method
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command()(methods)
+
+
+def methods(
+    sort: Annotated[
+        str | None, typer.Argument(help="estimator, recipe, scope, edit, control or method; all where not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List estimators, recipes, scopes, edits, controls and benchmark methods with their parameters.
+
+    Those of installed packages are among them, each with the package it comes from.
+
+    Example: codingspot methods recipe
+    """
+    with friendly_errors():
+        from codingspot.catalogue import catalogue
+        from codingspot.errors import StudyError
+
+        found = catalogue()
+        sorts = list(dict.fromkeys(method.sort for method in found))
+        if sort is not None and sort not in sorts:
+            raise StudyError(f"there is no sort of method {sort!r}; use one of {', '.join(sorts)}")
+        chosen = [method for method in found if sort in (None, method.sort)]
+        if as_json:
+            print_json([asdict(method) for method in chosen])
+            return
+        for name in sorts:
+            group = [method for method in chosen if method.sort == name]
+            if group:
+                out.print(f"\n[bold]{name.capitalize()}s[/]")
+            for method in group:
+                _show(method)
+
+
+def _show(method: Method) -> None:
+    source = "" if method.source == "codingspot" else f"  [cyan]{escape(method.source)}[/]"
+    out.print(f"  {escape(method.name)}{source}")
+    if method.error:
+        out.print(Padding(f"[red]{escape(method.error)}[/]", (0, 0, 0, 6)))
+        return
+    out.print(Padding(f"[dim]{escape(method.summary)}[/]", (0, 0, 0, 6)))
+    for parameter, about in method.parameters.items():
+        default = f" = {about['default']}" if "default" in about else " (required)"
+        out.print(Padding(f"{parameter}: {escape(about['type'] + default)}", (0, 0, 0, 6)))
