@@ -3,8 +3,12 @@
 from codingspot.spot import contrast as contrast  # registers its recipes
 from codingspot.spot.agreement import Variant, agreement, budget_curve, smallest_agreeing_budget
 from codingspot.spot.density import density
-from codingspot.spot.overlap import overlap
+from codingspot.spot.domains import domain_overlap, domain_spots, general_overlap
+from codingspot.spot.overlap import overlap, overlap_by_tensor
+from codingspot.spot.polysemanticity import measure_shares, polysemanticity, shares_by_domain
+from codingspot.spot.prediction import predicted_changes
 from codingspot.spot.recipes import RECIPES
+from codingspot.spot.reliability import reliability
 from codingspot.spot.spot import Spot, find_spot
 
 __all__ = [
@@ -14,7 +18,16 @@ __all__ = [
     "agreement",
     "budget_curve",
     "density",
+    "domain_overlap",
+    "domain_spots",
     "find_spot",
+    "general_overlap",
+    "measure_shares",
     "overlap",
+    "overlap_by_tensor",
+    "polysemanticity",
+    "predicted_changes",
+    "reliability",
+    "shares_by_domain",
     "smallest_agreeing_budget",
 ]

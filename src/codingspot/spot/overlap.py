@@ -12,7 +12,11 @@ from scipy.stats import hypergeom
 from torch import Tensor
 
 from codingspot.errors import SelectionError
+from codingspot.models import role_of
 from codingspot.spot.spot import Spot
+
+QUANTILE = 0.95
+"""Overlaps above this quantile of what chance gives are called more than chance."""
 
 
 def common(first: Int64[Tensor, " n"], second: Int64[Tensor, " m"]) -> int:
@@ -32,12 +36,19 @@ def expected_jaccard(n: int, m: int, population: int) -> float:
     return shared / (n + m - shared)
 
 
+def chance_jaccard(n: int, m: int, population: int, quantile: float = QUANTILE) -> float:
+    """The ``quantile`` of the Jaccard index of two independent random selections of n and m (hypergeometric)."""
+    shared = int(hypergeom.ppf(quantile, population, n, m))
+    return shared / (n + m - shared)
+
+
 def overlap(spots: Mapping[str, Spot], k_percents: Sequence[float]) -> pd.DataFrame:
     """Every pair of named spots at every k, against independent random selections (hypergeometric).
 
     The population is the scope where both spots have the same one, otherwise all parameters. Columns: ``first``,
-    ``second``, ``k_percent``, ``parameters`` (in each), ``common``, ``expected``, ``jaccard``, ``expected_jaccard`` and
-    ``p_value`` (probability of at least as large an overlap by chance).
+    ``second``, ``k_percent``, ``parameters`` (in each), ``common``, ``expected``, ``jaccard``, ``expected_jaccard``,
+    ``chance_jaccard`` (0.95 quantile of chance) and ``p_value`` (probability of at least as large an overlap by
+    chance).
 
     Raises:
         SelectionError: spots are of different models, or were found at a smaller k.
@@ -61,10 +72,49 @@ def overlap(spots: Mapping[str, Spot], k_percents: Sequence[float]) -> pd.DataFr
                     "expected": n * n / population,
                     "jaccard": shared / (2 * n - shared),
                     "expected_jaccard": expected_jaccard(n, n, population),
+                    "chance_jaccard": chance_jaccard(n, n, population),
                     "p_value": float(hypergeom.sf(shared - 1, population, n, n)),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def overlap_by_tensor(first: Spot, second: Spot) -> pd.DataFrame:
+    """Where two spots coincide: one row a tensor that either of them touches, in the order of the layout.
+
+    Columns: ``tensor``, ``layer`` (missing outside the layers), ``block``, ``kind``, ``parameters`` (of the tensor),
+    ``first_selected``, ``second_selected``, ``common``, ``expected`` (first x second / parameters: what independent
+    selections of these sizes within the tensor share), ``jaccard``, ``expected_jaccard`` and ``p_value``.
+
+    Raises:
+        SelectionError: the spots are of different models.
+    """
+    if first.layout != second.layout:
+        raise SelectionError("the two spots are of different models; compare spots of one model")
+    layout = first.layout
+    one, other = layout.locate(first.positions), layout.locate(second.positions)
+    rows = []
+    for name in (name for name in layout.names if name in one or name in other):
+        n, m = (len(side[name].offsets) if name in side else 0 for side in (one, other))
+        shared = common(one[name].offsets, other[name].offsets) if n and m else 0
+        size, role = layout.sizes[name], role_of(name)
+        rows.append(
+            {
+                "tensor": name,
+                "layer": role.layer,
+                "block": role.block,
+                "kind": role.kind,
+                "parameters": size,
+                "first_selected": n,
+                "second_selected": m,
+                "common": shared,
+                "expected": n * m / size,
+                "jaccard": shared / (n + m - shared),
+                "expected_jaccard": expected_jaccard(n, m, size),
+                "p_value": float(hypergeom.sf(shared - 1, size, n, m)),
+            }
+        )
+    return pd.DataFrame(rows).astype({"layer": "Int64"})
 
 
 def _population(one: Spot, other: Spot) -> int:
