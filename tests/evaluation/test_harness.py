@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import sys
 from pathlib import Path
 
+import lm_eval.tasks
 import pytest
+from lm_eval.tasks import TaskManager
 
 from codingspot.errors import EvaluationError
-from codingspot.evaluation.harness import TaskLibrary, read_json_lines
+from codingspot.evaluation.harness import SHIPPED_TASKS, TaskLibrary, _leaves
+
+HARNESS = Path(lm_eval.tasks.__file__).parent
 
 _YAML = """
 task: {name}
@@ -81,24 +85,36 @@ def test_a_broken_task_is_named(tmp_path: Path) -> None:
         TaskLibrary([folder]).load("numbers")
 
 
-def test_rows_may_be_compressed(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl.gz"
-    path.write_bytes(gzip.compress(b'{"a": 1}\n\n{"a": 2}\n'))
-    assert read_json_lines(path) == [{"a": 1}, {"a": 2}]
+def test_a_family_is_found_by_name_or_by_mention() -> None:
+    library = TaskLibrary()
+    whole = TaskManager(include_path=[HARNESS / "arc", HARNESS / "leaderboard"], include_defaults=False)
+    for name in ("arc_easy", "leaderboard_instruction_following"):  # in folders arc and leaderboard
+        found = {leaf.name for leaf in _leaves(library._manager_with(name), name, {})}
+        assert found == {leaf.name for leaf in _leaves(whole, name, {})}
+        assert found
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("missing.jsonl", None, "does not exist"),
-        ("empty.jsonl", b"\n", "has no rows"),
-        ("broken.jsonl", b'{"a": ', "is not JSON lines"),
-        ("broken.jsonl.gz", gzip.compress(b'{"a": 1}' * 99)[:20], "is not JSON lines"),
-        ("binary.jsonl", b"\xff\xfe", "is not JSON lines"),
-    ],
-)
-def test_bad_data_is_refused(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(EvaluationError, match=message):
-        read_json_lines(tmp_path / name)
+def test_a_group_hands_its_settings_to_its_members(tmp_path: Path) -> None:
+    _folder(tmp_path / "a", "first")
+    _folder(tmp_path / "b", "second")
+    inline = {"group": "inner", "task": [{"task": "second", "num_fewshot": 0}]}
+    group = {"group": "both", "task": ["first", inline], "num_fewshot": 1, "metadata": {"version": 1}}
+    (tmp_path / "group.yaml").write_text(json.dumps(group))
+    tasks = TaskLibrary([tmp_path]).load("both")
+    assert [(task.config.task, task.config.num_fewshot) for task in tasks] == [("first", 1), ("second", 0)]
+    assert [task.config.num_fewshot for task in TaskLibrary([tmp_path]).load("both", {"num_fewshot": 0})] == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["humaneval", "mbpp"])
+def test_the_harnesses_metric_of_code_is_never_imported(name: str, tmp_path: Path) -> None:
+    rows = [{"task_id": 11, "prompt": "p", "test": "t", "entry_point": "f", "text": "x", "test_list": ["1", "2", "3"]}]
+    (tmp_path / "test.jsonl").write_text(json.dumps(rows[0]))
+    (task,) = TaskLibrary().load(name, data=tmp_path)
+    assert not [module for module in sys.modules if module.startswith(f"lm_eval.tasks.{name}")]
+    assert task.config.metadata["language"] == "python"
+    assert list(task.aggregation()) == ["bypass"]
+
+
+def test_code_tasks_that_make_programs_otherwise_are_refused() -> None:
+    with pytest.raises(EvaluationError, match="task cruxeval_output makes programs in a way of its own"):
+        TaskLibrary().load("cruxeval_output", data=SHIPPED_TASKS / "humaneval.jsonl")

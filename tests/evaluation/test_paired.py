@@ -51,3 +51,12 @@ def test_cells_are_paired_by_item_whatever_their_order() -> None:
     assert found["items"].tolist() == [4, 4]
     with pytest.raises(EvaluationError, match="different items"):
         compare_cells(table.iloc[:-1], [("a", "b")], ["t"])
+
+
+def test_after_a_sequential_evaluation_cells_are_compared_on_the_items_both_have() -> None:
+    rows = [("a", "t", i, 1.0) for i in range(6)] + [("b", "t", i, 0.0) for i in range(4)]
+    outcomes = pd.DataFrame(rows, columns=["cell", "task", "item", "outcome"])
+    with pytest.raises(EvaluationError, match="different items"):
+        compare_cells(outcomes, [("a", "b")], ["t"])
+    table = compare_cells(outcomes, [("a", "b")], ["t"], partial=True)
+    assert table[["first_only", "second_only", "items"]].values.tolist() == [[4, 0, 4]]

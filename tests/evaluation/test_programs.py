@@ -82,3 +82,17 @@ def test_the_sandbox_tells_right_from_wrong() -> None:
         found = Judge(sandbox).verdicts(programs)
     assert found[:2] == [Verdict.PASSED, Verdict.WRONG_ANSWER]
     assert found[2] is not Verdict.PASSED
+
+
+def test_a_program_in_a_block_ends_with_it() -> None:
+    answer = "\n    return x\n```\nIt returns x.\n```python\nf(1)\n```"
+    assert make_program(_ITEM, answer, "python", in_block=True).source == "def f(x):\n    return x\n"
+    assert make_program(_ITEM, answer, "python").source == "def f(x):" + answer
+
+
+def test_mbpps_programs_stand_alone_and_pass_the_assertions_shown() -> None:
+    item = {"text": "Return x.", "test_list": ["assert f(1) == 1", "assert f(2) == 2", "assert f(3) == 3", "assert 0"]}
+    program = make_program(item, "def f(x):\n    return x\n", "python")
+    assert program.source == "def f(x):\n    return x\n"
+    assert program.test == "assert f(1) == 1\nassert f(2) == 2\nassert f(3) == 3"
+    assert program.entry_point is None

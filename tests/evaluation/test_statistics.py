@@ -10,7 +10,7 @@ import pytest
 
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.results import ItemOutcome, Results
-from codingspot.evaluation.statistics import CellIntervals, bootstrap_intervals
+from codingspot.evaluation.statistics import CellIntervals, bootstrap_intervals, rate_intervals
 
 _ITEMS = 200
 
@@ -118,3 +118,12 @@ def test_cells_must_have_the_same_items() -> None:
         _intervals({"original": _ORIGINAL, "edited": {**_EDITED, "code": _passing(10, 100)}})
     with pytest.raises(EvaluationError, match="'first'"):
         _intervals(_CELLS, original="first")
+
+
+def test_rates_have_wilsons_interval() -> None:
+    found = rate_intervals(_outcomes({"x": {"none": [0.0] * 60, "half": _passing(5, 10)}}))
+    z = 1.959964
+    assert found["none"] == pytest.approx((0.0, z**2 / (60 + z**2)), abs=1e-6)
+    # The ends are where |0.5 - p| is z standard errors of p itself.
+    for end in found["half"]:
+        assert abs(0.5 - end) == pytest.approx(z * math.sqrt(end * (1 - end) / 10), abs=1e-5)

@@ -223,7 +223,7 @@ def test_a_limit_takes_the_first_items(library: TaskLibrary) -> None:
 
 
 def test_few_shot_examples_stand_before_the_question(library: TaskLibrary) -> None:
-    with_example = _load(library, "knowledge", fewshot=1).requests[0].args[0]
+    with_example = _load(library, "knowledge", few_shot=1).requests[0].args[0]
     assert with_example.endswith(_WINGS)
     assert with_example.count("Question:") == 2
 

@@ -18,6 +18,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from codingspot.errors import EvaluationError
+from codingspot.evaluation.chat import render_chat
 from codingspot.evaluation.generation import Completion, Decoding, Generator
 from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
 from codingspot.evaluation.prefix_support import longest_shared_row
@@ -26,6 +27,7 @@ _MAX_NEW_TOKENS = 256  # of a task that sets none, as in HFLM
 # On a CPU larger tensors leave the processor's cache; on a GPU these leave room for the weights of an 8 B model.
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
 _CACHE_TOKENS = {"cpu": 32768, "cuda": 65536}
+_TEXTS_AT_A_TIME = 512
 _UNSUPPORTED_SAMPLING = ("top_p", "top_k", "num_beams", "repetition_penalty")
 
 
@@ -96,19 +98,12 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """One text from a conversation, by the tokenizer's own template."""
-        return str(
-            self.tokenizer.apply_chat_template(
-                chat_history,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-                continue_final_message=not add_generation_prompt,
-            )
-        )
+        return render_chat(self.tokenizer, chat_history, add_generation_prompt)
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
         """Token ids of a text, with the tokenizer's usual special tokens unless the text spells them out."""
         if add_special_tokens is None:
-            return self._encode([string])[string]
+            return list(self._encode([string])[string])
         return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
@@ -140,7 +135,7 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         """Windows of a text's tokens in which each is predicted once, the first from the prefix token."""
         for window in get_rolling_token_windows(list(tokens), self.prefix_token_id, self.max_length, 1):
             context, continuation = make_disjoint_window(window)
-            yield self._truncate(context, continuation, owner)
+            yield self._truncate((*context, *continuation), len(context), owner)
 
     def lay_out(self, continuations: Sequence[Continuation]) -> list[LikelihoodBatch]:
         """Batches for ``likelihood.log_likelihoods``, of the size and form that suit this model."""
@@ -157,7 +152,8 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         self, requests: Sequence[tuple[Any, list[int], list[int]]], **_: Any
     ) -> list[tuple[float, bool]]:
         continuations = [
-            self._truncate(context, continuation, owner) for owner, (_, context, continuation) in enumerate(requests)
+            self._truncate((*context, *continuation), len(context), owner)
+            for owner, (_, context, continuation) in enumerate(requests)
         ]
         return self._run(self.lay_out(continuations), len(continuations))
 
@@ -206,19 +202,26 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         if key not in self._prompts:
             encoded = self._encode(contexts)
             kept = self.max_length - max_new_tokens
-            self._prompts[key] = [(encoded[context] or [self.prefix_token_id])[-kept:] for context in contexts]
+            self._prompts[key] = [list(encoded[context] or (self.prefix_token_id,))[-kept:] for context in contexts]
         return self._prompts[key]
 
-    def _encode(self, texts: Iterable[str]) -> dict[str, list[int]]:
-        """Token ids of each distinct text; none is added to a text that begins with the prefix token."""
+    def _encode(self, texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """Token ids of each distinct text; none is added to a text that begins with the prefix token.
+
+        Equal ids are one object, and few texts are tokenised at a time: a benchmark can have 50 million tokens, and the
+        tokenizer's own record of a token takes some 100 bytes.
+        """
         prefix = str(self.tokenizer.decode([self.prefix_token_id]))
-        encoded: dict[str, list[int]] = {}
+        same: dict[int, int] = {}
+        encoded: dict[str, tuple[int, ...]] = {}
         distinct = list(dict.fromkeys(texts))
         for spelled in (False, True):
             part = [text for text in distinct if text.startswith(prefix) == spelled]
-            if part:
-                options = {"add_special_tokens": False} if spelled else {}
-                encoded.update(zip(part, self.tokenizer(part, verbose=False, **options)["input_ids"], strict=True))
+            options = {"add_special_tokens": False} if spelled else {}
+            for start in range(0, len(part), _TEXTS_AT_A_TIME):
+                chunk = part[start : start + _TEXTS_AT_A_TIME]
+                for text, ids in zip(chunk, self.tokenizer(chunk, verbose=False, **options)["input_ids"], strict=True):
+                    encoded[text] = tuple(same.setdefault(token, token) for token in ids)
         return encoded
 
     def _continuations(self, pairs: Sequence[tuple[str, str]]) -> list[Continuation]:
@@ -226,30 +229,33 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         encoded = self._encode(text for context, rest in split if context for text in (context, context + rest))
         return [self._continuation(*texts, encoded, owner) for owner, texts in enumerate(split)]
 
-    def _continuation(self, context: str, rest: str, encoded: Mapping[str, list[int]], owner: int) -> Continuation:
+    def _continuation(
+        self, context: str, rest: str, encoded: Mapping[str, tuple[int, ...]], owner: int
+    ) -> Continuation:
         if context:
             tokens, start = encoded[context + rest], len(encoded[context])
         else:
-            alone = self.tok_encode(rest, add_special_tokens=False)
-            tokens = alone if alone[:1] == [self.prefix_token_id] else [self.prefix_token_id, *alone]
+            alone = tuple(self.tok_encode(rest, add_special_tokens=False))
+            tokens = alone if alone[:1] == (self.prefix_token_id,) else (self.prefix_token_id, *alone)
             start = 1
         if len(tokens) <= start:
             raise EvaluationError(f"the continuation {rest!r} adds no token to its context; make it longer")
-        return self._truncate(tokens[:start], tokens[start:], owner)
+        return self._truncate(tokens, start, owner)
 
     def _rolling(self, texts: Sequence[str]) -> Iterator[Continuation]:
         encoded = self._encode(texts)
         for owner, text in enumerate(texts):
             yield from self.rolling_windows(encoded[text], owner)
 
-    def _truncate(self, context: Sequence[int], continuation: Sequence[int], owner: int) -> Continuation:
+    def _truncate(self, tokens: tuple[int, ...], start: int, owner: int) -> Continuation:
         """Drop the first tokens of what is longer than the model reads; the last token isn't read."""
-        if len(continuation) > self.max_length:
+        scored = len(tokens) - start
+        if scored > self.max_length:
             raise EvaluationError(
-                f"a continuation has {len(continuation)} tokens and the model reads {self.max_length}; shorten it"
+                f"a continuation has {scored} tokens and the model reads {self.max_length}; shorten it"
             )
-        tokens = (*context, *continuation)[-(self.max_length + 1) :]
-        return Continuation(tokens, len(tokens) - len(continuation), owner)
+        kept = tokens[-(self.max_length + 1) :]
+        return Continuation(kept, len(kept) - scored, owner)
 
     def _score(
         self, key: tuple[Any, ...], continuations: Callable[[], Sequence[Continuation]], count: int

@@ -55,14 +55,24 @@ class Evaluator:
             EvaluationError: a task can't be evaluated.
             SandboxError: a generated program can't be run.
         """
-        losses = self._losses.evaluate()
-        outcomes = self._outcomes()
+        losses = self.losses()
+        outcomes = self.outcomes(self.tasks)
         if require_finite:
             _check_finite(outcomes, losses)
         return Results.of_cell(cell, outcomes, losses)
 
-    def _outcomes(self) -> list[ItemOutcome]:
-        requests = [request for task in self.tasks for request in task.requests]
+    def losses(self) -> list[DocumentLoss]:
+        """Loss of every document under the present weights."""
+        return self._losses.evaluate()
+
+    def outcomes(self, tasks: Sequence[EvaluationTask]) -> list[ItemOutcome]:
+        """Outcome of every item of some tasks under the present weights.
+
+        Raises:
+            EvaluationError: a task can't be evaluated.
+            SandboxError: a generated program can't be run.
+        """
+        requests = [request for task in tasks for request in task.requests]
         scored = [i for i, request in enumerate(requests) if request.request_type == "loglikelihood"]
         generated = [i for i, request in enumerate(requests) if request.request_type == "generate_until"]
         if len(scored) + len(generated) < len(requests):
@@ -74,7 +84,7 @@ class Evaluator:
         responses.update(zip(generated, completions, strict=True))
         found: list[ItemOutcome] = []
         start = 0
-        for task in self.tasks:
+        for task in tasks:
             end = start + len(task.requests)
             found += task.outcomes([responses[i] for i in range(start, end)], self._judge)
             start = end

@@ -11,6 +11,12 @@ import pandas as pd
 LEAST_MARGIN = 0.05
 """Retention is not defined where the original model is less than this above chance."""
 
+KEPT = 0.95
+"""Retention from which an ability counts as kept."""
+
+LOST = 0.5
+"""Code retention up to which a dose that keeps general ability is the one to judge a spot by."""
+
 ONSET_RATE = 0.01
 """The coding ability counts as gone where pass@1 is below this (Coding Spot, section 2)."""
 

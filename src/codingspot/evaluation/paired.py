@@ -53,8 +53,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in corrected]
 
 
-def compare_cells(outcomes: pd.DataFrame, pairs: Sequence[tuple[str, str]], tasks: Sequence[str]) -> pd.DataFrame:
+def compare_cells(
+    outcomes: pd.DataFrame, pairs: Sequence[tuple[str, str]], tasks: Sequence[str], *, partial: bool = False
+) -> pd.DataFrame:
     """McNemar's test of every pair of cells over the items of all ``tasks``, corrected over the pairs by Holm's method.
+
+    With ``partial``, as after a sequential evaluation, a pair is compared on the items that both cells have.
 
     Columns: ``first``, ``second``, ``first_only``, ``second_only``, ``items``, ``p_value``, ``corrected``.
 
@@ -66,6 +70,8 @@ def compare_cells(outcomes: pd.DataFrame, pairs: Sequence[tuple[str, str]], task
     found = []
     for first, second in pairs:
         both = matrix[[first, second]]
+        if partial:
+            both = both.dropna()
         if both.isna().any(axis=None):
             raise EvaluationError(f"cells {first!r} and {second!r} have different items; evaluate both on the same")
         test = mcnemar(both[first].tolist(), both[second].tolist())

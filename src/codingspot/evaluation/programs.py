@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codingspot.evaluation.code_tasks import FENCE
 from codingspot.sandbox import Program, Sandbox, Verdict
 
 _DEPEND_ON_THE_MACHINE = (Verdict.TIMED_OUT, Verdict.KILLED)
@@ -34,11 +35,23 @@ def mean_pass_at_k(outcomes: Sequence[float], samples: int, k: int) -> float:
     return math.fsum(pass_at_k(samples, round(share * samples), k) for share in outcomes) / len(outcomes)
 
 
-def make_program(item: Mapping[str, Any], completion: str, language: str) -> Program:
-    """The program of a completion of an item with the fields prompt, test and (for Python) entry_point.
+def make_program(item: Mapping[str, Any], completion: str, language: str, *, in_block: bool = False) -> Program:
+    """The program of a completion.
 
-    The fields are HumanEval's (Chen et al. 2021): the program is the prompt and what follows it.
+    Items with the fields prompt, test and (for Python) entry_point are HumanEval's (Chen et al. 2021): the program is
+    the prompt and what follows it. Items with a test_list are MBPP's (Austin et al. 2021): the program is the
+    completion, its test the three assertions that the prompt shows.
+
+    Args:
+        item: the problem.
+        completion: what the model wrote.
+        language: of the program.
+        in_block: whether the completion stands in a Markdown block that the prompt opened, and ends with it.
     """
+    if in_block:
+        completion = completion.split(FENCE, 1)[0]
+    if "test_list" in item:
+        return Program(language, completion, "\n".join(item["test_list"][:3]), completion=completion)
     return Program(
         language=language,
         source=item["prompt"] + completion,

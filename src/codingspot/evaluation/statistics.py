@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from codingspot.evaluation.metrics import retention
 
 Array = NDArray[np.float64]
 _TAIL = 2.5  # percent on either side
+_QUANTILE = 1.959963984540054  # of the normal distribution, at the upper tail
 
 
 class Interval(NamedTuple):
@@ -117,6 +119,30 @@ def bootstrap_intervals(
     }
 
 
+def rate_intervals(outcomes: pd.DataFrame) -> dict[str, Interval]:
+    """95% interval of each task's mean outcome in one cell, by Wilson's score (Wilson 1927).
+
+    It is right at rates of 0 and 1, where resampling gives no width at all. Outcomes between 0 and 1 vary less than
+    outcomes of 0 and 1 with the same mean, and items drawn by strata less than items drawn alike: there it is wider
+    than need be.
+
+    Args:
+        outcomes: ``Results.outcomes`` of one cell.
+    """
+    return {
+        str(task): _wilson(float(rows["outcome"].mean()), len(rows))
+        for task, rows in outcomes.groupby("task", sort=False)
+    }
+
+
+def _wilson(rate: float, items: int) -> Interval:
+    """((p + z^2 / 2n) +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)."""
+    spread = _QUANTILE**2 / items
+    half = _QUANTILE * math.sqrt(rate * (1 - rate) / items + spread / (4 * items))
+    low, high = ((rate + spread / 2 + side * half) / (1 + spread) for side in (-1, 1))
+    return Interval(max(0.0, low), min(1.0, high))
+
+
 @dataclass(frozen=True)
 class ResampledRetentions:
     """Mean retention over some tasks: ``exact`` by cell, and ``drawn`` [cells, resamples] in the order of ``cells``."""
@@ -155,6 +181,22 @@ def resampled_retentions(
     if not drawn:
         return None
     return ResampledRetentions(tuple(cells), pd.Series(np.mean(exact, axis=0), index=cells), np.mean(drawn, axis=0))
+
+
+def resampled_rates(outcomes: pd.DataFrame, tasks: Sequence[str], resamples: int = 1000, seed: int = 0) -> Array:
+    """Mean rate over ``tasks`` of every cell in every resample, [cells, resamples], cells in order of appearance.
+
+    The draws are those of :func:`bootstrap_intervals` with the same seed.
+
+    Raises:
+        EvaluationError: a cell lacks items that another has.
+    """
+    cells = [str(cell) for cell in dict.fromkeys(outcomes["cell"])]
+    drawn = []
+    for task in tasks:
+        matrix = _matrix(task, outcomes[outcomes["task"] == task], cells)
+        drawn.append(matrix @ _draws(task, matrix.shape[1], resamples, seed))
+    return np.asarray(np.mean(drawn, axis=0))
 
 
 def _draws(task: str, items: int, resamples: int, seed: int) -> Array:
