@@ -6,7 +6,7 @@ from codingspot.importance import curvature as curvature
 from codingspot.importance.draws import disjoint_draws, merge, score_pieces
 from codingspot.importance.estimators import ALIASES, ESTIMATORS, DomainInput, Estimate, is_additive, resolve
 from codingspot.importance.finetune import FineTune
-from codingspot.importance.scoring import score
+from codingspot.importance.scoring import record_snapshots, score
 from codingspot.importance.store import DomainScores, NewDomainScores, Normalisation, ScoreStore
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "disjoint_draws",
     "is_additive",
     "merge",
+    "record_snapshots",
     "resolve",
     "score",
     "score_pieces",

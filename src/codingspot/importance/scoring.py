@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from codingspot.corpus import BosPolicy, Corpus, Domain, PackedTokens, pack
 from codingspot.errors import CorpusError
@@ -17,6 +19,9 @@ from codingspot.models import LoadedModel, unique_parameters
 
 Progress = Callable[[str, int, int], None]
 """Hears the domain being scored, the tokens done so far, and the tokens to do in all."""
+
+OnSnapshot = Callable[[str, int, Estimate], None]
+"""Hears of the domain, the steps of fine-tuning done, and the scores there."""
 
 
 def score(
@@ -33,6 +38,7 @@ def score(
     skip_tokens: int = 0,
     bos: BosPolicy = "none",
     finetune: FineTune | None = None,
+    on_snapshot: OnSnapshot | None = None,
     progress: Progress | None = None,
     **parameters: Any,
 ) -> ScoreStore:
@@ -43,7 +49,9 @@ def score(
     (:func:`codingspot.corpus.pack`). ``micro_batch_tokens`` is how many are run at once.
     ``parameters`` are those of the estimator; Taylor saliency has ``reduction`` and ``norm`` (see
     :func:`codingspot.importance.estimators.taylor`). ``normalise`` is kept in the store and applied to magnitudes when
-    they are read. ``progress`` hears of every micro-batch. Memory does not grow with the number of domains.
+    they are read. ``progress`` hears of every micro-batch; ``on_snapshot`` of the scores at the snapshots that
+    ``finetune`` asks for. The loss of every step of fine-tuning is kept with the domain. Memory does not grow with the
+    number of domains.
 
     Raises:
         CorpusError: every domain is held out, one is shorter than a sequence, or ``sequence_length``
@@ -51,18 +59,10 @@ def score(
         NonFiniteError: a loss, gradient or score is NaN or infinite.
         StudyError: the estimator is unknown or a parameter is not one of its own.
     """
-    domains = corpus.scored
-    if not domains:
-        raise CorpusError(f"every domain of corpus {corpus.name!r} is held out; leave one to score")
-    context = getattr(loaded.model.config, "max_position_embeddings", None)
-    if context is not None and sequence_length > context:
-        raise CorpusError(f"sequence_length {sequence_length} exceeds the model's context of {context} tokens")
     estimator, parameters = resolve(estimator, parameters)
     settings = ESTIMATORS.check(estimator, parameters)
-    packed = {
-        domain.name: _tokens(domain, loaded, sequence_length, token_budget, skip_tokens, seed, bos)
-        for domain in domains
-    }
+    run = _Run(loaded, ESTIMATORS.bind(estimator, parameters), micro_batch_tokens, finetune, on_snapshot, progress)
+    packed = _packed(loaded, corpus, sequence_length, token_budget, skip_tokens, seed, bos)
     provenance = {
         "model": {"id": loaded.id, "revision": loaded.revision, "fingerprint": loaded.fingerprint},
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
@@ -77,15 +77,60 @@ def score(
             "finetune": None if finetune is None else asdict(finetune),
         },
     }
-    run = ESTIMATORS.bind(estimator, parameters)
-    counter = _Counter(progress, sum(tokens.tokens for tokens in packed.values()))
+    return ScoreStore.write(out, run.scores(packed), provenance=provenance, normalise=normalise)
 
-    def scored() -> Iterator[NewDomainScores]:
-        for domain in domains:
-            # No local name: a domain's scores must be gone before the next domain's are made.
-            yield _score_domain(loaded, domain, packed[domain.name], run, finetune, micro_batch_tokens, counter)
 
-    return ScoreStore.write(out, scored(), provenance=provenance, normalise=normalise)
+def record_snapshots(
+    loaded: LoadedModel,
+    corpus: Corpus,
+    on_snapshot: OnSnapshot,
+    *,
+    finetune: FineTune,
+    estimator: str = "taylor",
+    sequence_length: int = 512,
+    token_budget: int | None = 65_536,
+    micro_batch_tokens: int = 2_048,
+    seed: int = 0,
+    bos: BosPolicy = "none",
+    **parameters: Any,
+) -> dict[str, tuple[float, ...]]:
+    """Fine-tune on every domain as :func:`score` does, and let ``on_snapshot`` hear of its snapshots; nothing is kept.
+
+    Returns the loss of every step, by domain.
+
+    Raises:
+        CorpusError: as :func:`score`.
+        NonFiniteError: a loss, gradient or score is NaN or infinite.
+        StudyError: the estimator is unknown or a parameter is not one of its own.
+    """
+    estimator, parameters = resolve(estimator, parameters)
+    run = _Run(loaded, ESTIMATORS.bind(estimator, parameters), micro_batch_tokens, finetune, on_snapshot, None)
+    packed = _packed(loaded, corpus, sequence_length, token_budget, 0, seed, bos)
+    losses = {}
+    for domain, tokens in packed:
+        with run.tuned(tokens) as tuned:
+            losses[domain.name] = tuned.losses
+    return losses
+
+
+def _packed(
+    loaded: LoadedModel,
+    corpus: Corpus,
+    sequence_length: int,
+    token_budget: int | None,
+    skip_tokens: int,
+    seed: int,
+    bos: BosPolicy,
+) -> list[tuple[Domain, PackedTokens]]:
+    domains = corpus.scored
+    if not domains:
+        raise CorpusError(f"every domain of corpus {corpus.name!r} is held out; leave one to score")
+    context = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+    if context is not None and sequence_length > context:
+        raise CorpusError(f"sequence_length {sequence_length} exceeds the model's context of {context} tokens")
+    return [
+        (domain, _tokens(domain, loaded, sequence_length, token_budget, skip_tokens, seed, bos)) for domain in domains
+    ]
 
 
 def _tokens(
@@ -107,28 +152,72 @@ def _tokens(
     return replace(packed, input_ids=left)
 
 
-def _score_domain(
-    loaded: LoadedModel,
-    domain: Domain,
-    tokens: PackedTokens,
-    run: Callable[[DomainInput], Estimate],
-    finetune: FineTune | None,
-    micro_batch_tokens: int,
-    counter: _Counter,
-) -> NewDomainScores:
-    """Scores at the weights as they are or, where fine-tuning is asked for, at those it leads to."""
-    details = {"tokens": tokens.tokens, "documents": tokens.documents, "duplicates": tokens.duplicates}
-    unchanged = nullcontext(FineTuned((), unique_parameters(loaded.model)))
-    with fine_tuned(loaded.model, tokens, finetune) if finetune else unchanged as tuned:
-        listener = counter.listener(domain.name)
-        estimate = run(DomainInput(loaded.model, tokens, tuned.weights, micro_batch_tokens, listener))
-    return NewDomainScores(
-        domain.name,
-        domain.kind,
-        estimate.scores,
-        tokens.predicted_tokens,
-        {**details, "loss": estimate.loss, "finetuning_losses": tuned.losses},
-    )
+@dataclass(frozen=True)
+class _Run:
+    """One estimator going through the domains of a model, after fine-tuning on each if that is asked for."""
+
+    loaded: LoadedModel
+    estimator: Callable[[DomainInput], Estimate]
+    micro_batch_tokens: int
+    finetune: FineTune | None
+    on_snapshot: OnSnapshot | None
+    progress: Progress | None
+
+    def scores(self, packed: Sequence[tuple[Domain, PackedTokens]]) -> Iterator[NewDomainScores]:
+        """The scores of one domain after the other."""
+        counter = _Counter(self.progress, sum(tokens.tokens + self._tuning_tokens(tokens) for _, tokens in packed))
+        for domain, tokens in packed:
+            # No local name: a domain's scores must be gone before the next domain's are made.
+            yield self._score(domain, tokens, counter.listener(domain.name))
+
+    def _score(self, domain: Domain, tokens: PackedTokens, listener: Callable[[int], None]) -> NewDomainScores:
+        """Scores at the weights as they are or, where fine-tuning is asked for, at those it leads to."""
+        details = {"tokens": tokens.tokens, "documents": tokens.documents, "duplicates": tokens.duplicates}
+        with self.tuned(tokens, listener) as tuned:
+            estimate = self._estimate(tokens, tuned.weights, listener)
+        return NewDomainScores(
+            domain.name,
+            domain.kind,
+            estimate.scores,
+            tokens.predicted_tokens,
+            {**details, "loss": estimate.loss, "finetuning_losses": tuned.losses},
+        )
+
+    @contextmanager
+    def tuned(
+        self, tokens: PackedTokens, listener: Callable[[int], None] = lambda _tokens: None
+    ) -> Iterator[FineTuned]:
+        """The model fine-tuned on ``tokens`` inside the block, its snapshots scored on the way; or as it is."""
+        if self.finetune is None:
+            yield FineTuned((), unique_parameters(self.loaded.model))
+            return
+        step_tokens = self._tuning_tokens(tokens) // max(1, self.finetune.steps)
+
+        def snapshot(step: int, weights: Mapping[str, Tensor]) -> None:
+            if self.on_snapshot is not None:
+                self.on_snapshot(tokens.domain, step, self._estimate(tokens, weights))
+
+        with fine_tuned(
+            self.loaded.model,
+            tokens,
+            self.finetune,
+            on_step=lambda _done: listener(step_tokens),
+            on_snapshot=snapshot,
+        ) as tuned:
+            yield tuned
+
+    def _estimate(
+        self,
+        tokens: PackedTokens,
+        weights: Mapping[str, Tensor],
+        listener: Callable[[int], None] = lambda _tokens: None,
+    ) -> Estimate:
+        return self.estimator(DomainInput(self.loaded.model, tokens, weights, self.micro_batch_tokens, listener))
+
+    def _tuning_tokens(self, tokens: PackedTokens) -> int:
+        if self.finetune is None:
+            return 0
+        return self.finetune.steps * self.finetune.sequences_per_step * tokens.input_ids.shape[1]
 
 
 class _Counter:
