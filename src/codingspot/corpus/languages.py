@@ -46,6 +46,7 @@ _KNOWN = (
     ProgrammingLanguage("rust", "Rust", (".rs",), ("rs",), "tree_sitter_rust"),
     ProgrammingLanguage("typescript", "TypeScript", (".ts", ".tsx"), ("ts", "tsx"), "tree_sitter_typescript"),
     ProgrammingLanguage("haskell", "Haskell", (".hs",), ("hs",)),
+    ProgrammingLanguage("html", "HTML", (".html", ".htm"), ("html5",)),
     ProgrammingLanguage("kotlin", "Kotlin", (".kt", ".kts"), ("kt",)),
     ProgrammingLanguage("lua", "Lua", (".lua",)),
     ProgrammingLanguage("matlab", "MATLAB", (".m",)),

@@ -1,0 +1,208 @@
+"""Language-specific neurons: codingspot neurons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
+
+if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
+    from codingspot.neurons import NeuronAnalysis
+
+_COLUMNS = 8
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(neurons)
+
+
+def neurons(
+    model: Annotated[str, typer.Argument(help="Hub id or local folder; 'testbed' is the shipped model.")] = "testbed",
+    directory: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
+    ] = None,
+    corpus: Annotated[
+        list[str], typer.Option(help="'testbed', a corpus made by `codingspot corpus`, or any of its sources; repeat.")
+    ] = ["testbed"],  # noqa: B006 - typer copies it
+    language: Annotated[
+        list[str] | None, typer.Option("--language", "-l", help="A programming language of the sources; repeat.")
+    ] = None,
+    general: Annotated[list[str], typer.Option(help="A domain that is general text; repeat.")] = ["english"],  # noqa: B006
+    purify: Annotated[bool, typer.Option("--purify/--no-purify", help="Whether comments go from code.")] = True,
+    documents: Annotated[int, typer.Option(help="Texts a domain, at most.", min=1)] = 400,
+    held_out: Annotated[int, typer.Option(help="Texts a domain kept for perplexity.", min=1)] = 6,
+    tokens: Annotated[int, typer.Option(help="Tokens a domain on which activations are counted.", min=1)] = 8192,
+    sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.", min=2)] = 256,
+    size: Annotated[
+        float, typer.Option(help="Neurons: a share of all below 1, a number from 1 on; for lape of all domains.")
+    ] = 0.01,
+    selection: Annotated[
+        str, typer.Option(help="Whose neurons are silenced: lape or per-language. Both are listed.")
+    ] = "per-language",
+    quantile: Annotated[float, typer.Option(help="Of all activation probabilities: threshold and bar.")] = 0.95,
+    exclusive: Annotated[bool, typer.Option("--exclusive", help="Only neurons specific to one domain.")] = False,
+    controls: Annotated[int, typer.Option(help="Draws of matched random neurons a domain.", min=0)] = 5,
+    task: Annotated[
+        list[str] | None, typer.Option(help="A task, such as testbed_humaneval, run under each edit; repeat.")
+    ] = None,
+    items: Annotated[int | None, typer.Option(help="First items of each task.", min=1)] = None,
+    batch_tokens: Annotated[int, typer.Option(help="Tokens of a forward pass.", min=1)] = 4096,
+    compare_with: Annotated[
+        list[Path] | None, typer.Option("--compare", help="Run directory of another model's neurons; repeat.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the texts and their order.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
+    unsafe_no_sandbox: Annotated[
+        bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the MLP neurons specific to each language (LAPE), and silence them.
+
+    A neuron is specific where the entropy of its activation probability over domains is lowest. Perplexity of every
+    domain's held-out text is taken with the neurons of each silenced, beside random neurons of the same layers that are
+    active as often.
+
+    Example: codingspot neurons testbed --out runs/neurons
+
+    Example: codingspot neurons my-model --corpus corpora/github --size 400 --compare runs/neurons
+    """
+    with friendly_errors("the same command resumes where it stopped"), setting_error():
+        from codingspot.cli.models import load_named
+        from codingspot.corpus.languages import STUDIED
+        from codingspot.neurons import NeuronSettings, compare, records, summary
+        from codingspot.study.config import TESTBED, CorpusSection
+        from codingspot.study.corpora import study_corpora
+        from codingspot.study.views import study_neurons
+
+        settings = NeuronSettings(
+            token_budget=tokens,
+            sequence_length=sequence_length,
+            size=size,
+            selection=selection,
+            quantile=quantile,
+            exclusive=exclusive,
+            control_seeds=tuple(range(controls)),
+            tasks=tuple(task or ()),
+            items=items,
+            seed=seed,
+        )
+        place = directory or Path("runs/neurons")
+        with StudyProgress() as progress:
+            progress.stage("loading the model")
+            loaded = load_named(model, device)
+            section = CorpusSection(
+                source=TESTBED if list(corpus) == [TESTBED] else tuple(corpus),
+                languages=tuple(language or STUDIED),
+                general=tuple(general),
+                held_out=(),
+                purified=purify,
+                documents=documents,
+                evaluation_documents=held_out,
+                seed=seed,
+            )
+            read, kept = study_corpora(section)
+            analysis = study_neurons(
+                loaded,
+                read,
+                kept,
+                settings,
+                place,
+                batch_tokens=batch_tokens,
+                unsafe_no_sandbox=unsafe_no_sandbox,
+                say=progress.shares(),
+            )
+        others = [_saved(path) for path in compare_with or ()]
+        if as_json:
+            told = summary(analysis)
+            if others:
+                told["compare"] = records(compare([analysis, *others]))
+            print_json(told)
+            return
+        _print(analysis)
+        if others:
+            _print_comparison(records(compare([analysis, *others])))
+        out.print(f"Tables: {place / 'analysis'}", soft_wrap=True)
+
+
+def _saved(path: Path) -> NeuronAnalysis:
+    from codingspot.analysis import saved_inputs
+    from codingspot.errors import ArtefactError
+    from codingspot.neurons import NeuronAnalysis
+
+    inputs = saved_inputs(path, "neurons")
+    if inputs is None:
+        raise ArtefactError(f"{path} holds no finished analysis of neurons; run `codingspot neurons` into it first")
+    return NeuronAnalysis.load(path, dict(inputs))
+
+
+def _table(title: str, *headings: str) -> Table:
+    out.print(title, style="bold", soft_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    return table
+
+
+def _print(analysis: NeuronAnalysis) -> None:
+    import math
+
+    from codingspot.neurons import diagonal_and_rest, domain_summary
+
+    chosen = analysis.inputs["settings"]["selection"]
+    layers = analysis.layers[analysis.layers["selection"] == chosen]
+    deepest = int(layers["layer"].max())
+    step = math.ceil((deepest + 1) / _COLUMNS)
+    starts = range(0, deepest + 1, step)
+    heads = [str(first) if step == 1 else f"{first}-{min(first + step - 1, deepest)}" for first in starts]
+    table = _table(f"{analysis.inputs['model']}: specific neurons ({chosen}) by layer", "domain", "all", "only", *heads)
+    for domain, group in layers.groupby("domain", sort=False):
+        counts = [int(group.loc[group["layer"].between(first, first + step - 1), "specific"].sum()) for first in starts]
+        exclusive = int(group["exclusive"].sum())
+        table.add_row(str(domain), str(sum(counts)), str(exclusive), *(str(count or "·") for count in counts))
+    out.print(table)
+    out.print("only: specific to no other domain\n", style="dim")
+
+    table = _table("Change of perplexity with neurons silent", "domain", "own", "others", "random own", "others")
+    for row in domain_summary(analysis).to_dict("records"):
+        table.add_row(row["domain"], *(_ratio(row[key]) for key in ("own", "others", "random_own", "random_others")))
+    means = {row["silent"]: row for row in diagonal_and_rest(analysis.ablation).to_dict("records")}
+    values = [means[key][kind] for key in ("neurons", "random") if key in means for kind in ("own", "others")]
+    table.add_row("mean", *map(_ratio, values), style="bold")
+    out.print(table)
+    out.print("random: neurons of the same layers that are active as often, mean of all draws\n", style="dim")
+    if len(analysis.tasks):
+        own = analysis.tasks[analysis.tasks["control"] == ""]
+        table = _table("Tasks with the domain's neurons silent", "domain", "task", "rate", "original", "items")
+        for row in own.to_dict("records"):
+            rates = f"{row['rate']:.3f}", f"{row['original']:.3f}"
+            table.add_row(row["ablated"], row["task"].removeprefix("testbed_"), *rates, str(row["items"]))
+        out.print(table)
+
+
+def _print_comparison(rows: list[dict[str, Any]]) -> None:
+    table = _table("Models side by side", "", *(str(row["model"]).rstrip("/").rpartition("/")[2] for row in rows))
+    words = {
+        "neurons": "specific neurons, all domains",
+        "exclusive_share": "share of them in one domain only",
+        "depth": "mean depth (0: first layer, 1: last)",
+        "exclusive_depth": "mean depth of exclusive ones",
+        "specific_sharing": "specific neurons shared, mean Jaccard",
+        "active_sharing": "active neurons shared, mean Jaccard",
+        "own": "perplexity ratio, own neurons silent",
+        "others": "the same, other domains",
+        "random_own": "the same, random neurons",
+    }
+    for key, text in words.items():
+        table.add_row(text, *(f"{row[key]:,}" if key == "neurons" else f"{row[key]:.3f}" for row in rows))
+    out.print(table)
+
+
+def _ratio(value: float) -> str:
+    change = 100 * (value - 1)
+    return "-" if value != value else f"{change:+.2f}%" if abs(change) < 100 else f"{change:+.0f}%"

@@ -1,0 +1,76 @@
+"""Few-shot prompts of code translation, from parallel code.
+
+Each shot is two paragraphs, the text in the source language after its title and that in the target language after its
+own; shots are parted by an empty line. The prompt ends at the target's title, and the answer follows.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from codingspot.corpus.languages import LANGUAGES
+from codingspot.corpus.parallel import ParallelCorpus
+from codingspot.errors import CorpusError
+
+STOP = "\n\n"
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One prompt with its answer, as text; ``given`` is what is to be translated."""
+
+    source: str
+    target: str
+    row: int
+    given: str
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class TokenisedTranslation:
+    """A prompt and its answer as tokens; those from ``start`` on are the answer's."""
+
+    tokens: tuple[int, ...]
+    start: int
+
+
+def title(language: str) -> str:
+    """How a language is written for readers."""
+    return LANGUAGES[language].title if language in LANGUAGES else language
+
+
+def translations(
+    corpus: ParallelCorpus, source: str, target: str, *, items: int, shots: int, seed: int
+) -> list[Translation]:
+    """``items`` prompts from ``source`` to ``target`` with ``shots`` shots each; fewer where there are fewer rows.
+
+    Rows and shots are drawn by ``seed`` alone, so that every pair of languages has the same ones.
+
+    Raises:
+        CorpusError: there are too few rows for the shots and an item.
+    """
+    if corpus.rows <= shots:
+        raise CorpusError(
+            f"{corpus.name} has {corpus.rows} rows, too few for {shots} shots and an item; use fewer shots"
+        )
+    generator = random.Random(f"translations/{seed}")
+    rows = generator.sample(range(corpus.rows), min(items, corpus.rows))
+    found = []
+    for row in rows:
+        others = generator.sample([other for other in range(corpus.rows) if other != row], shots)
+        first, second = corpus.texts[source], corpus.texts[target]
+        shown = [f"{title(source)}: {first[i]}\n{title(target)}: {second[i]}{STOP}" for i in others]
+        prompt = "".join(shown) + f"{title(source)}: {first[row]}\n{title(target)}:"
+        found.append(Translation(source, target, row, first[row], prompt, f" {second[row]}"))
+    return found
+
+
+def tokenise(translation: Translation, tokenizer: PreTrainedTokenizerBase) -> TokenisedTranslation:
+    """Tokens of prompt and answer together; the answer begins after as many as the prompt alone has."""
+    prompt = tokenizer(translation.prompt, verbose=False)["input_ids"]
+    whole = tokenizer(translation.prompt + translation.answer, verbose=False)["input_ids"]
+    return TokenisedTranslation(tuple(whole), min(len(prompt), len(whole) - 1))

@@ -1,0 +1,103 @@
+"""An analysis in few numbers: by domain, as a whole, and two models side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from codingspot.neurons.ablation import diagonal_and_rest
+from codingspot.neurons.analysis import NeuronAnalysis
+from codingspot.neurons.tables import WHOLE
+
+
+def _mean_ratio(ratios: pd.Series[float]) -> float:
+    """Geometric mean; not a number where there is none."""
+    return float(np.exp(np.log(ratios).mean()))
+
+
+def domain_summary(analysis: NeuronAnalysis) -> pd.DataFrame:
+    """One row a domain, for the selection that was silenced.
+
+    Neurons and exclusive ones; the mean layer of both; geometric mean perplexity ratios of the domain itself (``own``)
+    and of all others, while its neurons are silent and while random ones are (``random_own``, ``random_others``).
+    """
+    chosen = str(analysis.inputs["settings"]["selection"])
+    layers = analysis.layers[analysis.layers["selection"] == chosen]
+    rows = []
+    for domain, group in layers.groupby("domain", sort=False):
+        edits = analysis.ablation[analysis.ablation["ablated"] == domain]
+        ratios = []
+        for control in ("", "random"):
+            of = edits[edits["control"] == control]
+            own = of["evaluated"] == domain
+            ratios += [_mean_ratio(of.loc[own, "ratio"]), _mean_ratio(of.loc[~own, "ratio"])]
+        specific, exclusive = int(group["specific"].sum()), int(group["exclusive"].sum())
+        depths = [
+            float((group["layer"] * group[kind]).sum() / total) if total else math.nan
+            for kind, total in (("specific", specific), ("exclusive", exclusive))
+        ]
+        rows.append((domain, specific, exclusive, *depths, *ratios))
+    columns = ["domain", "neurons", "exclusive", "mean_layer", "mean_exclusive_layer"]
+    return pd.DataFrame(rows, columns=[*columns, "own", "others", "random_own", "random_others"])
+
+
+def summary(analysis: NeuronAnalysis) -> dict[str, Any]:
+    """The analysis as plain data: settings, domains, layers, the means of the ablation matrix, rates of tasks."""
+    chosen = str(analysis.inputs["settings"]["selection"])
+    layers = analysis.layers[analysis.layers["selection"] == chosen]
+    by_layer = {
+        str(domain): [int(count) for count in group.sort_values("layer")["specific"]]
+        for domain, group in layers.groupby("domain", sort=False)
+    }
+    return {
+        "model": analysis.inputs["model"],
+        "selection": chosen,
+        "neurons_per_layer": by_layer,
+        "domains": records(domain_summary(analysis)),
+        "ablation": records(diagonal_and_rest(analysis.ablation)),
+        "tasks": records(analysis.tasks),
+    }
+
+
+def compare(analyses: Sequence[NeuronAnalysis]) -> pd.DataFrame:
+    """Models side by side, one row each: how shared languages' neurons are, where they lie, what silencing them does.
+
+    ``depth`` and ``exclusive_depth`` are mean layers over the number of layers less one, so that models of different
+    depth compare; ``specific_sharing`` and ``active_sharing`` are mean Jaccard indices over pairs of domains.
+    """
+    rows = []
+    for analysis in analyses:
+        chosen = str(analysis.inputs["settings"]["selection"])
+        by_domain = domain_summary(analysis)
+        pairs = analysis.sharing[(analysis.sharing["selection"] == chosen) & (analysis.sharing["layer"] == WHOLE)]
+        deepest = max(int(analysis.layers["layer"].max()), 1)
+        rows.append(
+            (
+                analysis.inputs["model"],
+                int(by_domain["neurons"].sum()),
+                float(by_domain["exclusive"].sum() / by_domain["neurons"].sum()),
+                float(by_domain["mean_layer"].mean()) / deepest,
+                float(by_domain["mean_exclusive_layer"].mean()) / deepest,
+                float(pairs["specific"].mean()),
+                float(pairs["active"].mean()),
+                _mean_ratio(by_domain["own"]),
+                _mean_ratio(by_domain["others"]),
+                _mean_ratio(by_domain["random_own"]),
+            )
+        )
+    columns = ["model", "neurons", "exclusive_share", "depth", "exclusive_depth", "specific_sharing", "active_sharing"]
+    return pd.DataFrame(rows, columns=[*columns, "own", "others", "random_own"])
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as plain data; what is not a number is None."""
+    plain = table.astype(object).where(table.notna(), None)
+    return [{str(key): _plain(value) for key, value in row.items()} for row in plain.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

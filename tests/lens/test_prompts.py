@@ -1,0 +1,43 @@
+import pytest
+
+from codingspot.corpus.parallel import ParallelCorpus
+from codingspot.errors import CorpusError
+from codingspot.lens import tokenise, translations
+
+CORPUS = ParallelCorpus("rows", {"java": tuple("abcdef"), "go": tuple("uvwxyz")})
+
+
+def test_a_prompt_ends_at_the_title_of_its_answer():
+    (found,) = translations(CORPUS, "java", "go", items=1, shots=2, seed=0)
+    *shots, last = found.prompt.split("\n\n")
+    assert len(shots) == 2
+    for shot in shots:
+        first, second = shot.split("\n")
+        assert (first[:6], second[:4]) == ("Java: ", "Go: ")
+        assert CORPUS.texts["java"].index(first[6:]) == CORPUS.texts["go"].index(second[4:]) != found.row
+    assert last == f"Java: {CORPUS.texts['java'][found.row]}\nGo:"
+    assert found.given == CORPUS.texts["java"][found.row]
+    assert found.answer == f" {CORPUS.texts['go'][found.row]}"
+
+
+def test_every_pair_has_the_same_rows():
+    there = translations(CORPUS, "java", "go", items=4, shots=1, seed=5)
+    back = translations(CORPUS, "go", "java", items=4, shots=1, seed=5)
+    assert [each.row for each in there] == [each.row for each in back]
+    assert len({each.row for each in there}) == 4
+    assert [each.row for each in translations(CORPUS, "java", "go", items=4, shots=1, seed=6)] != [
+        each.row for each in there
+    ]
+
+
+def test_rows_are_needed_for_the_shots():
+    with pytest.raises(CorpusError, match="has 6 rows, too few for 6 shots"):
+        translations(CORPUS, "java", "go", items=1, shots=6, seed=0)
+
+
+def test_the_answer_begins_after_the_prompts_tokens(tokenizer):
+    corpus = ParallelCorpus("rows", {"java": ("x", "y"), "go": ("y ; z", "x ; y")})
+    (found,) = translations(corpus, "java", "go", items=1, shots=0, seed=0)
+    text = tokenise(found, tokenizer)
+    assert tokenizer.convert_ids_to_tokens(list(text.tokens[text.start :])) == found.answer.split()
+    assert tokenizer.convert_ids_to_tokens(list(text.tokens[: text.start]))[-2:] == ["Go", ":"]

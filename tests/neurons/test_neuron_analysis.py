@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from codingspot.corpus import Corpus, Domain
+from codingspot.errors import FingerprintError
+from codingspot.evaluation.adapter import ModelAdapter
+from codingspot.evaluation.evaluator import Evaluator
+from codingspot.neurons import NeuronSettings, analyse_neurons, compare, domain_summary, neuron_inputs, summary
+
+SETTINGS = NeuronSettings(token_budget=64, sequence_length=8, size=0.1, quantile=0.6, parts=2, control_seeds=(0, 1))
+
+
+class Run:
+    def __init__(self, loaded, corpus, directory, settings=SETTINGS):
+        self.evaluator = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), [], corpus.domains)
+        self.inputs = neuron_inputs(loaded, corpus, corpus.domains, settings)
+        self.arguments = (loaded, corpus, self.evaluator, self.inputs, directory, settings)
+
+    def __call__(self, **options):
+        return analyse_neurons(*self.arguments, **options)
+
+
+def test_an_analysis_is_saved_and_read_back(loaded, corpus, tmp_path):
+    made = Run(loaded, corpus, tmp_path)(batch_tokens=8)
+    assert sorted(path.name for path in (tmp_path / "analysis").iterdir())[0] == "neurons.json"
+    assert not (tmp_path / "scratch").exists()
+    read = Run(loaded, corpus, tmp_path)()
+    again = Run(loaded, corpus, tmp_path / "other")(batch_tokens=128)
+    for name in ("neurons", "layers", "sharing", "sweep", "ablation", "tasks"):
+        pd.testing.assert_frame_equal(getattr(made, name), getattr(read, name))
+        pd.testing.assert_frame_equal(getattr(made, name), getattr(again, name))
+    assert set(made.neurons["selection"]) == {"lape", "per-language"}
+    assert len(made.ablation) == 3 * 3 * (1 + 2)
+    by_domain = domain_summary(made)
+    assert by_domain["domain"].tolist() == ["go", "rust", "english"]
+    assert by_domain["neurons"].max() == 5  # a tenth of 48
+    told = summary(made)
+    assert sum(told["neurons_per_layer"]["go"]) == by_domain["neurons"].iloc[0]
+    beside = compare([made, replace(made, inputs={**made.inputs, "model": "other"})])
+    assert beside["model"].tolist() == ["tiny", "other"]
+    assert beside["own"].iloc[0] == pytest.approx(np.exp(np.log(by_domain["own"]).mean()))
+
+
+def test_a_stopped_analysis_resumes(loaded, corpus, tmp_path):
+    class StopError(Exception):
+        pass
+
+    def stop(text: str, share: float) -> None:
+        if text.startswith("silencing random neurons of rust"):
+            raise StopError
+
+    with pytest.raises(StopError):
+        Run(loaded, corpus, tmp_path)(progress=stop)
+    pieces = sorted((tmp_path / "scratch/neurons").glob("edit-*"))
+    assert len(pieces) == 5  # the original model, go with its controls, rust
+    run = Run(loaded, corpus, tmp_path)
+    evaluated = []
+    evaluate = run.evaluator.evaluate
+    run.evaluator.evaluate = lambda cell, **options: evaluated.append(cell) or evaluate(cell, **options)
+    resumed = run()
+    assert len(evaluated) == 10 - 5
+    fresh = Run(loaded, corpus, tmp_path / "fresh")()
+    pd.testing.assert_frame_equal(resumed.ablation, fresh.ablation)
+
+
+def test_pieces_of_other_settings_are_not_used_and_a_finished_analysis_is_refused(loaded, corpus, tmp_path):
+    Run(loaded, corpus, tmp_path)()
+    other = SETTINGS.model_copy(update={"quantile": 0.9})
+    with pytest.raises(FingerprintError, match="analysis neurons of another settings"):
+        Run(loaded, corpus, tmp_path, other)()
+
+
+def test_a_domain_with_little_text_has_fewer_parts(loaded, corpus, tmp_path):
+    short = Corpus("short", (*corpus.domains[:2], Domain("english", "general", ("w1 w2 w3 w4 w5 w6 w7 w8 w9",))))
+    made = Run(loaded, short, tmp_path)()
+    text = made.sweep[(made.sweep["varied"] == "text") & (made.sweep["selection"] == "lape")]
+    assert text.groupby("domain", sort=False)["tokens"].apply(list).to_dict() == {
+        "go": [32, 64],
+        "rust": [32, 64],
+        "english": [8, 8],
+    }
