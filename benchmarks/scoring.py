@@ -29,6 +29,9 @@ SIZES = {
     "3m": LlamaConfig(
         vocab_size=2048, hidden_size=224, intermediate_size=600, num_hidden_layers=4, num_attention_heads=8
     ),
+    "27m": LlamaConfig(
+        vocab_size=8192, hidden_size=448, intermediate_size=1200, num_hidden_layers=8, num_attention_heads=8
+    ),
     "100m": LlamaConfig(
         vocab_size=32000, hidden_size=640, intermediate_size=1728, num_hidden_layers=12, num_attention_heads=10
     ),

@@ -25,7 +25,7 @@ def test_round_trip_through_yaml():
     [
         ("spots: [", "not valid YAML"),
         ("[]", "must be a mapping"),
-        ("name: a\nspots: []", "spots"),
+        ("name: a\nspots: []", "at least one spot"),
         ("name: a\nspots: [{name: s, k_percent: [0]}]", "percent"),
         ("name: a\nspots: [{name: s, k_percent: [101]}]", "percent"),
         ("name: a\nspots: [{name: s, k_percent: [1, 0.5]}]", "increase"),
@@ -43,3 +43,26 @@ def test_bad_study_is_one_line_that_names_the_setting(text, named):
 def test_missing_study_file(tmp_path: Path):
     with pytest.raises(StudyError, match="--show-study"):
         load_study(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("spot", "named"),
+    [
+        ("k_percent: [1], edit: scale", "needs parameter 'alpha'"),
+        ("k_percent: [1], edit: scale, edit_parameters: {beta: 1}", "no parameter 'beta'"),
+        ("k_percent: [1], edit: keep_only", "ask for sufficiency"),
+        ("k_percent: [1], edit: erase", "unknown edit 'erase'"),
+        ("k_percent: [1], sufficiency: {k_percent: [2]}", "exceeds the spot's own largest k"),
+        ("k_percent: [1], precision: 0", "greater than 0"),
+    ],
+)
+def test_edits_and_further_cells_are_checked(spot: str, named: str):
+    with pytest.raises(StudyError, match=named):
+        parse_study(f"name: a\nspots: [{{name: s, {spot}}}]", "s.yaml")
+
+
+def test_an_edit_has_its_own_parameters():
+    study = parse_study(
+        "name: a\nspots: [{name: s, k_percent: [1], edit: scale, edit_parameters: {alpha: 0.5}}]", "s.yaml"
+    )
+    assert study.spots[0].edit_parameters == {"alpha": 0.5}

@@ -32,7 +32,7 @@ from codingspot.files import atomic_path, read_json, write_json
 from codingspot.models import load_model
 from codingspot.sandbox import Sandbox
 from codingspot.testbed.routing import Subset
-from codingspot.testbed.shipped import shipped_model
+from codingspot.testbed.shipped import languages_of, shipped_model
 from codingspot.testbed.world import world_corpus
 
 MODELS = ("routed", "plain")
@@ -100,9 +100,8 @@ class _Model:
         self.name, self._folder, self._seed = name, folder, seed
         self._loaded = load_model(path)
         self._subset = Subset.load(path) if Subset.is_in(path) else None
-        self._bench = BenchInput(
-            self._loaded, world_corpus(_DOCUMENTS, seed), folder / "scores", token_budget, seed=seed
-        )
+        corpus = world_corpus(_DOCUMENTS, seed, languages_of(path))
+        self._bench = BenchInput(self._loaded, corpus, folder / "scores", token_budget, seed=seed)
         self._tasks = load_tasks([TaskSpec(task, limit=items) for task in (*CODE, *GENERAL)])
         self._sandbox = Sandbox()
 

@@ -139,7 +139,17 @@ def evaluate(
     model: Model,
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.parquet and losses.parquet.")],
     task: Annotated[list[str] | None, typer.Option(help="An lm-evaluation-harness task; repeat.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TASK=PATH", help="Local files of a task: a folder with one a split, or a file; repeat."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="First items of each task.")] = None,
+    subsample: Annotated[int | None, typer.Option(help="Items of each task, drawn in proportion to subjects.")] = None,
+    few_shot: Annotated[
+        int | None, typer.Option(help="Solved examples before a question; by default the task's.")
+    ] = None,
+    chat_template: Annotated[bool, typer.Option("--chat-template", help="Write prompts as a conversation.")] = False,
+    max_new_tokens: Annotated[int | None, typer.Option(help="Most tokens of a generated answer.")] = None,
     device: Device = None,
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
@@ -149,19 +159,34 @@ def evaluate(
     """Evaluate a model on tasks; every item's outcome and sample is kept.
 
     Example: codingspot eval testbed --task testbed_humaneval --task testbed_events --out runs/eval
+
+    With local data: codingspot eval ID --task mmlu --data mmlu=data/mmlu --few-shot 5 --subsample 1000 --out runs/mmlu
     """
     from codingspot.evaluation.adapter import ModelAdapter
     from codingspot.evaluation.evaluator import Evaluator
     from codingspot.evaluation.metrics import task_rates
+    from codingspot.evaluation.statistics import rate_intervals
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
     from codingspot.sandbox import Sandbox
     from codingspot.study.config import EvaluationSection
 
     with friendly_errors():
+        names = task or [spec.name for _, spec in EvaluationSection().tasks()]
+        places = _places(data or [], names)
+        specs = [
+            TaskSpec(
+                name,
+                data=places.get(name),
+                limit=limit,
+                subsample=subsample,
+                few_shot=few_shot,
+                chat_template=chat_template,
+                max_new_tokens=max_new_tokens,
+            )
+            for name in names
+        ]
         loaded = _load(model, device)
-        defaults = EvaluationSection()
-        names = task or [*defaults.code, *defaults.general, *defaults.other]
-        tasks = load_tasks([TaskSpec(name, limit=limit) for name in names])
+        tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
         with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
             results = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, sandbox=sandbox).evaluate(model)
         results.write(directory)
@@ -169,11 +194,15 @@ def evaluate(
         if as_json:
             print_json(rates)
             return
+        intervals = rate_intervals(results.outcomes)
         table = Table(title=f"{model}: rows in {directory}", title_justify="left")
-        for heading in ("task", "rate", "chance", "items"):
-            table.add_column(heading, justify="left" if heading == "task" else "right")
+        for heading in ("task", "rate", "95% interval", "chance", "how"):
+            table.add_column(heading, justify="left" if heading in ("task", "how") else "right")
         for one in tasks:
-            table.add_row(one.name, f"{rates[one.name]:.3f}", f"{one.chance:.2f}", str(one.items))
+            low, high = intervals[one.name]
+            table.add_row(
+                one.name, f"{rates[one.name]:.3f}", f"{low:.3f}-{high:.3f}", f"{one.chance:.2f}", one.protocol
+            )
         out.print(table)
 
 
@@ -183,6 +212,18 @@ def _load(model: str, device: str | None) -> LoadedModel:
     from codingspot.testbed.shipped import shipped_model
 
     return load_model(shipped_model() if model == TESTBED else model, device=device)
+
+
+def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:
+    from codingspot.errors import StudyError
+
+    places = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not equals or name not in tasks:
+            raise StudyError(f"--data takes TASK=PATH with one of the tasks {', '.join(tasks)}, not {pair!r}")
+        places[name] = Path(path)
+    return places
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json
 from codingspot.studies import DEMO
+
+if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
+    from codingspot.study import Study
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same study.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
@@ -40,20 +43,39 @@ def demo(
     if show_study:
         typer.echo(DEMO.read_text(encoding="utf-8"), nl=False)
         return
-    _run(DEMO, directory or Path("runs/demo"), unsafe_no_sandbox, as_json)
+    with friendly_errors():
+        from codingspot.study import load_study
+
+        study = load_study(DEMO)
+    _run(study, directory or Path("runs/demo"), unsafe_no_sandbox, as_json)
 
 
 def run(
-    study: Annotated[Path, typer.Argument(help="A study file; `codingspot demo --show-study` prints one to copy.")],
+    study: Annotated[
+        Path | None, typer.Argument(help="A study file; `codingspot demo --show-study` prints one to copy.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Hub id or folder of the model, for --preset.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="paper, released-code or code-region: a published study, for any model.")
+    ] = None,
     directory: Out = None,
+    show_study: Annotated[bool, typer.Option("--show-study", help="Print the study, to copy, and exit.")] = False,
     unsafe_no_sandbox: Unsafe = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a study file; a run that was stopped resumes by itself.
+    """Run a study file, or a preset; a run that was stopped resumes by itself.
 
     Example: codingspot run my-study.yaml --out runs/mine
+
+    Example: codingspot run --model meta-llama/Llama-3.2-3B-Instruct --preset paper
     """
-    _run(study, directory or Path("runs") / study.stem, unsafe_no_sandbox, as_json)
+    with friendly_errors():
+        asked = _asked(study, model, preset)
+    if show_study:
+        typer.echo(asked.to_yaml(), nl=False)
+        return
+    name = study.stem if study else asked.name.replace(" ", "-")
+    _run(asked, directory or Path("runs") / name, unsafe_no_sandbox, as_json)
 
 
 def report(
@@ -106,12 +128,26 @@ def compare(
             out.print(f"- {difference}", style="dim")
 
 
-def _run(file: Path, directory: Path, unsafe_no_sandbox: bool, as_json: bool) -> None:
+def _asked(file: Path | None, model: str | None, preset: str | None) -> Study:
+    """The study of a file, or of a preset for a model."""
+    from codingspot.errors import StudyError
+    from codingspot.studies.presets import preset_study
+    from codingspot.study import load_study
+
+    if (file is None) == (preset is None):
+        raise StudyError("give a study file, or --preset with --model, not both")
+    if preset is not None:
+        return preset_study(preset, model)
+    if file is None or model is not None:
+        raise StudyError("--model is for --preset; a study file names its own model")
+    return load_study(file)
+
+
+def _run(study: Study, directory: Path, unsafe_no_sandbox: bool, as_json: bool) -> None:
     with friendly_errors(f"the same command resumes {directory} where it stopped"):
         from codingspot.report import build_report
-        from codingspot.study import load_study, run_study
+        from codingspot.study import run_study
 
-        study = load_study(file)
         with StudyProgress() as progress:
             run_study(study, directory, progress=progress, unsafe_no_sandbox=unsafe_no_sandbox)
             progress.stage("writing the report")

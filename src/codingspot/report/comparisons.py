@@ -29,6 +29,8 @@ def areas(run: Run, summary: RunSummary) -> Table:
         rows.append(_area_row(spot, heading, "spot", "Spot", Number(mine.value, *mine.interval)))
         for control in summary.controls(spot):
             values = [area.value for curve, area in found.items() if curve[:2] == (spot, control)]
+            if not values:
+                continue
             spread = (min(values), max(values)) if len(values) > 1 else (None, None)
             mean = Number(sum(values) / len(values), *spread)
             rows.append(_area_row(spot, heading, "control", control_label(control).capitalize(), mean))
@@ -48,8 +50,9 @@ def paired_tests(run: Run, summary: RunSummary) -> Table:
     Of several draws of a control, the one whose test is least significant is shown.
     """
     code = [task.name for task in summary.plan.with_role("code")]
-    pairs = list(_pairs(summary))
-    tests = compare_cells(run.results.outcomes, [(spot, other) for _, _, _, spot, other in pairs], code)
+    pairs = list(_pairs(summary)) if code else []
+    partial = "sequential" in run.further
+    tests = compare_cells(run.results.outcomes, [(spot, other) for *_, spot, other in pairs], code, partial=partial)
     rows: dict[tuple[str, float, str], Row] = {}
     worst: dict[tuple[str, float, str], float] = {}
     for (spot, k, against, _, _), test in zip(pairs, tests.to_dict("records"), strict=True):
@@ -81,10 +84,15 @@ def paired_tests(run: Run, summary: RunSummary) -> Table:
 def _areas(run: Run, summary: RunSummary) -> dict[Curve, Area]:
     if summary.original.metrics.code_retention is None or summary.original.metrics.general_retention is None:
         return {}
+    if "sequential" in run.further:  # cells have different items, and a curve is resampled over those it shares
+        return {}
     curves: dict[Curve, list[str]] = {}
     for cell in summary.plan.cells:
-        if cell.spot is not None:
+        if cell.spot is not None and cell.purpose == "dose":
             curves.setdefault((cell.spot, cell.control, cell.seed), [ORIGINAL]).append(cell.name)
+    # A control of one dose has no curve to set beside the spot's.
+    doses = {spot: len(summary.doses(spot)) for spot in summary.plan.spots()}
+    curves = {curve: cells for curve, cells in curves.items() if len(cells) == doses[curve[0]] + 1}
     named = {str(number): cells for number, cells in enumerate(curves.values())}
     found = specificity_areas(
         run.results.outcomes,

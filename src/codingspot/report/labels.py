@@ -48,6 +48,8 @@ _CONTROLS: Final = {
     "general_spot": "spot of general text",
     "shuffled_labels": "shuffled labels",
     "bottom": "bottom of the order",
+    "super_weights": "super weights alone",
+    "without_super_weights": "spot without super weights",
 }
 
 MINUS: Final = "−"

@@ -11,7 +11,9 @@ from markupsafe import Markup
 
 from codingspot.report.drawing import Picture, to_svg
 from codingspot.report.labels import dose, join_words
+from codingspot.report.lens_table import LENS_STYLE
 from codingspot.report.provenance import details, estimator_phrase
+from codingspot.report.questions import answered
 from codingspot.report.run_files import Run
 from codingspot.report.samples import sample_problems
 from codingspot.report.specificity import (
@@ -24,6 +26,7 @@ from codingspot.report.specificity import (
 )
 from codingspot.report.summary import RunSummary
 from codingspot.report.table import Column, Number, Row, Table, main_text, side_text
+from codingspot.report.views import views
 from codingspot.report.words import headline, sentence
 
 _TONES = {
@@ -65,7 +68,7 @@ def render_page(
     styles = files("codingspot.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     lead = headline(summary, tuple(findings))
     return environment.get_template("page.html.j2").render(
-        styles=Markup(styles),
+        styles=Markup(styles + LENS_STYLE),
         plan=run.plan,
         model=run.model_name(),
         description=str(run.study.get("description") or ""),
@@ -78,6 +81,8 @@ def render_page(
         pictures={picture.name: _drawn(picture) for picture in pictures},
         places=_places(summary, findings),
         problems=sample_problems(run, findings),
+        views=views(run),
+        questions=answered({table.name for table in tables}, {picture.name for picture in pictures}),
         details=details(run),
         limits={"kept": KEPT, "lost": LOST, "perplexity": PERPLEXITY_LIMIT},
     )

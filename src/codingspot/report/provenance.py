@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codingspot.evaluation.statistics import rate_intervals
 from codingspot.report.labels import dose, join_words, plural, recipe_label, scope_label, task_label
 from codingspot.report.run_files import Run
+from codingspot.study.cells import ORIGINAL, Task
 
 
 def estimator_phrase(run: Run) -> str:
@@ -30,8 +32,9 @@ def decoding_phrase(run: Run) -> str:
 
 
 def items_phrase(run: Run) -> str:
-    """How many items each task has: ``Arithmetic 100, Events 100``."""
-    return ", ".join(f"{task_label(task.name)} {task.items:,}" for task in run.plan.tasks)
+    """How many items of each task were evaluated: ``Arithmetic 100, GSM8K 100 of 1,319``."""
+    fewer = "; fewer where a cell was settled early" if "sequential" in run.further else ""
+    return ", ".join(f"{task_label(task.name)} {_evaluated(task)}" for task in run.plan.tasks) + fewer
 
 
 def details(run: Run) -> list[tuple[str, str]]:
@@ -50,13 +53,39 @@ def details(run: Run) -> list[tuple[str, str]]:
         ("Corpus (SHA-256)", _inner(run.scores, "corpus", "fingerprint")),
         *((f"Spot {name}", _spot_details(run, name)) for name in plan.spots()),
         ("Programs", f"{decoding_phrase(run)}; run in a sandbox, one verdict each"),
-        ("Items", items_phrase(run)),
+        *(_task_details(run) or [("Items", items_phrase(run))]),
         ("Chance levels", ", ".join(f"{task_label(task.name)} {task.chance:.2f}" for task in plan.tasks)),
         ("Perplexity", ", ".join(f"{d.name} {plural(d.documents, 'document')}" for d in plan.domains)),
-        ("Intervals", f"95%, bootstrap over items, paired with the original model, seed {plan.bootstrap_seed}"),
+        (
+            "Intervals",
+            f"95%, bootstrap over items, paired with the original model, seed {plan.bootstrap_seed}; "
+            "of the original model's rates above, Wilson's score",
+        ),
         ("Versions", ", ".join(f"{k} {v}" for k, v in dict(run.scores.get("versions") or {}).items())),
     ]
     return [(term, description) for term, description in found if description]
+
+
+def _task_details(run: Run) -> list[tuple[str, str]]:
+    """How each task was run, and the original model's rate with its interval."""
+    outcomes = run.results.outcomes
+    original = outcomes[outcomes["cell"] == ORIGINAL]
+    rates, intervals = original.groupby("task")["outcome"].mean(), rate_intervals(original)
+    return [
+        (
+            f"Task {task_label(task.name)}",
+            f"{task.protocol}; original model {100 * rates[task.name]:.1f}% "
+            f"({100 * intervals[task.name].low:.1f} to {100 * intervals[task.name].high:.1f}%)",
+        )
+        for task in run.plan.tasks
+        if task.protocol
+    ]
+
+
+def _evaluated(task: Task) -> str:
+    if task.available is None or task.available == task.items:
+        return f"{task.items:,}"
+    return f"{task.items:,} of {task.available:,}"
 
 
 def _section(run: Run, name: str) -> Mapping[str, Any]:
@@ -99,7 +128,7 @@ def _settings(run: Run) -> str:
 
 
 def _spot_details(run: Run, name: str) -> str:
-    cells = [cell for cell in run.plan.cells if cell.spot == name]
+    cells = [cell for cell in run.plan.cells if cell.spot == name and cell.purpose == "dose"]
     settings = run.recipe_parameters(name)
     parts = [
         recipe_label(cells[0].recipe, str(settings.get("aggregation", "sum")), run.plan),

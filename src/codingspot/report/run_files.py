@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,45 @@ _DENSITY_COLUMNS = {"spot", "k_percent", "layer", "block", "kind", "parameters",
 _PAIR_COLUMNS = {"comparison", "first", "second", "k_percent", "jaccard", "expected_jaccard", "spearman"}
 _AGREEMENT_COLUMNS = _PAIR_COLUMNS | {"token_budget", "lowest_jaccard"}
 _BUDGET = "budget"
+_FURTHER: Mapping[str, set[str]] = {
+    "overlap": {"scope", "first", "second", "k_percent", "jaccard", "expected_jaccard", "chance_jaccard"},
+    "overlap_tensors": {"scope", "second", "k_percent", "kind", "parameters", "common", "expected"},
+    "polysemanticity": {"spot", "group", "seed", "k_percent", "parameters", "undefined", "q25", "q50", "q75"},
+    "shares": {"spot", "group", "seed", "k_percent", "domain", "kind", "share"},
+    "reliability": {
+        "spot",
+        "split",
+        "pairs",
+        "k_percent",
+        "jaccard",
+        "lowest_jaccard",
+        "highest_jaccard",
+        "expected_jaccard",
+        "chance_jaccard",
+        "spearman",
+    },
+    "prediction": {"cell", "domain", "kind", "predicted"},
+    "language_matrix": {"spot", "spot_kind", "measure", "of", "original", "value", "low", "high", "k_percent", "scope"},
+    "sequential": {"cell", "question", "items", "available", "low", "high"},
+    "neurons_layers": {"selection", "domain", "layer", "specific", "exclusive", "neurons"},
+    "neurons_sharing": {"selection", "first", "second", "layer", "specific", "active"},
+    "neurons_sweep": {"selection", "varied", "quantile", "domain", "tokens", "selected", "jaccard"},
+    "neurons_ablation": {"selection", "ablated", "control", "seed", "evaluated", "ratio"},
+    "neurons_tasks": {"ablated", "control", "task", "items", "rate", "original"},
+    "alignment": {"layer", "first", "second", "pairs", "score", "null_high"},
+    "alignment_pooled": {"first", "second", "pairs", "rows", "identical", "mean", "max", "best_layer"},
+    "lens_sets": {"source", "target", "layer", "set", "kind", "size", "share", "probability", "lift", "best_rank"},
+    "lens_targets": {"source", "target", "layer", "probability", "rank", "first", "entropy"},
+    "lens_example": {"source", "target", "layer", "position", "place", "token", "probability", "answer", "right"},
+    "lens_generation": {"source", "target", "method", "found", "answers"},
+    "across_profiles": {"view", "spot", "depth", "value", "relative"},
+    "across_pairs": {"overlap", "pairs", "rho", "p_value"},
+    "across_spots": {"spot_name", "domain", "layer", "spot", "inside", "expected"},
+    "across_ablation": {"ablated", "spot", "evaluated", "parameters", "ratio"},
+    "importance_evolution": {"comparison", "first_step", "second_step", "k_percent", "jaccard"},
+    "importance_distribution": {"domain", "step", "seed", "layer", "share"},
+}
+"""Tables of analyses that a study may ask for, and the columns that a report reads."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +74,7 @@ class Run:
         density: where each spot lies, tensor by tensor; None where the run has no such analysis.
         agreement: how far choices of scoring agree; None likewise. Rows whose ``comparison`` is ``budget`` are of
             token budgets, all others of pairs of choices.
+        further: the tables of further analyses that the run has, by name.
     """
 
     plan: Plan
@@ -43,6 +83,7 @@ class Run:
     scores: Mapping[str, Any]
     density: pd.DataFrame | None
     agreement: pd.DataFrame | None
+    further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def choices(self) -> pd.DataFrame | None:
@@ -100,6 +141,7 @@ def read_run(directory: Path) -> Run:
         scores=read_json(manifest) if manifest.exists() else {},
         density=_table(analysis / "density.parquet", _DENSITY_COLUMNS),
         agreement=_table(analysis / "agreement.parquet", _AGREEMENT_COLUMNS),
+        further=_further(analysis),
     )
 
 
@@ -125,6 +167,11 @@ def _study(path: Path) -> Mapping[str, Any]:
     if not isinstance(study, dict):
         raise ArtefactError(f"{path} is not a study file; put back the one the run was made with")
     return study
+
+
+def _further(analysis: Path) -> dict[str, pd.DataFrame]:
+    found = {name: _table(analysis / f"{name}.parquet", columns) for name, columns in _FURTHER.items()}
+    return {name: table for name, table in found.items() if table is not None}
 
 
 def _table(path: Path, columns: set[str]) -> pd.DataFrame | None:

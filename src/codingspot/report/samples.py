@@ -49,6 +49,9 @@ def sample_problems(run: Run, findings: Sequence[Finding]) -> tuple[Problem, ...
     cells += [control.cell for control in findings[0].matched[:1]]
     outcomes = run.results.outcomes
     rows = outcomes[(outcomes["task"] == code[0].name) & outcomes["cell"].isin([cell.name for cell in cells])]
+    # After a sequential evaluation not every cell has every item.
+    shared = rows.groupby("item")["cell"].transform("nunique") == len({cell.name for cell in cells})
+    rows = rows[shared]
     by_item = {(row.item, row.cell): (str(row.sample), str(row.verdict)) for row in rows.itertuples()}
     return tuple(
         Problem(

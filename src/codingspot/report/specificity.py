@@ -25,17 +25,15 @@ from typing import Final
 
 import pandas as pd
 
+from codingspot.evaluation.metrics import KEPT as KEPT
+from codingspot.evaluation.metrics import LOST as LOST
 from codingspot.evaluation.metrics import onset
 from codingspot.evaluation.statistics import Interval
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.study.cells import Plan
 
-KEPT: Final = 0.95
-"""Retention from which an ability counts as kept."""
 PERPLEXITY_LIMIT: Final = 2.0
 """Factor on a general domain's perplexity above which general ability doesn't count as kept."""
-LOST: Final = 0.5
-"""Code retention up to which a dose that keeps general ability is the one to judge a spot by."""
 
 MATCHED: Final = ("matched", "matched_magnitude", "matched_general")
 """Controls that have the spot's number of parameters in every tensor: those a specific spot must surpass."""

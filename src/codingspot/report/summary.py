@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from codingspot.evaluation.metrics import CellMetrics, cell_metrics, perplexities, task_rates
+from codingspot.evaluation.sequential import on_common_items
 from codingspot.evaluation.statistics import CellIntervals, Interval, bootstrap_intervals
 from codingspot.report.labels import spot_title
 from codingspot.report.run_files import Run
-from codingspot.study.cells import ORIGINAL, Cell, Control, Plan
+from codingspot.study.cells import ORIGINAL, Cell, Control, Plan, Purpose
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class CellSummary:
             "parameters": cell.parameters,
             "percent_of_scope": self.percent_of_scope,
             "seed": cell.seed,
+            "purpose": cell.purpose,
             "tasks": dict(metrics.rates),
             "perplexity": {domain: _finite(value) for domain, value in self.perplexity.items()},
             "code": metrics.code,
@@ -96,8 +98,16 @@ class RunSummary:
 
     def of(self, spot: str, control: Control | None = None) -> tuple[CellSummary, ...]:
         """The cells of a spot, or of one kind of its controls (all seeds), doses increasing."""
-        found = [c for c in self.cells if c.cell.spot == spot and c.cell.control == control]
-        return tuple(sorted(found, key=lambda c: (c.cell.k_percent, c.cell.seed or 0)))
+        return self._cells(spot, control, "dose")
+
+    def refined(self, spot: str) -> tuple[CellSummary, ...]:
+        """The cells of a spot on the grid and between its doses, doses increasing."""
+        found = [*self._cells(spot, None, "dose"), *self._cells(spot, None, "refinement")]
+        return tuple(sorted(found, key=lambda c: c.cell.k_percent))
+
+    def kept_alone(self, spot: str, control: Control | None = None) -> tuple[CellSummary, ...]:
+        """The cells in which everything but the spot, or one kind of its controls, and a base set is zeroed."""
+        return self._cells(spot, control, "sufficiency")
 
     def at(self, spot: str, control: Control | None, k_percent: float) -> tuple[CellSummary, ...]:
         """The same at one dose: one cell for the spot itself, one a seed for a control."""
@@ -105,12 +115,17 @@ class RunSummary:
 
     def controls(self, spot: str) -> tuple[Control, ...]:
         """The kinds of control that a spot has, in the plan's order."""
-        found = (c.cell.control for c in self.cells if c.cell.spot == spot and c.cell.control is not None)
-        return tuple(dict.fromkeys(found))
+        found = (c.cell for c in self.cells if c.cell.spot == spot and c.cell.purpose == "dose")
+        return tuple(dict.fromkeys(cell.control for cell in found if cell.control is not None))
 
     def doses(self, spot: str) -> tuple[float, ...]:
         """The k at which a spot was edited, increasing, in percent of all parameters."""
         return tuple(dict.fromkeys(c.cell.k_percent for c in self.of(spot)))
+
+    def _cells(self, spot: str, control: Control | None, purpose: Purpose) -> tuple[CellSummary, ...]:
+        wanted = (spot, control, purpose)
+        found = [c for c in self.cells if (c.cell.spot, c.cell.control, c.cell.purpose) == wanted]
+        return tuple(sorted(found, key=lambda c: (c.cell.k_percent, c.cell.seed or 0)))
 
     def records(self) -> list[dict[str, Any]]:
         """The content of ``summary.json``."""
@@ -125,6 +140,10 @@ class RunSummary:
 def summarise(run: Run) -> RunSummary:
     """Compute every cell's figures from the run's results.
 
+    Where cells stopped once their question was settled, each is set beside the original model on the items it has, and
+    the intervals of its mean retentions are those at which it stopped (:mod:`codingspot.evaluation.sequential`), which
+    stay valid whatever made it stop.
+
     Raises:
         EvaluationError: a cell lacks items that another has.
     """
@@ -132,32 +151,69 @@ def summarise(run: Run) -> RunSummary:
     code = [task.name for task in plan.with_role("code")]
     general = [task.name for task in plan.with_role("general")]
     chance = {task.name: task.chance for task in plan.tasks}
-    rates = task_rates(run.results.outcomes)
     perplexity = perplexities(run.results.losses)
-    intervals = bootstrap_intervals(
-        run.results.outcomes, original=ORIGINAL, code=code, general=general, chance=chance, seed=plan.bootstrap_seed
-    )
     before = perplexity.get(ORIGINAL, {})
+    stopped = run.further.get("sequential")
+
+    def intervals(outcomes: pd.DataFrame) -> dict[str, CellIntervals]:
+        return bootstrap_intervals(
+            outcomes, original=ORIGINAL, code=code, general=general, chance=chance, seed=plan.bootstrap_seed
+        )
+
+    if not plan.tasks:  # a study of views alone
+        nothing = CellIntervals({}, {}, {}, None, None, None, None, None, None)
+        rates: dict[str, dict[str, float]] = {cell.name: {} for cell in plan.cells}
+        found = {cell.name: nothing for cell in plan.cells}
+    else:
+        rates = task_rates(run.results.outcomes)
+        found = {} if stopped is not None else intervals(run.results.outcomes)
     cells = []
     for cell in plan.cells:
-        ordered = {task.name: rates[cell.name][task.name] for task in plan.tasks}
-        found = perplexity.get(cell.name, {})
+        own, original, interval = rates[cell.name], rates[ORIGINAL], found.get(cell.name)
+        if interval is None or stopped is not None:
+            shared = on_common_items(run.results.outcomes, [ORIGINAL, cell.name])
+            original = task_rates(shared)[ORIGINAL]
+            interval = _as_stopped(intervals(shared)[cell.name], stopped, cell)
+        read = perplexity.get(cell.name, {})
         cells.append(
             CellSummary(
                 cell=cell,
                 percent_of_scope=_percent_of_scope(cell, plan),
-                metrics=cell_metrics(ordered, rates[ORIGINAL], code=code, general=general, chance=chance),
-                intervals=intervals[cell.name],
-                perplexity={domain.name: found[domain.name] for domain in plan.domains if domain.name in found},
+                metrics=cell_metrics(
+                    {task.name: own[task.name] for task in plan.tasks},
+                    original,
+                    code=code,
+                    general=general,
+                    chance=chance,
+                ),
+                intervals=interval,
+                perplexity={domain.name: read[domain.name] for domain in plan.domains if domain.name in read},
                 perplexity_ratio={
-                    domain.name: found[domain.name] / before[domain.name]
+                    domain.name: read[domain.name] / before[domain.name]
                     for domain in plan.domains
-                    if domain.name in found
+                    if domain.name in read
                 },
             )
         )
     aggregations = {spot: str(run.recipe_parameters(spot).get("aggregation", "sum")) for spot in plan.spots()}
     return RunSummary(plan, tuple(cells), aggregations)
+
+
+def _as_stopped(intervals: CellIntervals, stopped: pd.DataFrame | None, cell: Cell) -> CellIntervals:
+    """The intervals with those of the mean retentions at which a sequential evaluation stopped."""
+    if stopped is None:
+        return intervals
+    rows = stopped[stopped["cell"] == cell.name].set_index("question")
+    bounds = {
+        str(question): Interval(float(low), float(high))
+        for question, low, high in zip(rows.index, rows["low"], rows["high"], strict=True)
+        if not math.isnan(low)
+    }
+    return replace(
+        intervals,
+        code_retention=bounds.get("code", intervals.code_retention),
+        general_retention=bounds.get("general", intervals.general_retention),
+    )
 
 
 def _percent_of_scope(cell: Cell, plan: Plan) -> float | None:

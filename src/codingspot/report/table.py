@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Final, Literal
 
 from codingspot.report.labels import MINUS, MISSING, dose, fixed, ratio, signed
 
-Kind = Literal["text", "dose", "share", "count", "rate", "change", "score", "retention", "ratio", "p_value"]
+Kind = Literal["text", "dose", "share", "count", "rate", "change", "score", "retention", "ratio", "p_value", "nats"]
 Role = Literal["original", "spot", "control"]
 
 
@@ -89,7 +90,7 @@ def _plain(value: float, kind: Kind) -> str:
         case "count":
             return f"{round(value):,}"
         case "dose":
-            return dose(value)
+            return "∞" if math.isinf(value) else dose(value)
         case "share":
             return f"{float(f'{value:.2g}'):g}%"
         case "rate":
@@ -98,6 +99,8 @@ def _plain(value: float, kind: Kind) -> str:
             return f"{signed(value, 1)}%"
         case "ratio":
             return ratio(value)
+        case "nats":
+            return signed(value, 3)
         case "p_value":
             return fixed(value, 3) if value >= 0.001 else "<0.001"
         case _:

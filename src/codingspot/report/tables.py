@@ -12,12 +12,14 @@ from typing import Final
 import pandas as pd
 
 from codingspot.evaluation.statistics import Interval
+from codingspot.report import further, regions
 from codingspot.report.comparisons import areas, paired_tests
 from codingspot.report.labels import control_label, domain_label, task_label
 from codingspot.report.provenance import decoding_phrase, estimator_phrase, items_phrase
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.report.table import Column, Number, Role, Row, Table, Value
+from codingspot.report.view_tables import view_tables
 from codingspot.study.cells import ORIGINAL, EvaluatedDomain, Plan
 
 VERDICTS: Final = ("passed", "wrong answer", "exception", "syntax error", "empty", "timed out", "killed")
@@ -37,6 +39,16 @@ def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
         paired_tests(run, summary),
         verdicts(run, summary),
         scoring_agreement(run),
+        further.doses(run, summary),
+        further.sufficiency(summary),
+        further.sequential(run, summary),
+        further.prediction(run, summary),
+        further.problems(run),
+        regions.overlap(run),
+        regions.overlap_by_module(run),
+        regions.polysemanticity(run, summary),
+        regions.reliability(run, summary),
+        *view_tables(run),
     )
     return tuple(table for table in tables if any(row.role != "original" for row in table.rows))
 
@@ -138,8 +150,8 @@ def retention(run: Run, summary: RunSummary) -> Table:
     caption = (
         "Retention R = (a - c) / (a0 - c): 1 keeps all that the original model has above chance, 0 is chance. a and "
         "a0 are rates of the edited and the original model, c the chance level of the task's items; mean over tasks "
-        "whose a0 - c is at least 0.05. Spot rows: 95% bootstrap interval over items, paired with the original "
-        f"model. Random rows: mean (min to max) over {_seeds(run)}. Perplexity ratio: edited over original, on "
+        f"whose a0 - c is at least 0.05. Spot rows: 95% {_intervals_phrase(run)}. "
+        f"Random rows: mean (min to max) over {_seeds(run)}. Perplexity ratio: edited over original, on "
         "held-out text, of the languages held out of scoring and of general text. k is in percent of all "
         "parameters, 'of scope' in percent of those in scope. "
         f"Estimator: {estimator_phrase(run)}."
@@ -324,6 +336,12 @@ def _verdict_counts(outcomes: pd.DataFrame, code: list[str]) -> dict[tuple[str, 
         for one in said:
             counter[one] += int(items)
     return counts
+
+
+def _intervals_phrase(run: Run) -> str:
+    if "sequential" in run.further:
+        return "confidence sequence, at the item where the cell was settled"
+    return "bootstrap interval over items, paired with the original model"
 
 
 def _parameters(run: Run) -> str:

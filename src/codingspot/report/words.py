@@ -26,7 +26,15 @@ _SCOPES: Final = {
     "mlp": " in the MLP matrices alone",
     "attention": " in the attention matrices alone",
 }
-_EDITS: Final = {"zero": "zeroing", "scale": "scaling", "amplify": "amplifying", "noise": "adding noise to"}
+_EDITS: Final = {
+    "zero": "zeroing",
+    "scale": "scaling",
+    "amplify": "amplifying",
+    "noise": "adding noise to",
+    "sign_flip": "flipping the sign of",
+    "mean": "averaging",
+    "resample": "resampling",
+}
 _MOSTLY_VOCABULARY: Final = 0.5
 """Share of a spot in embedding and output head from which a sentence mentions it."""
 

@@ -2,5 +2,28 @@
 
 from pathlib import Path
 
-DEMO = Path(__file__).parent / "demo.yaml"
+_FOLDER = Path(__file__).parent
+
+DEMO = _FOLDER / "demo.yaml"
 """The demo: the testbed model, the paper's recipe with its controls, and the contrast with English."""
+
+PRESETS = {name: _FOLDER / f"{name}.yaml" for name in ("paper", "released-code", "code-region")}
+"""Published studies by name; each takes any model."""
+
+VIEW_PRESETS = {"neurons": _FOLDER / "neurons.yaml"}
+"""Published studies of views alone, without a spot, by name; each takes any model."""
+
+PUBLISHED_MODELS = {
+    "paper": (
+        "codellama/CodeLlama-7b-Instruct-hf",
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "meta-llama/Llama-3.2-3B-Instruct",
+    ),
+    "released-code": (
+        "codellama/CodeLlama-7b-Instruct-hf",
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "meta-llama/Llama-3.2-3B-Instruct",
+    ),
+    "code-region": ("meta-llama/Llama-3.1-8B-Instruct",),
+}
+"""The models whose figures were published for each preset, by Hub id."""

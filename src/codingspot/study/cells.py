@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 TaskRole = Literal["code", "general", "other"]
+Purpose = Literal["dose", "refinement", "sufficiency"]
 Control = str
 """Name of a control, such as ``uniform`` or ``matched``."""
 
@@ -32,6 +33,9 @@ class Cell(BaseModel):
     parameters: int = 0
     """How many parameters were edited."""
     seed: int | None = None
+    purpose: Purpose = "dose"
+    """``dose``: one of the study's grid. ``refinement``: a dose asked for after reading results, to find the onset and
+    the largest dose that keeps general ability. ``sufficiency``: everything but the spot and a base set is zeroed."""
 
 
 class Task(BaseModel):
@@ -43,6 +47,10 @@ class Task(BaseModel):
     role: TaskRole
     chance: float
     items: int
+    available: int | None = None
+    """How many items there are, of which ``items`` were evaluated; None where that isn't known."""
+    protocol: str = ""
+    """How it was run, in a few words: examples shown, metric, which items."""
 
 
 class EvaluatedDomain(BaseModel):
@@ -88,4 +96,4 @@ class Plan(BaseModel):
 
     def spots(self) -> tuple[str, ...]:
         """Names of the study's spots, in its order."""
-        return tuple(dict.fromkeys(cell.spot for cell in self.cells if cell.spot is not None))
+        return tuple(dict.fromkeys(cell.spot for cell in self.cells if cell.spot and cell.purpose == "dose"))

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from codingspot.ablation import CONTROLS
+from codingspot.ablation import CONTROLS, EDITS, edits_the_rest
 from codingspot.corpus import BosPolicy, Source
 from codingspot.corpus.languages import STUDIED
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import StudyError
+from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.importance.finetune import FineTune
-from codingspot.study.cells import Control
+from codingspot.study.cells import Control, TaskRole
+from codingspot.study.views_config import ViewsSection
 
 LEARNED = "learned"
 """The recipe that is trained (:mod:`codingspot.learning`) rather than computed from scores."""
@@ -42,8 +55,10 @@ class ModelSection(_Section):
 
     id: str = TESTBED
     revision: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
     device: str | None = None
+    device_map: str | None = Field(None, description="auto, balanced or sequential: over several GPUs")
+    attention: str | None = Field(None, description="attention implementation: eager, sdpa, flash_attention_2, ...")
     trust_remote_code: bool = False
 
 
@@ -78,7 +93,27 @@ class ScoringSection(_Section):
     )
     micro_batch_tokens: int = Field(2048, gt=0)
     seed: int = 0
-    finetune: FineTune | None = None
+    finetune: FineTune | None = Field(None, description="fine-tuning on each domain before its gradients are taken")
+    snapshot_seeds: tuple[int, ...] = Field(
+        (), description="further seeds of the fine-tuning whose snapshots are recorded, to be compared"
+    )
+
+    @model_validator(mode="after")
+    def _seeds_have_snapshots(self) -> ScoringSection:
+        if self.snapshot_seeds and (self.finetune is None or not self.finetune.snapshots):
+            raise ValueError("snapshot_seeds needs finetune.snapshots, the steps that are recorded; set them")
+        return self
+
+
+class SufficiencySection(_Section):
+    """What is left when everything but the spot and a base set is zeroed: by the base alone, with the spot, with
+    controls in its place (one draw of each)."""
+
+    k_percent: tuple[Percent, ...] = Field(min_length=1)
+    base: tuple[str, ...] = Field(("vocabulary", "norms"), description="scopes that are kept whole")
+    largest_percent: float = Field(
+        0.0, ge=0, le=100, description="percent of each other tensor's weights, the largest, that are kept"
+    )
 
 
 class SpotSection(_Section):
@@ -90,8 +125,16 @@ class SpotSection(_Section):
     scope: str = "all"
     k_percent: tuple[Percent, ...] = Field(min_length=1)
     edit: str = "zero"
+    edit_parameters: Mapping[str, Any] = Field(default_factory=dict, description="the edit's own, such as alpha")
     controls: tuple[Control, ...] = ()
     control_seeds: tuple[int, ...] = (0, 1, 2)
+    precision: float | None = Field(
+        None,
+        gt=0,
+        description="further doses are evaluated until the onset, and the largest dose that keeps general ability, "
+        "are known this closely, in log10 k; not given: on the grid only",
+    )
+    sufficiency: SufficiencySection | None = None
 
     @field_validator("controls")
     @classmethod
@@ -107,19 +150,47 @@ class SpotSection(_Section):
             raise ValueError(f"spot {self.name}: k_percent must increase strictly, without repeats")
         return self
 
+    @model_validator(mode="after")
+    def _removes_the_spot(self) -> SpotSection:
+        try:
+            EDITS.check(self.edit, self.edit_parameters)
+            rest = edits_the_rest(self.edit)
+        except StudyError as error:
+            raise ValueError(f"spot {self.name}: {error}") from None
+        if rest:
+            raise ValueError(f"spot {self.name}: {self.edit} edits what is outside the spot; ask for sufficiency")
+        return self
+
+    @model_validator(mode="after")
+    def _sufficient_doses_are_found(self) -> SpotSection:
+        if self.sufficiency is not None and max(self.sufficiency.k_percent) > self.k_percent[-1]:
+            raise ValueError(f"spot {self.name}: sufficiency.k_percent exceeds the spot's own largest k")
+        return self
+
+
+def _kind(entry: Any) -> str:
+    return "name" if isinstance(entry, str) else "task"
+
+
+TaskEntry = Annotated[Annotated[str, Tag("name")] | Annotated[TaskSpec, Tag("task")], Discriminator(_kind)]
+"""A task by its name, or with settings of its own: ``{name: gsm8k, data: gsm8k/, few_shot: 8, limit: 100}``."""
+
 
 class EvaluationSection(_Section):
-    """Tasks by lm-evaluation-harness name; ``code`` and ``general`` enter the metrics, ``other`` is reported."""
+    """Tasks by lm-evaluation-harness name; ``code`` and ``general`` enter the metrics, ``other`` is reported.
 
-    code: tuple[str, ...] = ("testbed_humaneval",)
-    general: tuple[str, ...] = (
+    ``limit``, ``code_limit``, ``samples`` and ``temperature`` are for the tasks that don't set their own.
+    """
+
+    code: tuple[TaskEntry, ...] = ("testbed_humaneval",)
+    general: tuple[TaskEntry, ...] = (
         "testbed_arithmetic",
         "testbed_events",
         "testbed_knowledge",
         "testbed_misconceptions",
         "testbed_roles",
     )
-    other: tuple[str, ...] = ("testbed_comprehension",)
+    other: tuple[TaskEntry, ...] = ("testbed_comprehension",)
     limit: int | None = Field(None, gt=0, description="first items of each task; all where not given")
     code_limit: int | None = Field(None, gt=0, description="first items of each code task; all where not given")
     samples: int = Field(1, gt=0, description="programs a problem (n of pass@k)")
@@ -127,6 +198,57 @@ class EvaluationSection(_Section):
     batch_tokens: int | None = Field(None, gt=0, description="padded tokens of a batch; the adapter's own default")
     sandbox_seconds: float = Field(3.0, gt=0)
     unsafe_no_sandbox: bool = False
+    sequential: bool = Field(
+        False, description="a cell stops once its intervals settle on which side of the verdict's thresholds it lies"
+    )
+    sequential_alpha: float = Field(
+        0.05, gt=0, lt=1, description="chance that such an interval ever misses, for each cell and kind of task"
+    )
+
+    @model_validator(mode="after")
+    def _tasks_differ(self) -> EvaluationSection:
+        names = [spec.name for _, spec in self.tasks()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"task {name} is named twice; results are kept by name")
+        return self
+
+    def tasks(self) -> list[tuple[TaskRole, TaskSpec]]:
+        """Every task with its role and all its settings, in the order of evaluation."""
+        listed: list[tuple[TaskRole, tuple[str | TaskSpec, ...]]] = [
+            ("code", self.code),
+            ("general", self.general),
+            ("other", self.other),
+        ]
+        return [(role, self._settled(role, entry)) for role, entries in listed for entry in entries]
+
+    def _settled(self, role: TaskRole, entry: str | TaskSpec) -> TaskSpec:
+        spec = TaskSpec(entry) if isinstance(entry, str) else entry
+        if spec.limit is None and spec.subsample is None:
+            spec = replace(spec, limit=self.code_limit if role == "code" else self.limit)
+        if role != "code":
+            return spec
+        return replace(
+            spec,
+            samples=self.samples if spec.samples is None else spec.samples,
+            temperature=self.temperature if spec.temperature is None else spec.temperature,
+        )
+
+
+class LanguageMatrixSection(_Section):
+    """One spot a language, and what zeroing each does to the perplexity of all and to problems in some."""
+
+    recipe: str = "sum"
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    scope: str = "blocks"
+    k_percent: Percent = 0.25
+    languages: tuple[str, ...] | None = Field(None, description="whose spots; all that are scored where not given")
+    tasks: tuple[str, ...] = ("testbed_humaneval", "testbed_humaneval_javascript", "testbed_humaneval_bash")
+    limit: int | None = Field(40, gt=0, description="first items of each task; all where null")
+
+
+AnalysisName = Literal["overlap", "polysemanticity", "reliability", "prediction"]
+ANALYSES: tuple[AnalysisName, ...] = ("overlap", "polysemanticity", "reliability", "prediction")
 
 
 class Study(_Section):
@@ -137,8 +259,17 @@ class Study(_Section):
     model: ModelSection = ModelSection()
     corpus: CorpusSection = CorpusSection()
     scoring: ScoringSection = ScoringSection()
-    spots: tuple[SpotSection, ...] = Field(min_length=1)
+    spots: tuple[SpotSection, ...] = ()
     evaluation: EvaluationSection = EvaluationSection()
+    analyses: tuple[AnalysisName, ...] = Field(ANALYSES, description="tables made from scores and spots alone")
+    language_matrix: LanguageMatrixSection | None = None
+    views: ViewsSection = ViewsSection()
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Study:
+        if not self.spots and not self.views.any:
+            raise ValueError("a study needs at least one spot, or a view (views.neurons, views.align or views.lens)")
+        return self
 
     @model_validator(mode="after")
     def _draws_are_linear(self) -> Study:

@@ -72,6 +72,14 @@ class RunDirectory:
             temporary.mkdir()
             results.write(temporary)
 
+    def cell_results(self, name: str) -> Results:
+        """The results of one finished cell.
+
+        Raises:
+            ArtefactError: it isn't finished, or its files are corrupt.
+        """
+        return Results.read(self.path / "cells" / name)
+
     def merge(self, cells: Sequence[Cell]) -> Results:
         """Write ``results.parquet`` and ``losses.parquet`` of all cells, in the order given."""
         merged = Results.concat([Results.read(self._folder(cell)) for cell in cells])

@@ -5,9 +5,10 @@ Within one spot or control the doses increase, so that going from one cell to th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from codingspot.ablation import is_random
+from codingspot.ablation import has_own_size, is_random
+from codingspot.spot import Spot
 from codingspot.spot.selection import count_for
 from codingspot.study.cells import ORIGINAL, Cell, Control
 from codingspot.study.config import SpotSection, Study
@@ -32,23 +33,73 @@ def plan_cells(study: Study, parameters: int) -> tuple[Cell, ...]:
         cells.extend(_doses(study, section, parameters, None, None))
         for control, seed in control_draws(section):
             cells.extend(_doses(study, section, parameters, control, seed))
+        cells.extend(_sufficiency(study, section, parameters))
     return tuple(cells)
+
+
+def refined_cell(study: Study, section: SpotSection, parameters: int, k: float) -> Cell:
+    """The cell of a spot at a dose that isn't on the study's grid."""
+    cell = _cell(study, section, parameters, None, None, k)
+    return cell.model_copy(update={"purpose": "refinement"})
+
+
+def with_own_sizes(cells: tuple[Cell, ...], spots: Mapping[str, Spot]) -> tuple[Cell, ...]:
+    """The cells with the number of parameters of the controls that have one of their own."""
+    return tuple(
+        cell.model_copy(update={"parameters": len(spots[source(cell)])})
+        if cell.control and has_own_size(cell.control)
+        else cell
+        for cell in cells
+    )
+
+
+def source(cell: Cell) -> str:
+    """Name of the spot or drawn control that the cell edits."""
+    spot = str(cell.spot)
+    return spot if cell.control is None else control_name(spot, cell.control, cell.seed)
 
 
 def _doses(
     study: Study, section: SpotSection, parameters: int, control: Control | None, seed: int | None
 ) -> Iterator[Cell]:
+    # A control of its own size is one cell, shown at the smallest dose.
+    doses = section.k_percent[:1] if control and has_own_size(control) else section.k_percent
+    for k in doses:
+        yield _cell(study, section, parameters, control, seed, k)
+
+
+def _sufficiency(study: Study, section: SpotSection, parameters: int) -> Iterator[Cell]:
+    """The base set alone, with the spot, and with the first draw of each control in the spot's place."""
+    if section.sufficiency is None:
+        return
+    kept = {"edit": "keep_only", "purpose": "sufficiency"}
+    base = _cell(study, section, parameters, None, None, section.sufficiency.k_percent[0])
+    yield base.model_copy(update={**kept, "name": f"{section.name}-keep-base", "k_percent": 0.0, "parameters": 0})
+    first_draws: dict[Control, int | None] = {}
+    for name, drawn in control_draws(section):
+        if not has_own_size(name):
+            first_draws.setdefault(name, drawn)
+    replaced: list[tuple[Control | None, int | None]] = [(None, None), *first_draws.items()]
+    for control, seed in replaced:
+        for k in section.sufficiency.k_percent:
+            cell = _cell(study, section, parameters, control, seed, k)
+            stem = section.name if control is None else control_name(section.name, control, seed)
+            yield cell.model_copy(update={**kept, "name": f"{stem}-keep-k{k:g}"})
+
+
+def _cell(
+    study: Study, section: SpotSection, parameters: int, control: Control | None, seed: int | None, k: float
+) -> Cell:
     base = section.name if control is None else control_name(section.name, control, seed)
-    for k in section.k_percent:
-        yield Cell(
-            name=f"{base}-k{k:g}",
-            spot=section.name,
-            recipe=section.recipe,
-            scope=section.scope,
-            estimator=study.scoring.estimator,
-            control=control,
-            edit=section.edit,
-            k_percent=k,
-            parameters=count_for(k, parameters),
-            seed=seed,
-        )
+    return Cell(
+        name=f"{base}-k{k:g}",
+        spot=section.name,
+        recipe=section.recipe,
+        scope=section.scope,
+        estimator=study.scoring.estimator,
+        control=control,
+        edit=section.edit,
+        k_percent=k,
+        parameters=count_for(k, parameters),
+        seed=seed,
+    )

@@ -3,7 +3,8 @@
 1. The budget is scored in disjoint draws of text; scores that are linear in the loss add up, so their merge is the
    store of the whole budget, and pairs of draws show how far smaller budgets agree.
 2. The first draw is scored again by the estimator's other reductions.
-3. Reductions, aggregations, normalisations and budgets are compared (Jaccard of the top k%, Spearman).
+3. Reductions, aggregations, normalisations and budgets are compared (Jaccard of the top k%, Spearman), and what the
+   two largest draws find is set beside one another (:mod:`codingspot.study.analyses`).
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from codingspot.corpus import Corpus
-from codingspot.files import atomic_path
-from codingspot.importance import ScoreStore, disjoint_draws, is_additive, merge, resolve, score, score_pieces
+from codingspot.importance import FineTune, ScoreStore, disjoint_draws, is_additive, merge, resolve, score, score_pieces
 from codingspot.models import LoadedModel
 from codingspot.spot import Variant, agreement, budget_curve
+from codingspot.study.analyses import analyse_scores
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
+from codingspot.study.finetuning import finetuned_scores
+from codingspot.study.tables import write_table
 
 AGREEMENT_K = (0.01, 0.09, 0.25, 1.0)
 """Percentages of all parameters at which rankings are compared."""
@@ -44,8 +46,11 @@ def study_scores(
         return ScoreStore.open(directory.scores)
     scratch = directory.path / "scratch"
     settings = _settings(study)
+    if study.scoring.finetune is not None:
+        return _after_finetuning(study, study.scoring.finetune, loaded, corpus, directory, settings, advance)
     if study.scoring.draws == 1 or not is_additive(study.scoring.estimator, study.scoring.parameters):
         store = score(loaded, corpus, directory.scores, token_budget=study.scoring.token_budget, **settings)
+        analyse_scores(study, store, {}, directory)
         advance(1.0)
         return store
     shutil.rmtree(scratch, ignore_errors=True)
@@ -66,17 +71,44 @@ def study_scores(
         varied = {**settings, "reduction": reduction}
         others[reduction] = score(loaded, corpus, scratch / reduction, token_budget=share, **varied)
         advance(1 / units)
-    store = merge(pieces, directory.scores)
-    tables = list(_agreement(study, store, pieces, others, scratch))
+    # The store of the whole budget appears last: a run that is stopped before makes the tables of its draws again.
+    whole = merge(pieces, scratch / "whole")
+    draws = disjoint_draws(pieces, scratch / "merged")
+    tables = list(_agreement(study, whole, pieces, others, draws))
     write_table(pd.concat(tables, ignore_index=True), directory.analysis / "agreement.parquet")
+    analyse_scores(study, whole, draws, directory)
+    whole.folder.rename(directory.scores)
     shutil.rmtree(scratch, ignore_errors=True)
-    return store
+    return ScoreStore.open(directory.scores)
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write one analysis table, atomically."""
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False, compression="zstd")
+def _after_finetuning(
+    study: Study,
+    finetune: FineTune,
+    loaded: LoadedModel,
+    corpus: Corpus,
+    directory: RunDirectory,
+    settings: dict[str, Any],
+    advance: Callable[[float], None],
+) -> ScoreStore:
+    scratch = directory.path / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    store = finetuned_scores(
+        loaded,
+        corpus,
+        scratch / "finetuned",
+        directory.analysis,
+        finetune=finetune,
+        seeds=study.scoring.snapshot_seeds,
+        k_percents=AGREEMENT_K,
+        token_budget=study.scoring.token_budget,
+        settings=settings,
+        progress=_Listener(advance, 1.0),
+    )
+    analyse_scores(study, store, {}, directory)
+    store.folder.rename(directory.scores)  # last, so that a run that is stopped before makes the tables again
+    shutil.rmtree(scratch, ignore_errors=True)
+    return ScoreStore.open(directory.scores)
 
 
 @dataclass
@@ -105,7 +137,6 @@ def _settings(study: Study) -> dict[str, Any]:
         "micro_batch_tokens": section.micro_batch_tokens,
         "seed": section.seed,
         "bos": section.bos,
-        "finetune": section.finetune,
         **parameters,
     }
 
@@ -120,7 +151,11 @@ def _reduction(study: Study) -> str:
 
 
 def _agreement(
-    study: Study, store: ScoreStore, pieces: list[ScoreStore], others: dict[str, ScoreStore], scratch: Path
+    study: Study,
+    store: ScoreStore,
+    pieces: list[ScoreStore],
+    others: dict[str, ScoreStore],
+    draws: dict[int, list[ScoreStore]],
 ) -> Iterator[pd.DataFrame]:
     """Tables with columns comparison, first, second, k_percent, jaccard, expected_jaccard, spearman, token_budget."""
     own = _reduction(study)
@@ -137,5 +172,5 @@ def _agreement(
     ):
         if len(variants) > 1:
             yield agreement(variants, AGREEMENT_K).assign(comparison=comparison)
-    curve = budget_curve(disjoint_draws(pieces, scratch / "merged"), AGREEMENT_K)
+    curve = budget_curve(draws, AGREEMENT_K)
     yield curve.assign(comparison="budget")

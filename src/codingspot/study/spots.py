@@ -19,7 +19,7 @@ from codingspot.study.cells import Control
 from codingspot.study.config import LEARNED, SpotSection, Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.planning import control_draws, control_name
-from codingspot.study.scoring import write_table
+from codingspot.study.tables import write_table
 
 _SHORTLIST = {"shortlist": "set_difference", "shortlist_percent": 5.0}
 

@@ -1,0 +1,183 @@
+"""What a study will take: parameters, memory, disk, tokens, cells and floating-point operations, without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codingspot.estimation.footprint import Footprint, measure_footprint
+from codingspot.estimation.peaks import MemoryPeak, finetuning_peaks, learning_peak, scoring_peak, selection_peak
+from codingspot.importance.finetune import optimizer_bytes
+from codingspot.learning import LearnSettings
+from codingspot.models import ParameterLayout, configured_model
+from codingspot.spot.selection import count_for
+from codingspot.study.config import LEARNED, TESTBED, SpotSection, Study
+from codingspot.study.planning import control_draws, plan_cells
+from codingspot.testbed.shipped import shipped_model
+
+_SPOT_BYTES = 12  # a position and a key
+_RECIPES_OF_CODE = ("sum", "consensus")
+_RECIPES_BY_RANK = ("consensus", "rank_difference")
+_SHORTLIST_PERCENT = 5.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a study will take.
+
+    Attributes:
+        model: its id or folder.
+        footprint: of the model and one micro-batch of scoring.
+        domains: how many are scored.
+        tokens: scored, in all domains together.
+        cells: edited models that are evaluated, the original among them.
+        peaks: the largest memory of each stage.
+        disk: bytes by what they hold: ``scores``, ``scratch`` (while draws of text are compared), ``spots``.
+        flops: floating-point operations by stage; those of evaluation depend on the tasks' texts and aren't counted.
+    """
+
+    model: str
+    footprint: Footprint
+    domains: int
+    tokens: int
+    cells: int
+    peaks: tuple[MemoryPeak, ...]
+    disk: Mapping[str, int]
+    flops: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """The estimate as JSON values."""
+        return {
+            "model": self.model,
+            "parameters": self.footprint.parameters,
+            "weight_bytes": self.footprint.weight_bytes,
+            "domains": self.domains,
+            "tokens": self.tokens,
+            "cells": self.cells,
+            "memory": [
+                {"stage": peak.stage, "place": peak.place, "total": peak.total, "parts": dict(peak.parts)}
+                for peak in self.peaks
+            ],
+            "disk": dict(self.disk),
+            "flops": dict(self.flops),
+        }
+
+
+def estimate(study: Study) -> Estimate:
+    """What ``study`` will take, from the configuration of its model alone.
+
+    Raises:
+        ModelError: the model isn't found, or can't be run without data.
+        StudyError: a recipe's settings are wrong.
+    """
+    needs = _Needs(study)
+    model = needs.passes(max(1, study.scoring.micro_batch_tokens // study.scoring.sequence_length))
+    return Estimate(
+        model=study.model.id,
+        footprint=model,
+        domains=needs.domains,
+        tokens=needs.tokens,
+        cells=len(plan_cells(study, model.parameters)) if study.spots else 1,
+        peaks=tuple(needs.peaks(model)),
+        disk=needs.disk(model),
+        flops=needs.flops(model),
+    )
+
+
+class _Needs:
+    """A study's sizes."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._layout: ParameterLayout | None = None
+        corpus = study.corpus
+        scored = (set(corpus.languages) | set(corpus.general)) - set(corpus.held_out)
+        self.domains = len(scored)
+        self.languages = len(scored - set(corpus.general))
+        self.tokens = self.domains * study.scoring.token_budget
+
+    @property
+    def _source(self) -> str:
+        return str(shipped_model()) if self.study.model.id == TESTBED else self.study.model.id
+
+    @property
+    def layout(self) -> ParameterLayout:
+        """The model's parameters."""
+        if self._layout is None:
+            section = self.study.model
+            built = configured_model(
+                self._source, revision=section.revision, trust_remote_code=section.trust_remote_code
+            )
+            self._layout = ParameterLayout.of(built)
+        return self._layout
+
+    def passes(self, sequences: int) -> Footprint:
+        """The footprint of a pass over so many of the study's sequences."""
+        section = self.study.model
+        return measure_footprint(
+            self._source,
+            sequences=sequences,
+            sequence_length=self.study.scoring.sequence_length,
+            dtype=section.dtype,
+            revision=section.revision,
+            attention=section.attention,
+            trust_remote_code=section.trust_remote_code,
+        )
+
+    def peaks(self, model: Footprint) -> list[MemoryPeak]:
+        found = [scoring_peak(model)]
+        finetune = self.study.scoring.finetune
+        if finetune is not None:
+            state = optimizer_bytes(self.layout, finetune.optimizer)
+            found += finetuning_peaks(model, self.passes(finetune.sequences_per_step), finetune, state)
+        learned = [section for section in self.study.spots if section.recipe == LEARNED]
+        if learned:
+            sequences = max(int(section.parameters.get("sequences", LearnSettings.sequences)) for section in learned)
+            percent = max(float(s.parameters.get("shortlist_percent", _SHORTLIST_PERCENT)) for s in learned)
+            shortlisted = count_for(percent, model.parameters)
+            found.append(learning_peak(model, self.passes(sequences), shortlisted))
+        if self.study.spots:
+            found.append(max((self._selection(section, model) for section in self.study.spots), key=lambda p: p.total))
+        return found
+
+    def _selection(self, section: SpotSection, model: Footprint) -> MemoryPeak:
+        percent = section.k_percent[-1]
+        if section.recipe == LEARNED:
+            percent = max(percent, float(section.parameters.get("shortlist_percent", _SHORTLIST_PERCENT)))
+        selected = count_for(percent, model.parameters)
+        domains = self.languages if section.recipe in _RECIPES_OF_CODE else self.domains
+        return selection_peak(selected, domains, model.largest_tensor, ranked=section.recipe in _RECIPES_BY_RANK)
+
+    def disk(self, model: Footprint) -> dict[str, int]:
+        scores = 4 * model.parameters * self.domains
+        draws = self.study.scoring.draws
+        merged = 0
+        size = 2
+        while draws // size >= 2:
+            merged += draws // size
+            size *= 2
+        drawn = 0 if draws == 1 else draws + 2 + merged  # the pieces, the other reductions, and the pieces merged
+        spots = sum(
+            _SPOT_BYTES * count_for(section.k_percent[-1], model.parameters) * (1 + len(list(control_draws(section))))
+            for section in self.study.spots
+        )
+        return {"scores": scores, "scratch": drawn * scores, "spots": spots}
+
+    def flops(self, model: Footprint) -> dict[str, float]:
+        scoring = self.study.scoring
+        extra = 0.0 if scoring.draws == 1 else 2 / scoring.draws  # one draw again by the two other reductions
+        found = {"scoring": model.flops_per_token * self.tokens * (1 + extra)}
+        if scoring.finetune is not None:
+            tuning = scoring.finetune
+            stepped = tuning.steps * tuning.sequences_per_step * scoring.sequence_length
+            snapshots = len(tuning.snapshots) * scoring.token_budget
+            seeds = 1 + len(scoring.snapshot_seeds)
+            found["fine-tuning"] = model.flops_per_token * self.domains * seeds * (stepped + snapshots)
+        for section in self.study.spots:
+            if section.recipe == LEARNED:
+                steps = int(section.parameters.get("steps", LearnSettings.steps))
+                sequences = int(section.parameters.get("sequences", LearnSettings.sequences))
+                read = 2 * steps * sequences * scoring.sequence_length
+                found["learned masks"] = found.get("learned masks", 0.0) + model.flops_per_token * read
+        return found

@@ -1,0 +1,179 @@
+"""What one forward and backward pass of a model takes, found by running it on tensors without data.
+
+1. The model is built, and the loss and its gradients are computed, on fake tensors: they have a shape, a type and a
+   device, and no storage. The code that runs is the model's own, so it is right for every architecture.
+2. Every storage that an operation makes counts from then until nothing refers to it; the peak of their sum is what
+   the pass takes beside the weights. Gradients are dropped as soon as they are complete, as scoring does.
+3. Floating-point operations are those of matrix products and attention, counted while the pass runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedModel
+
+from codingspot.errors import ModelError
+from codingspot.importance.accumulation import gradients_enabled, summed_loss
+from codingspot.models import configured_model, unique_parameters
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Sizes of a model and of one forward and backward pass over ``tokens`` tokens; bytes.
+
+    ``pass_bytes`` is the peak of activations and gradients together, weights not counted; ``flops`` those of the pass.
+    """
+
+    parameters: int
+    weight_bytes: int
+    largest_tensor: int
+    tokens: int
+    pass_bytes: int
+    flops: int
+
+    @property
+    def flops_per_token(self) -> float:
+        """Floating-point operations of a forward and backward pass, a token."""
+        return self.flops / self.tokens
+
+
+def measure_footprint(
+    id_or_path: str | Path,
+    *,
+    sequences: int,
+    sequence_length: int,
+    dtype: str = "float32",
+    revision: str | None = None,
+    attention: str | None = None,
+    trust_remote_code: bool = False,
+) -> Footprint:
+    """The footprint of a pass over ``sequences`` sequences at once. Neither weights nor memory for them are needed.
+
+    Raises:
+        ModelError: the model isn't found, or its forward pass depends on values and so can't be run without them.
+    """
+    settings: dict[str, Any] = {
+        "revision": revision,
+        "attention": attention,
+        "trust_remote_code": trust_remote_code,
+        "device": "cpu",
+    }
+    with FakeTensorMode():
+        model = configured_model(id_or_path, dtype=dtype, **settings)
+        measured, halves = model, False
+        if dtype == "float32" and _has_fused_experts(model):
+            # Grouped matrix products exist without data in bfloat16 only; its tensors are then counted twice.
+            measured, halves = configured_model(id_or_path, dtype="bfloat16", **settings), True
+        meter = _StorageMeter(double_bfloat16=halves)
+        flops = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_product_flops})
+        try:
+            with _silent(), _gradients_dropped(measured):
+                meter.ignore(measured)
+                with flops, meter:
+                    ids = torch.zeros((sequences, sequence_length), dtype=torch.int64)
+                    summed_loss(measured, ids).backward()  # type: ignore[no-untyped-call]
+        except (RuntimeError, NotImplementedError, TypeError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise ModelError(
+                f"what {id_or_path} takes can't be told from its configuration: {type(model).__name__} doesn't run "
+                f"without data ({reason}); measure it on a short text instead"
+            ) from None
+        parameters = unique_parameters(model).values()
+        return Footprint(
+            parameters=sum(parameter.numel() for parameter in parameters),
+            weight_bytes=sum(parameter.numel() * parameter.element_size() for parameter in parameters),
+            largest_tensor=max(parameter.numel() for parameter in parameters),
+            tokens=sequences * sequence_length,
+            pass_bytes=meter.peak,
+            flops=int(flops.get_total_flops()),
+        )
+
+
+class _StorageMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of the storages that operations make, until they are let go."""
+
+    def __init__(self, *, double_bfloat16: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak = 0
+        self._now = 0
+        self._double = double_bfloat16
+        self._known: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+    def ignore(self, model: PreTrainedModel) -> None:
+        """Don't count what the model holds, though operations return views of it."""
+        for tensor in (*model.parameters(), *model.buffers()):
+            self._known[tensor.untyped_storage()] = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(result):
+            if isinstance(tensor, Tensor):
+                self._count(tensor)
+        return result
+
+    def _count(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage in self._known:
+            return
+        size = storage.nbytes() * (2 if self._double and tensor.dtype == torch.bfloat16 else 1)
+        self._known[storage] = size
+        self._now += size
+        self.peak = max(self.peak, self._now)
+        weakref.finalize(storage, self._release, size)
+
+    def _release(self, size: int) -> None:
+        self._now -= size
+
+
+def _grouped_product_flops(first: Any, second: Any, *_: Any, **__: Any) -> int:
+    """Two operations for each multiplication of a product of one matrix with each of a group's rows, or of columns."""
+    groups = first[0] if len(first) == 3 else 1
+    return int(2 * prod(first) // groups * second[-1])
+
+
+def _has_fused_experts(model: PreTrainedModel) -> bool:
+    return any(hasattr(module, "is_concatenated") for module in model.modules())
+
+
+@contextmanager
+def _gradients_dropped(model: PreTrainedModel) -> Iterator[None]:
+    def drop(parameter: Tensor) -> None:
+        parameter.grad = None
+
+    with gradients_enabled(model):
+        handles = [
+            parameter.register_post_accumulate_grad_hook(drop)  # type: ignore[no-untyped-call]
+            for parameter in unique_parameters(model).values()
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What fails without data is reported as one error, not by PyTorch's log as well."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

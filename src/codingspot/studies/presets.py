@@ -1,0 +1,41 @@
+"""The shipped presets as studies of a model of one's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codingspot.errors import StudyError
+from codingspot.studies import PRESETS, VIEW_PRESETS
+
+if TYPE_CHECKING:  # loading the stages takes seconds
+    from codingspot.study import Study
+
+
+def preset_study(name: str, model: str | None = None) -> Study:
+    """The preset of that name for ``model`` (``org/name``, ``org/name@revision`` or a folder), or for its own.
+
+    The study's name tells the model: a run directory is for one of the two only.
+
+    Raises:
+        StudyError: there is no such preset.
+    """
+    from codingspot.study import load_study
+
+    presets = {**PRESETS, **VIEW_PRESETS}
+    if name not in presets:
+        raise StudyError(f"unknown preset {name!r}; use one of {', '.join(presets)}")
+    study = load_study(presets[name])
+    section = study.model
+    if model is not None:
+        source, revision = (model, None) if Path(model).exists() or "@" not in model else model.rsplit("@", 1)
+        section = section.model_copy(update={"id": source, "revision": revision})
+    title = f"{study.name} {short_name(section.id)}"
+    return study.model_copy(update={"name": title, "model": section})
+
+
+def short_name(model: str) -> str:
+    """The last part of a model's id or path, in letters that file names take."""
+    last = model.rstrip("/").rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", last) or "model"

@@ -1,0 +1,154 @@
+"""A study's analyses: tables made from its scores and spots, beside its cells.
+
+Overlap and reliability need the scores of separate draws of text, and are made while these are at hand; the others need
+the spots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from codingspot.ablation import matched_control
+from codingspot.evaluation.sequential import retention_intervals
+from codingspot.importance import ScoreStore
+from codingspot.models import scope_sizes
+from codingspot.spot import (
+    RECIPES,
+    Spot,
+    domain_overlap,
+    domain_spots,
+    general_overlap,
+    measure_shares,
+    polysemanticity,
+    predicted_changes,
+    reliability,
+    shares_by_domain,
+)
+from codingspot.spot.prediction import edit_factor, is_signed
+from codingspot.study.cells import ORIGINAL, Cell, Plan
+from codingspot.study.config import SpotSection, Study
+from codingspot.study.directory import RunDirectory
+from codingspot.study.evaluating import questions
+from codingspot.study.planning import source
+from codingspot.study.tables import write_table
+
+OVERLAP_K = (0.01, 0.09, 0.25, 1.0)
+"""Percentages of all parameters at which domains' spots are compared."""
+
+_RANDOM_SEEDS = (0, 1, 2)
+"""Draws of random parameters that a spot's polysemanticity is set beside."""
+
+
+def analyse_scores(
+    study: Study, store: ScoreStore, draws: Mapping[int, Sequence[ScoreStore]], directory: RunDirectory
+) -> None:
+    """Overlap of the domains' spots in every scope of the study, and reliability of its spots.
+
+    ``draws`` are stores of different text by token budget (:func:`codingspot.importance.disjoint_draws`): two of the
+    largest budget are the halves, and those of the smallest are draws such as other seeds would give. Without them,
+    domains are compared on the whole text alone and nothing is said of reliability.
+    """
+    halves = draws[max(draws)][:2] if draws else ()
+    if "overlap" in study.analyses:
+        _overlap(study, store, halves, directory)
+    if "reliability" in study.analyses and draws:
+        splits = {"halves": halves, "draws": draws[min(draws)]}
+        parts = [
+            _reliability(section, stores).assign(spot=section.name, split=split)
+            for section in _computed(study)
+            for split, stores in splits.items()
+        ]
+        _write(parts, directory, "reliability")
+
+
+def analyse_spots(
+    study: Study, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell], directory: RunDirectory
+) -> None:
+    """Polysemanticity of the study's spots, and what first order predicts of its cells' losses."""
+    several = len(store.domains) > 1
+    if "polysemanticity" in study.analyses and several and not _exists(directory, "polysemanticity", "shares"):
+        _polysemanticity(study, store, spots, directory)
+    if "prediction" in study.analyses and is_signed(store) and not _exists(directory, "prediction"):
+        _prediction(study, store, spots, cells, directory)
+
+
+def analyse_sequential(study: Study, plan: Plan, directory: RunDirectory, outcomes: pd.DataFrame) -> None:
+    """How many items each cell of a sequential evaluation took, and the interval at which it stopped."""
+    if not study.evaluation.sequential:
+        return
+    chance = {task.name: task.chance for task in plan.tasks}
+    alpha = study.evaluation.sequential_alpha
+    table = retention_intervals(outcomes, ORIGINAL, questions(study), chance, alpha=alpha)
+    write_table(table, directory.analysis / "sequential.parquet")
+
+
+def _overlap(study: Study, store: ScoreStore, halves: Sequence[ScoreStore], directory: RunDirectory) -> None:
+    pairs, tensors = [], []
+    for scope in dict.fromkeys(section.scope for section in study.spots):
+        doses = [k for k in OVERLAP_K if store.layout.total * k / 100 <= _size(store, scope)]
+        if not doses:
+            continue
+        largest = max(doses)
+        spots = domain_spots(store, max_k_percent=largest, scope=scope)
+        split = [domain_spots(half, max_k_percent=largest, scope=scope) for half in halves]
+        pairs.append(domain_overlap(spots, doses, halves=split).assign(scope=scope))
+        if store.names("code") and store.names("general"):
+            tensors.append(general_overlap(store, doses, scope=scope).assign(scope=scope))
+    _write(pairs, directory, "overlap")
+    _write(tensors, directory, "overlap_tensors")
+
+
+def _reliability(section: SpotSection, stores: Sequence[ScoreStore]) -> pd.DataFrame:
+    return reliability(
+        stores, section.k_percent, recipe=section.recipe, scope=section.scope, parameters=section.parameters
+    )
+
+
+def _computed(study: Study) -> list[SpotSection]:
+    """The spots that a recipe finds in scores alone; a learned one would have to be learned again."""
+    return [section for section in study.spots if section.recipe in RECIPES]
+
+
+def _polysemanticity(study: Study, store: ScoreStore, spots: Mapping[str, Spot], directory: RunDirectory) -> None:
+    entropies, shares = [], []
+    for section in study.spots:
+        spot = spots[section.name]
+        controls = {seed: matched_control(spot, seed=seed) for seed in _RANDOM_SEEDS}
+        measured = measure_shares(store, spot, controls)
+        entropies.append(polysemanticity(measured, section.k_percent).assign(spot=section.name))
+        shares.append(shares_by_domain(measured, section.k_percent).assign(spot=section.name))
+    _write(entropies, directory, "polysemanticity")
+    _write(shares, directory, "shares")
+
+
+def _prediction(
+    study: Study, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell], directory: RunDirectory
+) -> None:
+    """One row a cell of the grid and scored domain, for the spots whose edit multiplies weights."""
+    factors = {section.name: edit_factor(section.edit, section.edit_parameters) for section in study.spots}
+    by_source: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.spot is not None and cell.purpose == "dose" and factors[cell.spot] is not None:
+            by_source.setdefault(source(cell), []).append(cell)
+    parts = []
+    for name, group in by_source.items():
+        factor = factors[str(group[0].spot)]
+        doses = {100 * cell.parameters / store.layout.total: cell.name for cell in group}
+        table = predicted_changes(store, spots[name], list(doses), factor=0.0 if factor is None else factor)
+        parts.append(table.assign(cell=table["k_percent"].map(doses)).drop(columns="k_percent"))
+    _write(parts, directory, "prediction")
+
+
+def _size(store: ScoreStore, scope: str) -> int:
+    return scope_sizes(store.layout)[scope]
+
+
+def _exists(directory: RunDirectory, *stems: str) -> bool:
+    return all((directory.analysis / f"{stem}.parquet").exists() for stem in stems)
+
+
+def _write(parts: Sequence[pd.DataFrame], directory: RunDirectory, stem: str) -> None:
+    if parts:
+        write_table(pd.concat(parts, ignore_index=True), directory.analysis / f"{stem}.parquet")

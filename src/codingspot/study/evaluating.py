@@ -1,0 +1,146 @@
+"""Evaluating a study's cells: the weights edited in place, each cell evaluated once and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from codingspot.ablation import WeightEditor
+from codingspot.corpus import Corpus
+from codingspot.evaluation.adapter import ModelAdapter
+from codingspot.evaluation.evaluator import Evaluator
+from codingspot.evaluation.metrics import KEPT, LOST, ONSET_RATE, task_rates
+from codingspot.evaluation.results import Results
+from codingspot.evaluation.stopping import SequentialEvaluator
+from codingspot.evaluation.tasks import EvaluationTask
+from codingspot.models import LoadedModel
+from codingspot.sandbox import Limits, Sandbox
+from codingspot.spot import Spot
+from codingspot.study.cells import ORIGINAL, Cell
+from codingspot.study.config import Study
+from codingspot.study.directory import RunDirectory
+from codingspot.study.planning import source
+
+QUESTIONS = ("code", "general")
+"""The kinds of task whose retention a sequential evaluation asks about."""
+
+
+class CellRunner:
+    """Evaluates cells that aren't saved yet. A context: at its end the weights are what they were.
+
+    Args:
+        study: says how cells are evaluated.
+        loaded: the model.
+        tasks: what they are evaluated on.
+        corpus: the documents whose loss is taken.
+        spots: every spot and control by name.
+        directory: where cells are saved.
+        unsafe: run programs without a sandbox.
+        in_study: False for cells that aren't of the study's own spots: all items, and edits without parameters.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        loaded: LoadedModel,
+        tasks: Sequence[EvaluationTask],
+        corpus: Corpus,
+        spots: Mapping[str, Spot],
+        directory: RunDirectory,
+        *,
+        unsafe: bool = False,
+        in_study: bool = True,
+    ) -> None:
+        self._in_study = in_study
+        self._study, self._loaded, self._tasks, self._corpus = study, loaded, tasks, corpus
+        self._spots, self._directory, self._unsafe = spots, directory, unsafe
+        self._open = ExitStack()
+        self._editor = self._open.enter_context(WeightEditor(loaded))
+        self._evaluator: Evaluator | None = None
+        self._sequential: SequentialEvaluator | None = None
+
+    def __enter__(self) -> CellRunner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def run(self, cell: Cell) -> None:
+        """Evaluate and save the cell, unless it is saved already.
+
+        Raises:
+            CodingSpotError: whatever an edit or the evaluation refuses.
+        """
+        if self._directory.is_done(cell):
+            return
+        self._edit(cell)
+        if cell.spot is None or not self._in_study or not self._study.evaluation.sequential:
+            results = self._whole().evaluate(cell.name, require_finite=cell.spot is None)
+        else:
+            before = self._directory.cell_results(ORIGINAL)
+            results = self._stopping(before).evaluate(cell.name, thresholds(cell, before, self._names("code")))
+        self._directory.save_cell(cell, results)
+
+    def _edit(self, cell: Cell) -> None:
+        if cell.spot is None:
+            self._editor.restore()
+            return
+        spot, n = self._spots[source(cell)], cell.parameters
+        spot = replace(spot, positions=spot.positions[:n], scores=spot.scores[:n])
+        self._editor.apply(spot, cell.edit or "zero", **self._edit_parameters(cell))
+
+    def _edit_parameters(self, cell: Cell) -> dict[str, Any]:
+        if not self._in_study:
+            return {}
+        section = next(section for section in self._study.spots if section.name == cell.spot)
+        if cell.purpose == "sufficiency" and section.sufficiency is not None:
+            return {"base": section.sufficiency.base, "largest_percent": section.sufficiency.largest_percent}
+        return dict(section.edit_parameters)
+
+    def _whole(self) -> Evaluator:
+        if self._evaluator is None:
+            section = self._study.evaluation
+            adapter = ModelAdapter(self._loaded.model, self._loaded.tokenizer, batch_tokens=section.batch_tokens)
+            sandbox = self._open.enter_context(Sandbox(Limits(seconds=section.sandbox_seconds), unsafe=self._unsafe))
+            seed = self._study.scoring.seed
+            self._evaluator = Evaluator(adapter, self._tasks, self._corpus.domains, sandbox=sandbox, seed=seed)
+        return self._evaluator
+
+    def _stopping(self, original: Results) -> SequentialEvaluator:
+        if self._sequential is None:
+            self._sequential = SequentialEvaluator(
+                self._whole(),
+                original.outcomes,
+                questions(self._study),
+                {task.name: task.chance for task in self._tasks},
+                alpha=self._study.evaluation.sequential_alpha,
+            )
+        return self._sequential
+
+    def _names(self, role: str) -> list[str]:
+        return [spec.name for found, spec in self._study.evaluation.tasks() if found == role]
+
+
+def questions(study: Study) -> dict[str, list[str]]:
+    """What a sequential evaluation asks: the mean retention of the code tasks, and of the general tasks."""
+    tasks = study.evaluation.tasks()
+    named = {kind: [spec.name for role, spec in tasks if role == kind] for kind in QUESTIONS}
+    return {kind: names for kind, names in named.items() if names}
+
+
+def thresholds(cell: Cell, original: Results, code: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """The retentions at which the verdict on a cell changes; of a control only whether it loses code and keeps general.
+
+    The onset, pass@1 below 1%, is a code retention of 1% over the original model's rate.
+    """
+    if cell.control is not None:
+        return {"code": (LOST,), "general": (KEPT,)}
+    rates = task_rates(original.outcomes)[ORIGINAL]
+    rate = sum(rates[name] for name in code) / len(code) if code else 0.0
+    onset = (ONSET_RATE / rate,) if rate > ONSET_RATE else ()
+    return {"code": (*onset, LOST, KEPT), "general": (KEPT,)}

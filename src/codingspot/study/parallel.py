@@ -1,0 +1,45 @@
+"""The parallel corpora that analyses of representations read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from codingspot.corpus.languages import canonical_language
+from codingspot.corpus.parallel import ParallelCorpus, read_parallel
+from codingspot.errors import CorpusError
+from codingspot.study.config import TESTBED
+from codingspot.testbed.parallel import parallel_programs
+from codingspot.testbed.programs import LANGUAGES
+
+_TESTBED_ROWS = 200
+
+
+def open_parallel(
+    source: str,
+    *,
+    languages: Sequence[str] | None = None,
+    rows: int | None = None,
+    one_line: bool = False,
+    seed: int = 0,
+) -> ParallelCorpus:
+    """A file of parallel code, or the testbed's own (``testbed``).
+
+    Args:
+        source: a .jsonl, .jsonl.gz or .parquet file (see :func:`read_parallel`), or ``testbed``.
+        languages: which, in this order; all by default.
+        rows: the first so many; all of a file by default, and 200 of the testbed.
+        one_line: of the testbed's programs, those of one line.
+        seed: of the testbed's programs.
+
+    Raises:
+        CorpusError: the file can't be read or is no parallel corpus, or a language isn't in it.
+    """
+    if source == TESTBED:
+        wanted = [canonical_language(language) or language for language in languages or sorted(LANGUAGES)]
+        unknown = [language for language in wanted if language not in LANGUAGES]
+        if unknown:
+            raise CorpusError(f"the testbed has no {unknown[0]}; it has {', '.join(sorted(LANGUAGES))}")
+        return parallel_programs(rows or _TESTBED_ROWS, seed, tuple(wanted), one_line=one_line)
+    corpus = read_parallel(Path(source), languages)
+    return corpus if rows is None else corpus.first_rows(rows)

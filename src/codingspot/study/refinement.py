@@ -1,0 +1,72 @@
+"""Doses between those of the grid: the onset k* and k chosen by rule, known as closely as the study asks.
+
+After the grid, each spot that asks for a precision is bisected in log k, once for the first dose with pass@1 below 1%
+and once for the first with general retention below 0.95. Each step is a cell of its own, chosen from the results of
+those before it; a run that was stopped goes the same way again over what is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from codingspot.evaluation.doses import crossing, next_dose
+from codingspot.evaluation.metrics import KEPT, ONSET_RATE, CellMetrics, cell_metrics, task_rates
+from codingspot.evaluation.results import Results
+from codingspot.evaluation.sequential import on_common_items
+from codingspot.study.cells import ORIGINAL, Cell, Plan
+from codingspot.study.config import SpotSection, Study
+from codingspot.study.directory import RunDirectory
+from codingspot.study.planning import refined_cell
+
+CONDITIONS: dict[str, Callable[[CellMetrics], bool]] = {
+    "onset": lambda metrics: metrics.code is not None and metrics.code < ONSET_RATE,
+    "kept": lambda metrics: metrics.general_retention is not None and metrics.general_retention < KEPT,
+}
+"""What comes true at the onset, and where general ability stops being kept."""
+
+
+def refine(study: Study, plan: Plan, directory: RunDirectory, run: Callable[[Cell], None]) -> tuple[Cell, ...]:
+    """Run the further cells that the study's spots need, and return them in their order."""
+    found: list[Cell] = []
+    for section in study.spots:
+        if section.precision is not None:
+            found += _bisect(study, section, plan, directory, run)
+    return tuple(found)
+
+
+def _bisect(
+    study: Study, section: SpotSection, plan: Plan, directory: RunDirectory, run: Callable[[Cell], None]
+) -> Iterator[Cell]:
+    total = plan.model.parameters
+    metrics = {
+        cell.k_percent: _metrics(plan, directory, cell.name)
+        for cell in plan.cells
+        if cell.spot == section.name and cell.control is None and cell.purpose == "dose"
+    }
+    for condition in CONDITIONS.values():
+        while True:
+            doses = sorted(metrics)
+            at = crossing(doses, [condition(metrics[k]) for k in doses])
+            k = next_dose(at, 100 / total, section.precision or 0.0)
+            if k is None:
+                break
+            cell = refined_cell(study, section, total, k)
+            run(cell)
+            metrics[k] = _metrics(plan, directory, cell.name)
+            yield cell
+
+
+def _metrics(plan: Plan, directory: RunDirectory, cell: str) -> CellMetrics:
+    both = Results.concat([directory.cell_results(ORIGINAL), directory.cell_results(cell)])
+    rates = task_rates(on_common_items(both.outcomes, [ORIGINAL, cell]))
+    return cell_metrics(
+        rates[cell],
+        rates[ORIGINAL],
+        code=_names(plan, "code"),
+        general=_names(plan, "general"),
+        chance={task.name: task.chance for task in plan.tasks},
+    )
+
+
+def _names(plan: Plan, role: str) -> Sequence[str]:
+    return [task.name for task in plan.tasks if task.role == role]
