@@ -23,7 +23,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 from transformers import PreTrainedModel
 
 from codingspot.errors import ModelError
@@ -79,7 +79,7 @@ def measure_footprint(
             # Grouped matrix products exist without data in bfloat16 only; its tensors are then counted twice.
             measured, halves = configured_model(id_or_path, dtype="bfloat16", **settings), True
         meter = _StorageMeter(double_bfloat16=halves)
-        flops = FlopCounterMode(display=False, custom_mapping={torch.ops.aten._grouped_mm: _grouped_product_flops})
+        flops = FlopCounterMode(display=False, custom_mapping=_FURTHER_FLOPS)
         try:
             with _silent(), _gradients_dropped(measured):
                 meter.ignore(measured)
@@ -144,6 +144,22 @@ def _grouped_product_flops(first: Any, second: Any, *_: Any, **__: Any) -> int:
     """Two operations for each multiplication of a product of one matrix with each of a group's rows, or of columns."""
     groups = first[0] if len(first) == 3 else 1
     return int(2 * prod(first) // groups * second[-1])
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
+
+
+def _attention_backward_flops(output_gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_backward_flop_count(output_gradient, query, key, value))  # type: ignore[no-untyped-call]
+
+
+# Operations that PyTorch's counter doesn't know, by their tensors' shapes.
+_FURTHER_FLOPS = {
+    torch.ops.aten._grouped_mm: _grouped_product_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
+}
 
 
 def _has_fused_experts(model: PreTrainedModel) -> bool:

@@ -165,7 +165,9 @@ def _load(manager: TaskManager, leaf: _Leaf, changes: Mapping[str, Any]) -> Conf
         raise
     except Exception as error:  # whatever a task's own code and its data may raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise EvaluationError(f"task {leaf.name} can't be loaded ({reason}); check its YAML file and data") from error
+        raise EvaluationError(
+            f"task {leaf.name} can't be loaded ({reason}); check its YAML file and data, or give it local files as data"
+        ) from error
 
 
 def _own_files(leaf: _Leaf) -> dict[str, Any]:

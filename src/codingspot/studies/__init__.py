@@ -10,8 +10,9 @@ DEMO = _FOLDER / "demo.yaml"
 PRESETS = {name: _FOLDER / f"{name}.yaml" for name in ("paper", "released-code", "code-region")}
 """Published studies by name; each takes any model."""
 
-VIEW_PRESETS = {"neurons": _FOLDER / "neurons.yaml"}
-"""Published studies of views alone, without a spot, by name; each takes any model."""
+VIEW_PRESETS = {name: _FOLDER / f"{name}.yaml" for name in ("neurons", "views")}
+"""Studies of neurons, alignment and the logit lens by name: the published one, without a spot, and a small one of the
+testbed model beside two spots; each takes any model."""
 
 PUBLISHED_MODELS = {
     "paper": (
