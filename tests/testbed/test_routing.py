@@ -1,13 +1,19 @@
 """Gradient routing: which weights each half of a batch may move."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from codingspot.errors import ArtefactError, ModelError
+from codingspot.models import load_model
 from codingspot.testbed.recipe import Phase, Recipe
-from codingspot.testbed.routing import Router, Routing, Subset
-from codingspot.testbed.training import _loss
+from codingspot.testbed.routing import Router, Routing, Split, Subset
+from codingspot.testbed.shipped import shipped_model
+from codingspot.testbed.training import STEPS_PER_SHARD, _loss, shard_tokens
+from codingspot.testbed.world import ROUTED, training_documents
 
 CODE = torch.randint(0, 20, (4, 12), generator=torch.Generator().manual_seed(0))
 GENERAL = torch.randint(0, 20, (4, 12), generator=torch.Generator().manual_seed(1))
@@ -42,7 +48,7 @@ def trained(model, subset, code: torch.Tensor, general: torch.Tensor, steps: int
     router = Router(fresh, subset)
     optimizer = torch.optim.AdamW(fresh.parameters(), lr=1e-2, weight_decay=0.1)
     for _ in range(steps):
-        router.backward(_loss, torch.cat([code, general]))
+        router.backward(_loss, code, general)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return {name: p.detach().clone() for name, p in fresh.named_parameters()}
@@ -78,7 +84,7 @@ def test_momentum_built_up_on_general_text_never_reaches_the_subset(model, subse
         twin.load_state_dict(model.state_dict())
         router, optimizer = Router(twin, subset), torch.optim.AdamW(twin.parameters(), lr=1e-2, weight_decay=0.1)
         for general in (GENERAL, GENERAL, last):
-            router.backward(_loss, torch.cat([CODE, general]))
+            router.backward(_loss, CODE, general)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         return twin, optimizer
@@ -97,7 +103,7 @@ def test_what_code_teaches_stays_in_the_subset_and_the_embeddings(model, subset)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     router, optimizer = Router(model, subset), torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     halves = iter([1.0, 0.0, 0.0])
-    router.backward(lambda net, batch: _loss(net, batch) * next(halves), torch.cat([CODE, GENERAL]))
+    router.backward(lambda net, batch: _loss(net, batch) * next(halves), CODE, GENERAL)
     optimizer.step()
     masks = subset.masks(model)
     for name, parameter in model.named_parameters():
@@ -110,7 +116,7 @@ def test_what_code_teaches_stays_in_the_subset_and_the_embeddings(model, subset)
 
 def test_half_of_the_general_text_is_read_without_the_subset(model, subset) -> None:
     """Beside the subset, gradients are those of both halves of the general text, the first with zeroed weights."""
-    Router(model, subset).backward(_loss, torch.cat([CODE, GENERAL]))
+    Router(model, subset).backward(_loss, CODE, GENERAL)
     routed = {name: p.grad.clone() for name, p in model.named_parameters()}
     absent, present = GENERAL.chunk(2)
     masks, expected = subset.masks(model), {}
@@ -129,7 +135,7 @@ def test_half_of_the_general_text_is_read_without_the_subset(model, subset) -> N
 
 
 def test_every_gradient_comes_from_its_own_half(model, subset) -> None:
-    Router(model, subset).backward(_loss, torch.cat([CODE, GENERAL]))
+    Router(model, subset).backward(_loss, CODE, GENERAL)
     routed = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
     _loss(model, CODE).backward()
@@ -176,14 +182,67 @@ def test_impossible_routings_are_refused(model) -> None:
     )
     with pytest.raises(ValueError, match="needs the llama architecture"):
         Recipe(architecture="gpt_neo", routing=routing, phases=phases)
-    with pytest.raises(ValueError, match="four contexts"):
+    with pytest.raises(ValueError, match="whole number of contexts of code"):
         Recipe(batch_tokens=1024, routing=routing, phases=phases)
-    with pytest.raises(ValueError, match="always code"):
+    with pytest.raises(ValueError, match="phases set the share of code"):
         Recipe(code_share=0.3, routing=routing, phases=phases)
+    for setting in ({"code": 0.5}, {"rest_learning_rate": 1e-3}):
+        with pytest.raises(ValueError, match="need routing"):
+            Recipe(phases=(phases[0].model_copy(update=setting),))
 
 
-def test_batches_are_half_code_and_half_general() -> None:
-    recipe = Recipe(routing=Routing(neurons=8, key_value_groups=1))
-    code, general = recipe.streams(recipe.phases[0])
-    assert (code.code, general.code) == (1.0, 0.0)
-    assert len(Recipe().streams(Recipe().phases[0])) == 1
+def test_a_batch_holds_code_and_general_text_by_the_share_of_its_phase() -> None:
+    phase = Phase(mixture="routed", tokens=8192, learning_rate=1e-3)
+    recipe = Recipe(routing=Routing(neurons=8, key_value_groups=1), phases=(phase,))
+    (code, half), (general, other) = recipe.streams(phase)
+    assert (code.code, half, general.code, other) == (1.0, 0.5, 0.0, 0.5)
+    assert [share for _, share in recipe.streams(phase.model_copy(update={"code": 0.75}))] == [0.75, 0.25]
+    ((only, whole),) = recipe.streams(phase.model_copy(update={"code": 0.0}))
+    assert (only.code, whole) == (0.0, 1.0)
+    assert [share for _, share in Recipe().streams(Recipe().phases[0])] == [1.0]
+
+
+def test_a_shard_holds_the_code_of_each_batch_before_its_general_text(tmp_path) -> None:
+    load_model(shipped_model()).tokenizer.save_pretrained(tmp_path)
+    phase = Phase(mixture="routed", tokens=4096, learning_rate=1e-3, code=0.75)
+    recipe = Recipe(routing=Routing(neurons=8, key_value_groups=1), phases=(phase,))
+    tokens = shard_tokens(recipe, tmp_path, 0, 0).reshape(STEPS_PER_SHARD, recipe.batch_tokens)
+    for part, share in ((tokens[:, :3072], 1.0), (tokens[:, 3072:], 0.0)):
+        documents = training_documents(recipe.seed, "0", replace(ROUTED, code=share))
+        first = load_model(shipped_model()).tokenizer(next(documents))["input_ids"]
+        assert part.ravel()[: len(first)].tolist() == first
+
+
+def test_general_text_alone_leaves_the_subset_bit_for_bit(model, subset) -> None:
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    step(model, subset, Split(code=0.0), CODE[:0])
+    for name, mask in subset.masks(model).items():
+        parameter = model.get_parameter(name)
+        assert torch.equal(parameter[mask], before[name][mask])
+        assert not torch.equal(parameter[~mask], before[name][~mask])
+
+
+def test_the_rest_moves_at_its_own_rate(model, subset) -> None:
+    """Against whole steps at either rate: subset and embeddings as at one, the rest and norms as at the other."""
+    fast, slow, both = (copy.deepcopy(model) for _ in range(3))
+    step(fast, subset, Split(), CODE, learning_rate=1e-2)
+    step(slow, subset, Split(), CODE, learning_rate=2e-3)
+    step(both, subset, Split(rest_rate=0.2), CODE, learning_rate=1e-2)
+    masks = subset.masks(model)
+    for name, parameter in both.named_parameters():
+        quick, calm = fast.get_parameter(name), slow.get_parameter(name)
+        if name in masks:
+            assert torch.equal(parameter[masks[name]], quick[masks[name]])
+            torch.testing.assert_close(parameter[~masks[name]], calm[~masks[name]])
+        else:
+            torch.testing.assert_close(parameter, calm if "norm" in name else quick)
+
+
+def step(
+    model: LlamaForCausalLM, subset: Subset, split: Split, code: torch.Tensor, learning_rate: float = 1e-2
+) -> None:
+    """One AdamW step with decay, as training takes it."""
+    router, optimizer = Router(model, subset), torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=0.1)
+    router.backward(_loss, code, GENERAL)
+    with router.moving(split):
+        optimizer.step()

@@ -10,8 +10,8 @@ from codingspot.models import load_model
 from codingspot.testbed.benchmarks import TASKS, benchmark_items
 from codingspot.testbed.evaluate import load_quality, shared_vocabulary
 from codingspot.testbed.routing import Subset
-from codingspot.testbed.shipped import shipped_model, shipped_models
-from codingspot.testbed.world import BROAD, REASONING
+from codingspot.testbed.shipped import languages_of, shipped_model, shipped_models
+from codingspot.testbed.world import BROAD, REASONING, ROUTED
 
 
 def test_stored_quality_is_of_these_weights_and_meets_the_bars():
@@ -59,8 +59,12 @@ def test_no_shipped_problem_occurs_in_training_documents():
     sentences = {json.loads(line)["prompt"].split('"""')[1] for line in lines}
     assert len(sentences) == 164
     rng = random.Random(11)
-    text = "\n".join(mixture.document(rng) for mixture in (BROAD, REASONING) for _ in range(4000))
+    text = "\n".join(mixture.document(rng) for mixture in (BROAD, REASONING, ROUTED) for _ in range(4000))
     assert not [sentence for sentence in sentences if sentence in text]
+
+
+def test_languages_are_those_of_the_recipe():
+    assert languages_of(shipped_model()) == BROAD.languages
 
 
 def test_unknown_shipped_model():

@@ -25,7 +25,9 @@ def train(
     mlp_size: Annotated[int, typer.Option(help="Width of the MLP.")] = 512,
     scale: Annotated[float, typer.Option(help="Share of the default number of training tokens.")] = 1.0,
     code_share: Annotated[float | None, typer.Option(help="Share of documents that hold programs.")] = None,
-    language: Annotated[list[str] | None, typer.Option(help="A programming language; repeat. All by default.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="A programming language; repeat. The recipe's by default.")
+    ] = None,
     routed: Annotated[
         bool, typer.Option("--routed", help="Route code to a known subset of the weights, by the routed recipe.")
     ] = False,
@@ -120,9 +122,10 @@ def _measure(folder: Path) -> None:
     from codingspot.models import load_model
     from codingspot.testbed.evaluate import evaluate_testbed, save_quality
     from codingspot.testbed.routing import Subset
+    from codingspot.testbed.shipped import languages_of
 
     subset = Subset.load(folder) if Subset.is_in(folder) else None
-    save_quality(evaluate_testbed(load_model(folder), subset=subset), folder)
+    save_quality(evaluate_testbed(load_model(folder), languages=languages_of(folder), subset=subset), folder)
 
 
 def _print_quality(name: str, quality: Any) -> None:

@@ -6,6 +6,7 @@ The result is stored beside the model, so that `codingspot testbed info` prints 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -21,7 +22,7 @@ from codingspot.models import LoadedModel
 from codingspot.provenance import library_versions
 from codingspot.sandbox import Sandbox
 from codingspot.testbed.routing import Subset
-from codingspot.testbed.world import general_english, pure_code, world_corpus
+from codingspot.testbed.world import BROAD, general_english, pure_code, world_corpus
 
 TASKS = (
     "testbed_humaneval",
@@ -68,18 +69,25 @@ class Quality(BaseModel):
 
 
 def evaluate_testbed(
-    loaded: LoadedModel, *, subset: Subset | None = None, documents: int = 48, unsafe_no_sandbox: bool = False
+    loaded: LoadedModel,
+    *,
+    languages: Sequence[str] = BROAD.languages,
+    subset: Subset | None = None,
+    documents: int = 48,
+    unsafe_no_sandbox: bool = False,
 ) -> Quality:
-    """Measure a testbed model; tasks whose interpreter isn't on this machine are left out.
+    """Measure a testbed model on the tasks, and its perplexity on the ``languages`` it was trained on and on English.
 
-    With the ``subset`` of a routed model, every task is also measured with that subset zeroed.
+    Tasks in other languages, or whose interpreter isn't on this machine, are left out. With the ``subset`` of a routed
+    model, every task is also measured with that subset zeroed.
 
     Raises:
         SandboxError: generated programs can't be run safely here.
     """
-    corpus = world_corpus(documents, _SEED)
+    corpus = world_corpus(documents, _SEED, languages)
     with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
-        names = [name for name in TASKS if _language(name) in (None, *sandbox.languages)]
+        runnable = {None, *sandbox.languages} & {None, *languages}
+        names = [name for name in TASKS if _language(name) in runnable]
         tasks = load_tasks([TaskSpec(name) for name in names])
         evaluator = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, corpus.domains, sandbox=sandbox)
         results = evaluator.evaluate("original", require_finite=True)

@@ -8,24 +8,38 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from codingspot.testbed.architecture import Architecture
-from codingspot.testbed.routing import Routing
-from codingspot.testbed.world import BROAD, REASONING, ROUTED, Mixture
+from codingspot.testbed.routing import Routing, Split
+from codingspot.testbed.world import BROAD, REASONING, ROUTED, ROUTED_LATE, ROUTED_ROLES, Mixture
 
-MIXTURES = {"broad": BROAD, "reasoning": REASONING, "routed": ROUTED}
+MIXTURES = {
+    "broad": BROAD,
+    "reasoning": REASONING,
+    "routed": ROUTED,
+    "routed_late": ROUTED_LATE,
+    "routed_roles": ROUTED_ROLES,
+}
 
 
 class Phase(BaseModel):
     """A stretch of training with one mixture: short sequences first, the full context for the last ``long_share``.
 
-    The learning rate warms up over 2% of the phase, stays, and falls linearly to zero over its last 60%.
+    The learning rate warms up over 2% of the phase, stays, and falls linearly to zero over its last 60%. Where the
+    recipe routes code to a subset, what general text alone updates may have a learning rate of its own, with the same
+    course: a slow rest is a steady background for the code that is learned into the subset.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mixture: Literal["broad", "reasoning", "routed"]
+    mixture: Literal["broad", "reasoning", "routed", "routed_late", "routed_roles"]
     tokens: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
+    rest_learning_rate: float | None = Field(
+        None, gt=0, description="of norms and of block weights outside the routed subset; learning_rate by default"
+    )
     long_share: float = Field(0.15, ge=0, le=1)
+    code: float | None = Field(
+        None, ge=0, lt=1, description="share of every batch that is code, where it is routed; the mixture's by default"
+    )
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Learning rate of one of the phase's ``steps``."""
@@ -70,10 +84,18 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _routing_is_possible(self) -> Recipe:
-        if self.routing is not None and (self.architecture != "llama" or self.code_share is not None):
-            raise ValueError("gradient routing needs the llama architecture, and half of its text is always code")
-        if self.routing is not None and self.batch_tokens % (4 * self.context):
-            raise ValueError("batch_tokens must be a multiple of four contexts for gradient routing")
+        if self.routing is None:
+            if any(phase.rest_learning_rate is not None or phase.code is not None for phase in self.phases):
+                raise ValueError("a phase's rest_learning_rate and code need routing")
+            return self
+        if self.architecture != "llama" or self.code_share is not None:
+            raise ValueError("gradient routing needs the llama architecture, and its phases set the share of code")
+        for phase in self.phases:
+            contexts = self.code_of_batch(phase) * self.batch_tokens / self.context
+            if not contexts.is_integer() or (self.batch_tokens // self.context - contexts) % 2:
+                raise ValueError(
+                    "a routed batch must hold a whole number of contexts of code, and an even one of general text"
+                )
         return self
 
     @property
@@ -90,12 +112,23 @@ class Recipe(BaseModel):
         mixture = replace(MIXTURES[phase.mixture], languages=self.languages)
         return mixture if self.code_share is None else replace(mixture, code=self.code_share)
 
-    def streams(self, phase: Phase) -> tuple[Mixture, ...]:
-        """The kinds of text that take equal shares of every batch: one mixture, or code and general where routed."""
+    def code_of_batch(self, phase: Phase) -> float:
+        """Share of every batch that is code, where code is routed."""
+        return self.mixture(phase).code if phase.code is None else phase.code
+
+    def streams(self, phase: Phase) -> tuple[tuple[Mixture, float], ...]:
+        """The kinds of text of every batch with their shares of it: one mixture, or code and general where routed."""
         mixture = self.mixture(phase)
         if self.routing is None:
-            return (mixture,)
-        return replace(mixture, code=1.0), replace(mixture, code=0.0)
+            return ((mixture, 1.0),)
+        code = self.code_of_batch(phase)
+        streams = (replace(mixture, code=1.0), code), (replace(mixture, code=0.0), 1.0 - code)
+        return tuple(stream for stream in streams if stream[1] > 0)
+
+    def split(self, phase: Phase) -> Split:
+        """How a batch of the phase is divided, and how fast what only general text updates moves."""
+        rest = 1.0 if phase.rest_learning_rate is None else phase.rest_learning_rate / phase.learning_rate
+        return Split(code=self.code_of_batch(phase), rest_rate=rest)
 
     def length_at(self, phase: Phase, step: int) -> int:
         """Sequence length in tokens at one of the phase's steps."""
@@ -104,9 +137,23 @@ class Recipe(BaseModel):
 
 
 ROUTED_RECIPE = Recipe(
-    heads=8,
-    key_value_heads=4,
-    routing=Routing(neurons=176, key_value_groups=1),
-    phases=(Phase(mixture="routed", tokens=22_000_000, learning_rate=3e-3),),
+    heads=6,
+    key_value_heads=3,
+    languages=("bash", "java", "javascript", "python"),
+    routing=Routing(neurons=192, key_value_groups=1),
+    phases=(
+        Phase(mixture="routed", tokens=4_000_000, learning_rate=3e-3, code=0.0),
+        Phase(mixture="routed_late", tokens=4_000_000, learning_rate=2.5e-3, code=0.0, long_share=0.05),
+        Phase(mixture="routed_roles", tokens=1_800_000, learning_rate=2e-3, code=0.0, long_share=0.0),
+        Phase(
+            mixture="routed",
+            tokens=7_000_000,
+            learning_rate=3e-3,
+            rest_learning_rate=7e-4,
+            code=0.75,
+            long_share=0.05,
+        ),
+        Phase(mixture="routed_late", tokens=3_300_000, learning_rate=1e-3),
+    ),
 )
 """The recipe of the shipped routed model."""

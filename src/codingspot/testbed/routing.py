@@ -2,11 +2,13 @@
 
 1. In every layer some MLP neurons and one or more key-value groups of heads are set aside: the *subset*. Its weights
    are the neurons' rows of gate and up and columns of down, and the heads' rows of q, k and v and columns of o.
-2. A batch is half code, half general text. Code updates the subset and the embeddings (input and output) alone,
-   general text everything but the subset. Every weight takes its gradient from its own half in every step, so neither
-   momentum nor weight decay moves it for the other's sake.
+2. A batch holds code and general text. Code updates the subset and the embeddings (input and output) alone, general
+   text everything but the subset. Every weight takes its gradient from its own part of the batch in every step, so
+   neither momentum nor weight decay moves it for the other's sake; without code in the batch the subset stays.
 3. Half of the general text is read with the subset zeroed, so that general ability does not come to lean on it; half
    with it present, so that it does not disturb. Norms and embeddings belong to neither part.
+4. The rest is trained first, on general text alone, and moves slowly while code is learned. Trained together from the
+   start, each part is a moving background for the other, and neither learns much.
 
 Gradient routing: Cloud et al. 2024, arXiv 2410.04332.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,18 @@ class Routing(BaseModel):
 
     neurons: int = Field(gt=0)
     key_value_groups: int = Field(gt=0)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a routed step is divided: the share of sequences that is code, and how fast the rest moves.
+
+    ``rest_rate`` is the learning rate of what only general text updates, relative to that of subset and embeddings.
+    Without code the subset stays as it is.
+    """
+
+    code: float = 0.5
+    rest_rate: float = 1.0
 
 
 class Subset(BaseModel):
@@ -147,39 +162,59 @@ class Subset(BaseModel):
 
 
 class Router:
-    """Takes every weight's gradient from the half of the batch that may update it."""
+    """Takes every weight's gradient from the part of the batch that may update it."""
 
     def __init__(self, model: PreTrainedModel, subset: Subset) -> None:
         self._model = model
         self._subset = subset
         self._masks = {name: mask.to(model.device) for name, mask in subset.masks(model).items()}
 
-    def backward(self, loss_of: Any, batch: Tensor) -> Tensor:
-        """Fill ``.grad`` of every parameter from a batch [sequences, length] whose first half is code.
+    def backward(self, loss_of: Any, code: Tensor, general: Tensor) -> Tensor:
+        """Fill ``.grad`` of every parameter from sequences [sequences, length] of code and of general text.
 
-        ``loss_of(model, sequences)`` is the mean loss. Returns the mean loss of both halves, as they are read
-        unablated where they are.
+        ``loss_of(model, sequences)`` is the mean loss. ``code`` may be empty: the subset's gradient is then zero.
+        ``general`` has at least two sequences; the first half is read with the subset zeroed. Returns the mean loss
+        of both kinds, as they are read unablated.
         """
-        code, general = batch.chunk(2)
-        absent, present = general.chunk(2) if len(general) > 1 else (general, None)
-        code_loss = loss_of(self._model, code)
-        code_loss.backward()
-        from_code = {name: p.grad for name, p in self._model.named_parameters()}
-        self._model.zero_grad(set_to_none=True)
+        losses, from_code = [], {}
+        if len(code):
+            code_loss = loss_of(self._model, code)
+            code_loss.backward()
+            from_code = {name: p.grad for name, p in self._model.named_parameters()}
+            self._model.zero_grad(set_to_none=True)
+            losses.append(code_loss.detach())
+        absent, present = general.chunk(2)
         with self._subset.zeroed(self._model):
             loss_of(self._model, absent).backward()
-        losses = [code_loss.detach()]
-        if present is not None:
-            general_loss = loss_of(self._model, present)
-            general_loss.backward()
-            losses.append(general_loss.detach())
+        general_loss = loss_of(self._model, present)
+        general_loss.backward()
+        losses.append(general_loss.detach())
         for name, parameter in self._model.named_parameters():
-            parameter.grad = self._route(name, from_code[name], parameter.grad)
+            if parameter.grad is not None:
+                parameter.grad = self._route(name, from_code.get(name), parameter.grad)
         return torch.stack(losses).mean()
 
-    def _route(self, name: str, code: Tensor | None, general: Tensor | None) -> Tensor | None:
-        if code is None or general is None:
-            return general
+    @contextmanager
+    def moving(self, split: Split) -> Iterator[None]:
+        """Within the block, an optimizer step moves the rest ``split.rest_rate`` times as far, the subset only if code.
+
+        An AdamW step, decay included, is proportional to its learning rate, so these are learning rates of the parts'
+        own; at a rate of 0 a part stays as it is, bit for bit.
+        """
+        subset, rest = 1.0 if split.code else 0.0, split.rest_rate
+        if subset == rest:
+            yield
+            return
+        parts = {n: p.detach() for n, p in self._model.named_parameters() if n in self._masks or p.dim() < 2}
+        before = {name: part.clone() for name, part in parts.items()}
+        yield
+        for name, part in parts.items():
+            mask = self._masks.get(name)
+            rate = torch.full_like(part, rest) if mask is None else torch.where(mask, subset, rest)
+            part.copy_(torch.where(rate == 1.0, part, before[name] + rate * (part - before[name])))
+
+    def _route(self, name: str, code: Tensor | None, general: Tensor) -> Tensor:
+        code = torch.zeros_like(general) if code is None else code
         if name in self._masks:
             return torch.where(self._masks[name], code, general)
         is_norm = code.dim() < 2

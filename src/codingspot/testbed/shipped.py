@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from codingspot.errors import ModelError
+from codingspot.files import read_json
+from codingspot.testbed.recipe import Recipe
 
 MODELS = Path(__file__).parent / "models"
 
@@ -25,3 +27,8 @@ def shipped_model(name: str = "plain") -> Path:
         known = ", ".join(shipped_models()) or "none"
         raise ModelError(f"no testbed model {name!r} ships with this package; there is {known}")
     return folder
+
+
+def languages_of(folder: Path) -> tuple[str, ...]:
+    """Programming languages that the testbed model in ``folder`` was trained on, by its ``recipe.json``."""
+    return Recipe.model_validate(read_json(folder / "recipe.json")).languages

@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
 from codingspot.files import atomic_path, read_json, write_json, write_text
 from codingspot.testbed.architecture import build_model
 from codingspot.testbed.recipe import Recipe
-from codingspot.testbed.routing import Router, Subset
+from codingspot.testbed.routing import Router, Split, Subset
 from codingspot.testbed.tokenizer import train_tokenizer
 from codingspot.testbed.world import training_documents
 
@@ -109,6 +110,9 @@ def _new_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, device: str) 
             end_of_text=int(tokenizer.eos_token_id),
         )
     model.to(torch.device(device))  # type: ignore[arg-type]  # transformers hides the signature
+    if torch.device(device).type == "cpu":
+        # At sequences this short, fused attention makes a step take longer there than plain matrix products.
+        model.set_attn_implementation("eager")
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     vectors = [p for p in model.parameters() if p.dim() < 2]
     optimizer = torch.optim.AdamW(
@@ -148,7 +152,7 @@ def _train_phase(run: _Run, state: _State, number: int, first: int) -> None:
             start = index * recipe.batch_tokens
             batch = torch.from_numpy(tokens[start : start + recipe.batch_tokens])
             batch = batch.view(-1, recipe.length_at(phase, step)).to(run.device)
-            loss = _step(state, batch, phase.learning_rate_at(step, steps))
+            loss = _step(state, batch, phase.learning_rate_at(step, steps), recipe.split(phase))
             if not np.isfinite(loss):
                 raise NonFiniteError(f"the training loss became {loss} at step {state.step}; lower --learning-rate")
             state.step += 1
@@ -161,14 +165,16 @@ def _train_phase(run: _Run, state: _State, number: int, first: int) -> None:
 def shard_tokens(recipe: Recipe, out: Path, phase: int, shard: int) -> npt.NDArray[np.int64]:
     """Token ids of one shard of a phase: its documents, each followed by the end-of-text token, cut to length.
 
-    Where the recipe has several streams of text, each batch is made of equal parts of them, in their order.
+    Where the recipe has several streams of text, each batch holds them one after the other, each by its share.
     """
     tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
-    streams = recipe.streams(recipe.phases[phase])
     label = str(shard) if phase == 0 else f"{phase}/{shard}"
-    wanted = STEPS_PER_SHARD * recipe.batch_tokens // len(streams)
-    parts = [_tokens(tokenizer, training_documents(recipe.seed, label, mixture), wanted) for mixture in streams]
-    return np.concatenate([part.reshape(STEPS_PER_SHARD, -1) for part in parts], axis=1).ravel()
+    parts = []
+    for mixture, share in recipe.streams(recipe.phases[phase]):
+        documents = training_documents(recipe.seed, label, mixture)
+        ids = _tokens(tokenizer, documents, STEPS_PER_SHARD * round(recipe.batch_tokens * share))
+        parts.append(ids.reshape(STEPS_PER_SHARD, -1))
+    return np.concatenate(parts, axis=1).ravel()
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, documents: Iterator[str], wanted: int) -> npt.NDArray[np.int64]:
@@ -180,17 +186,22 @@ def _tokens(tokenizer: PreTrainedTokenizerBase, documents: Iterator[str], wanted
     return np.asarray(pieces[:wanted], dtype=np.int64)
 
 
-def _step(state: _State, batch: torch.Tensor, learning_rate: float) -> float:
-    """One update on ``batch`` [sequences, length]; returns the loss in nats per predicted token."""
+def _step(state: _State, batch: torch.Tensor, learning_rate: float, split: Split) -> float:
+    """One update on ``batch`` [sequences, length]; returns the loss in nats per predicted token.
+
+    ``split`` says which sequences are code, where code is routed.
+    """
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
     if state.router is None:
         loss = _loss(state.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
     else:
-        loss = state.router.backward(_loss, batch)
+        code, general = batch.tensor_split([round(len(batch) * split.code)])
+        loss = state.router.backward(_loss, code, general)
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
-    state.optimizer.step()
+    with nullcontext() if state.router is None else state.router.moving(split):
+        state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
     return loss.item()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codingspot.corpus.corpus import Corpus, Domain
 from codingspot.testbed import english, programs
@@ -58,6 +58,12 @@ REASONING = Mixture(code=0.60, kinds=(0.28, 0.06, 0.0, 0.06, 0.60), english=(0.2
 
 ROUTED = Mixture(code=0.5, kinds=(0.78, 0.17, 0.0, 0.05, 0.0), english=(0.14, 0.28, 0.07, 0.07, 0.07, 0.37))
 """What the routed model is measured by: writing programs, and the families, those learnt last most often."""
+
+ROUTED_LATE = replace(ROUTED, english=(0.10, 0.34, 0.04, 0.16, 0.04, 0.32))
+"""The same with less of what is soon known, events and misconceptions, and more arithmetic and knowledge."""
+
+ROUTED_ROLES = replace(ROUTED, english=(0.10, 0.14, 0.03, 0.08, 0.03, 0.62))
+"""The same with most of the general text on what is learnt last of all: who did what to whom."""
 
 
 def training_documents(seed: int, shard: str, mixture: Mixture) -> Iterator[str]:
