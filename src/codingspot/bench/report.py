@@ -107,12 +107,14 @@ def bench_picture(table: pd.DataFrame) -> Picture:
 def _draw_truth(axes: Axes, *, rows: pd.DataFrame, level: float) -> None:
     axes.axvline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
     for index, (recipe, group) in enumerate(rows.groupby("recipe", sort=False)):
-        style: dict[str, Any] = {"color": SPOTS[index % len(SPOTS)], "marker": MARKERS[index % len(MARKERS)]}
+        # After the last colour the first comes back with another marker.
+        marker = MARKERS[(index + index // len(SPOTS)) % len(MARKERS)]
+        style: dict[str, Any] = {"color": SPOTS[index % len(SPOTS)], "marker": marker}
         axes.plot(group["precision_at_1"], group["area"], linestyle="none", label=str(recipe), **style)
-    for _, row in rows.nlargest(3, "area").iterrows():
+    for _, row in rows.head(4).iterrows():
         axes.annotate(
-            f"{row['estimator']}", (row["precision_at_1"], row["area"]), fontsize=7, xytext=(4, 3),
-            textcoords="offset points",
+            f"{row['estimator']}", (row["precision_at_1"], row["area"]), fontsize=7, xytext=(-5, -3),
+            textcoords="offset points", ha="right",
         )  # fmt: skip
     axes.set_xlabel("share of the top 1% in the routed subset")
     axes.set_ylabel("specificity area")
