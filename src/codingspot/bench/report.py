@@ -93,25 +93,28 @@ def bench_picture(table: pd.DataFrame) -> Picture:
             Panel(
                 "Specific and in the right place?",
                 "Specificity area on the routed model against the share of the top 1% inside the routed subset.",
-                partial(_draw_truth, rows=routed, level=float(level)),
+                partial(_draw_truth, rows=routed, best=ranking(methods)[:5], level=float(level)),
                 size=(5.0, 4.4),
             )
         )
     caption = (
-        "Each point is one method on the routed model, coloured by recipe: right, more of its top 1% lies where coding "
-        "was learned (dotted: chance); up, the more code it takes for the general ability it leaves."
+        "Each point is one method on the routed model, coloured by recipe, the five best by all columns named: right, "
+        "more of its top 1% lies where coding was learned (dotted: chance); up, the more code it takes for the general "
+        "ability it leaves."
     )
     return Picture("bench", "Specificity and ground truth", caption, tuple(panels))
 
 
-def _draw_truth(axes: Axes, *, rows: pd.DataFrame, level: float) -> None:
+def _draw_truth(axes: Axes, *, rows: pd.DataFrame, best: Sequence[tuple[str, str]], level: float) -> None:
     axes.axvline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
     for index, (recipe, group) in enumerate(rows.groupby("recipe", sort=False)):
         # After the last colour the first comes back with another marker.
         marker = MARKERS[(index + index // len(SPOTS)) % len(MARKERS)]
         style: dict[str, Any] = {"color": SPOTS[index % len(SPOTS)], "marker": marker}
         axes.plot(group["precision_at_1"], group["area"], linestyle="none", label=str(recipe), **style)
-    for _, row in rows.head(4).iterrows():
+    for _, row in rows.iterrows():
+        if (row["estimator"], row["recipe"]) not in best:
+            continue
         axes.annotate(
             f"{row['estimator']}", (row["precision_at_1"], row["area"]), fontsize=7, xytext=(-5, -3),
             textcoords="offset points", ha="right",
