@@ -1,6 +1,6 @@
 """Evaluation beside lm-evaluation-harness: within one cell, and over a sweep of edited weights.
 
-    python benchmarks/evaluation.py                         # 100 M random parameters; about ten minutes on two cores
+    python benchmarks/evaluation.py                         # 100 M random parameters
     python benchmarks/evaluation.py --quick                 # the shipped model, fewer items
     python benchmarks/evaluation.py --data ../shared/data   # where the benchmarks' rows are
 

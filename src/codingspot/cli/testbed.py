@@ -34,7 +34,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of the text and the initial weights.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU where there is one.")] = None,
 ) -> None:
-    """Train a testbed model from scratch: about 75 minutes on two cores at the default size.
+    """Train a testbed model from scratch: about 90 minutes on two cores at the default size.
 
     Example: codingspot testbed train --out runs/testbed --scale 0.1
 
