@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 
 
 def token_batches(
@@ -39,4 +40,53 @@ def token_batches(
         current_scored += added
     if current:
         batches.append(current)
+    return batches
+
+
+def filled_batches(
+    lengths: Sequence[int],
+    max_tokens: int,
+    *,
+    scored: Sequence[int],
+    max_scored: int,
+) -> list[list[list[int]]]:
+    """Put pieces of the given lengths into rows, several to a row, and the rows into batches, so that little is padding.
+
+    The longest piece left sets the length of a batch; each of its rows takes the longest piece that still fits, again
+    and again (best fit, decreasing).
+
+    Args:
+        lengths: tokens of each piece, at least 1.
+        max_tokens: most tokens of a batch (rows times their length). A longer piece stands alone.
+        scored: positions of each piece whose logits are needed.
+        max_scored: most such positions of a batch.
+
+    Returns:
+        Batches of rows of indices into ``lengths``. Every index occurs once.
+    """
+    left = sorted(range(len(lengths)), key=lambda i: (lengths[i], -i))
+    left_lengths = [lengths[i] for i in left]
+
+    def longest_within(gap: int, budget: int) -> int | None:
+        place = bisect_right(left_lengths, gap) - 1
+        if place < 0 or scored[left[place]] > budget:
+            return None
+        left_lengths.pop(place)
+        return left.pop(place)
+
+    def row_of(length: int, budget: int) -> Iterator[int]:
+        while length and (piece := longest_within(length, budget)) is not None:
+            length -= lengths[piece]
+            budget -= scored[piece]
+            yield piece
+
+    batches: list[list[list[int]]] = []
+    while left:
+        length = left_lengths[-1]
+        batch: list[list[int]] = []
+        budget = max(max_scored, scored[left[-1]])
+        while (len(batch) + 1) * length <= max(max_tokens, length) and (row := list(row_of(length, budget))):
+            batch.append(row)
+            budget -= sum(scored[piece] for piece in row)
+        batches.append(batch)
     return batches

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from codingspot.evaluation.batching import token_batches
+from codingspot.evaluation.batching import filled_batches, token_batches
 from codingspot.evaluation.prefix_tree import TreeRow, ancestor_mask, subtree_ends
 
 _SOFTMAX_CHUNK = 2**24  # logits turned to float32 at a time: 64 MiB
@@ -77,6 +77,13 @@ class _Row(TreeRow):
         for depth in range(continuation.start - 1, len(columns)):
             self.targets.append((columns[depth], continuation.tokens[depth + 1], continuation.owner))
 
+    def append(self, other: _Row) -> None:
+        """Put the trees of another row behind this row's own."""
+        offset = len(self)
+        self.tokens += other.tokens
+        self.depths += other.depths
+        self.targets += [(offset + column, token, owner) for column, token, owner in other.targets]
+
 
 def plan(
     continuations: Sequence[Continuation],
@@ -105,18 +112,26 @@ def plan(
         rows[-1].add_continuation(continuation)
     # Rows of one sequence keep to themselves: the model's own attention, windows and all, is right for them.
     chains, trees = [row for row in rows if row.is_chain], [row for row in rows if not row.is_chain]
-    return [_batch(batch) for kind in (chains, trees) for batch in _batches(kind, max_tokens, vocabulary)]
+    max_scored = max(1, _MAX_LOGITS // vocabulary)
+    batches = [*_chain_batches(chains, max_tokens, max_scored), *_tree_batches(trees, max_tokens, max_scored)]
+    return [_batch(batch) for batch in batches]
 
 
-def _batches(rows: Sequence[_Row], max_tokens: int, vocabulary: int) -> Iterator[list[_Row]]:
-    groups = token_batches(
-        [len(row) for row in rows],
-        max_tokens,
-        scored=[len(row.targets) for row in rows],
-        max_scored=max(1, _MAX_LOGITS // vocabulary),
-    )
-    for group in groups:
+def _chain_batches(rows: Sequence[_Row], max_tokens: int, max_scored: int) -> Iterator[list[_Row]]:
+    lengths, scored = [len(row) for row in rows], [len(row.targets) for row in rows]
+    for group in token_batches(lengths, max_tokens, scored=scored, max_scored=max_scored):
         yield [rows[i] for i in group]
+
+
+def _tree_batches(rows: Sequence[_Row], max_tokens: int, max_scored: int) -> Iterator[list[_Row]]:
+    """Batches of rows that hold several trees each: the mask that keeps branches apart keeps trees apart too."""
+    lengths, scored = [len(row) for row in rows], [len(row.targets) for row in rows]
+    for groups in filled_batches(lengths, max_tokens, scored=scored, max_scored=max_scored):
+        filled = [rows[group[0]] for group in groups]
+        for row, group in zip(filled, groups, strict=True):
+            for i in group[1:]:
+                row.append(rows[i])
+        yield filled
 
 
 def _worth_sharing(row: TreeRow, sequence: Sequence[int], limit: int, attention_scale: int) -> bool:
