@@ -84,7 +84,11 @@ class WeightEditor:
         """Put every edited weight back, bit for bit."""
         while self._saved:
             name, offsets, original = self._saved[-1]
-            self._parameters[name].view(-1)[offsets] = original
+            flat = self._parameters[name].view(-1)
+            if offsets.dtype == torch.bool:
+                flat[offsets] = original
+            else:
+                flat.index_copy_(0, offsets, original)
             self._saved.pop()
         self._originals.clear()
         self._positions = torch.empty(0, dtype=torch.int64)
@@ -103,10 +107,10 @@ class WeightEditor:
         for name, located in self._layout.locate(positions).items():
             flat = self._parameters[name].view(-1)
             offsets = located.offsets.to(flat.device)
-            original = flat[offsets]
+            original = flat.index_select(0, offsets)
             self._saved.append((name, offsets, original))
             site = Site(name, positions[located.source], partial(self._original, name))
-            flat[offsets] = function(original, site).to(flat.dtype)
+            flat.index_copy_(0, offsets, function(original, site).to(flat.dtype))
 
     @torch.no_grad()
     def _edit_rest(self, positions: Int64[Tensor, " n"], function: Edit) -> None:

@@ -50,7 +50,7 @@ def filled_batches(
     scored: Sequence[int],
     max_scored: int,
 ) -> list[list[list[int]]]:
-    """Put pieces of the given lengths into rows, several to a row, and the rows into batches, so that little is padding.
+    """Put pieces of the given lengths into rows, several to a row, and rows into batches, so that little is padding.
 
     The longest piece left sets the length of a batch; each of its rows takes the longest piece that still fits, again
     and again (best fit, decreasing).

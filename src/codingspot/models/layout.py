@@ -11,6 +11,7 @@ from itertools import accumulate
 from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
@@ -110,7 +111,9 @@ class ParameterLayout:
             ArtefactError: a position is negative or not below ``total``.
         """
         tensors = self.tensor_index(positions)
-        order = torch.argsort(tensors, stable=True)
+        # numpy sorts 16-bit integers by radix, several times as fast as torch sorts these.
+        narrow = tensors.numpy().astype(np.uint16 if len(self.names) <= 1 << 16 else np.int64)
+        order = torch.from_numpy(np.argsort(narrow, kind="stable"))
         present, counts = torch.unique_consecutive(tensors[order], return_counts=True)
         groups = torch.split(order, counts.tolist()) if len(present) else ()
         return {

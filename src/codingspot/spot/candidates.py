@@ -14,7 +14,7 @@ from codingspot.importance import ScoreStore
 from codingspot.models import SCOPES, ParameterLayout, role_of
 from codingspot.spot.selection import KeyChunk, KeySource
 
-_RUN = 1 << 20
+_RUN = 1 << 19
 
 
 @dataclass(frozen=True)

@@ -110,23 +110,26 @@ def select_top(source: KeySource, n: int) -> Ranking:
         SelectionError: fewer than n keys are eligible, or n is not positive.
         NonFiniteError: an eligible key is NaN.
     """
-    positions, keys = _collect(source, find_cut(source, n))
+    positions, keys = _collect(source, find_cut(source, n), n)
     order = _best_first(keys)
     return Ranking(torch.from_numpy(positions[order]), torch.from_numpy(keys[order]))
 
 
-def _collect(source: KeySource, cut: Cut) -> tuple[np.ndarray, np.ndarray]:
-    """Positions, in order, and keys of the eligible keys that are not below the cut; -0 made 0."""
-    positions, keys = [], []
+def _collect(source: KeySource, cut: Cut, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions, in order, and keys of the n eligible keys that are not below the cut; -0 made 0."""
+    positions, keys = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.float32)
+    filled = 0
     for chunk in source():
         values = chunk.keys.numpy()
         index = np.flatnonzero(values >= cut.key)
         index = index[(values[index] > cut.key) | (index <= cut.position - chunk.start)]
         if chunk.eligible is not None:
             index = index[chunk.eligible.numpy()[index]]
-        positions.append(index + chunk.start)
-        keys.append(values[index])
-    return np.concatenate(positions), np.concatenate(keys) + np.float32(0)
+        part = slice(filled, filled + len(index))
+        positions[part] = index + chunk.start
+        keys[part] = values[index] + np.float32(0)
+        filled = part.stop
+    return positions, keys
 
 
 def select_per_tensor(sources: Mapping[str, KeySource], n: int) -> Ranking:
@@ -237,9 +240,11 @@ def _best_first(values: np.ndarray) -> np.ndarray:
     """Indices that put float32 values in descending order, equal ones in the order given."""
     bits = values.view(np.uint32)
     descending = np.where(bits >> 31, bits, ~bits & np.uint32(0x7FFFFFFF))
+    high, low = (descending >> 16).astype(np.uint16), descending.astype(np.uint16)
+    del descending
+    index_type = np.int32 if len(values) <= np.iinfo(np.int32).max else np.int64  # half the memory of most spots
     # By the low, then by the high half: numpy sorts 16-bit integers by radix, stably.
-    by_low = np.argsort(descending.astype(np.uint16), kind="stable")
-    high = (descending >> 16).astype(np.uint16)
+    by_low = np.argsort(low, kind="stable").astype(index_type)
     return by_low[np.argsort(high[by_low], kind="stable")]
 
 
