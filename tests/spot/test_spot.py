@@ -22,6 +22,23 @@ def test_k_is_a_percentage_of_all_parameters_whatever_the_scope(store) -> None:
     assert len(find_spot(store, max_k_percent=0.001)) == 1
 
 
+@pytest.mark.parametrize("recipe", ["sum", "set_difference", "consensus"])
+def test_parameters_left_out_give_their_places_to_the_next_in_order(store, recipe) -> None:
+    everything = find_spot(store, recipe="sum", max_k_percent=50)
+    first = everything.top(12.5)
+    second = find_spot(store, recipe="sum", max_k_percent=12.5, without=first.positions)
+    assert second.positions.tolist() == everything.positions[8:16].tolist()
+    assert second.metadata["left_out"] == 8
+    inside = find_spot(store, recipe=recipe, scope="mlp", max_k_percent=3.125, without=first.positions)
+    assert not set(inside.positions.tolist()) & set(first.positions.tolist())
+
+
+def test_too_much_left_out_is_refused(store) -> None:
+    everything = torch.arange(64)
+    with pytest.raises(SelectionError, match="0 parameters are eligible, fewer than the 8 asked for"):
+        find_spot(store, max_k_percent=12.5, without=everything)
+
+
 def test_impossible_k_is_refused_with_numbers(store) -> None:
     with pytest.raises(SelectionError, match=r"scope 'norms' has 8 parameters, fewer than the 16 .* out of all 64"):
         find_spot(store, scope="norms", max_k_percent=25)

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
 from codingspot.ablation.controls import binned_control, matched_control, uniform_control
-from codingspot.ablation.drawing import contains
 from codingspot.ablation.super_weights import super_weights
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
@@ -39,21 +40,23 @@ class Controlled:
         return str(self.spot.metadata["scope"])
 
     def found_again(
-        self, store: ScoreStore, *, worst_first: bool = False, languages: Any = None, more: int = 0
+        self, store: ScoreStore, *, worst_first: bool = False, without: Int64[Tensor, " n"] | None = None
     ) -> Spot:
-        """A spot by the same recipe, in the same scope and number (``more`` besides), from other scores or the end."""
+        """A spot by the same recipe, in the same scope and number: from other scores, the end, or what is left."""
         made = self.spot.metadata
         recipe = {**made["recipe"]}
         if recipe["name"] not in RECIPES:
             raise SelectionError(f"a spot by {recipe['name']!r} isn't found in scores alone, so this control can't be")
+        if made.get("left_out"):
+            raise SelectionError("a spot that leaves others out has random controls only; give it uniform or matched")
         return find_spot(
             store,
             recipe=str(recipe.pop("name")),
             scope=self.scope,
-            max_k_percent=float(made["k_percent"]) + 100 * more / store.layout.total,
+            max_k_percent=float(made["k_percent"]),
             per_tensor=bool(made["per_tensor"]),
-            languages=languages,
             worst_first=worst_first,
+            without=without,
             **recipe,
         )
 
@@ -197,14 +200,13 @@ def without_super_weights(controlled: Controlled, *, count: int = 6) -> Spot:
 
     A learned spot has no next: at its largest dose it is left with that many fewer.
     """
-    ordered = np.sort(_super_positions(controlled, count).numpy())
-    spot = controlled.spot
-    inside = int(contains(ordered, spot.positions.numpy()).sum())
+    spot, heaviest = controlled.spot, _super_positions(controlled, count)
+    kept = ~torch.isin(spot.positions, heaviest)
+    inside = len(kept) - int(kept.sum())
     if inside and spot.metadata["recipe"]["name"] in RECIPES:
-        spot = controlled.found_again(controlled.store, more=len(ordered))
-    kept = torch.from_numpy(~contains(ordered, spot.positions.numpy()))
-    n = len(controlled.spot)
-    rest = Spot(spot.positions[kept][:n], spot.scores[kept][:n], spot.layout, controlled.spot.metadata)
+        rest = controlled.found_again(controlled.store, without=heaviest)
+    else:
+        rest = Spot(spot.positions[kept], spot.scores[kept], spot.layout, spot.metadata)
     return _named(rest, "without_super_weights", count=count, inside=inside)
 
 

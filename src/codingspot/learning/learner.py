@@ -91,16 +91,13 @@ class Learner:
         }
         domains = tuple(replace(self.store.domain(name), kind=kind) for name, kind in kinds.items())
         relabelled = replace(self.store, domains=domains)
-        total = self.store.layout.total
-        extra = 0.0 if excluded is None else 100 * len(excluded) / total
-        found = find_spot(
-            relabelled, recipe=self.recipe, scope=self.scope, max_k_percent=min(100.0, self.shortlist_percent + extra)
+        return find_spot(
+            relabelled,
+            recipe=self.recipe,
+            scope=self.scope,
+            max_k_percent=self.shortlist_percent,
+            without=excluded,
         )
-        if excluded is None:
-            return found
-        wanted = found.count(self.shortlist_percent)
-        free = torch.nonzero(~torch.isin(found.positions, excluded)).flatten()[:wanted]
-        return replace(found, positions=found.positions[free], scores=found.scores[free])
 
     def learn(
         self, split: Split, *, excluded: Int64[Tensor, " n"] | None = None, seed: int | None = None

@@ -128,6 +128,7 @@ def find_spot(
     per_tensor: bool = False,
     languages: Sequence[str] | None = None,
     worst_first: bool = False,
+    without: Int64[Tensor, " n"] | None = None,
     **parameters: Any,
 ) -> Spot:
     """The best ``max_k_percent`` percent of all the model's parameters by a recipe, in one order.
@@ -135,8 +136,8 @@ def find_spot(
     k counts all the model's parameters (tied ones once), whatever the scope: n = round(k / 100 * all), at least one.
     With ``per_tensor`` the recipe is applied inside each tensor, and parameters are ordered by their rank there as a
     share of the tensor (:func:`codingspot.spot.selection.select_per_tensor`). ``languages`` restricts the code domains;
-    ``worst_first`` turns the recipe's order around, over the parameters it finds eligible;
-    ``parameters`` are those of the recipe.
+    ``worst_first`` turns the recipe's order around, over the parameters it finds eligible; those at the positions
+    ``without`` are passed over; ``parameters`` are those of the recipe.
 
     Raises:
         SelectionError: k is not in (0, 100], or fewer parameters are eligible than k asks for.
@@ -147,7 +148,8 @@ def find_spot(
     bound = RECIPES.bind(recipe, parameters)
 
     def run_recipe(part: Candidates) -> Keys:
-        return _reversed(bound(part)) if worst_first else bound(part)
+        keys = _reversed(bound(part)) if worst_first else bound(part)
+        return keys if without is None else _without(keys, without.sort().values)
 
     if per_tensor:
         sources = {name: part.source(run_recipe(part)) for name, part in found.by_tensor().items()}
@@ -168,6 +170,7 @@ def find_spot(
         "scope_parameters": found.total,
         "per_tensor": per_tensor,
         "worst_first": worst_first,
+        "left_out": 0 if without is None else len(without),
         "k_percent": max_k_percent,
         "control": None,
         "versions": library_versions(),
@@ -181,3 +184,18 @@ def _reversed(keys: Keys) -> Keys:
         return values.neg(), eligible
 
     return negated
+
+
+def _without(keys: Keys, excluded: Int64[Tensor, " n"]) -> Keys:
+    """The keys with the parameters at these positions, in order, not eligible."""
+
+    def kept(run: Run) -> tuple[Float32[Tensor, " n"], Bool[Tensor, " n"] | None]:
+        values, eligible = keys(run)
+        first, end = torch.searchsorted(excluded, torch.tensor([run.position, run.position + len(values)])).tolist()
+        if first == end:
+            return values, eligible
+        eligible = torch.ones(len(values), dtype=torch.bool) if eligible is None else eligible.clone()
+        eligible[excluded[first:end] - run.position] = False
+        return values, eligible
+
+    return kept
