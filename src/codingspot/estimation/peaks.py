@@ -13,9 +13,9 @@ from codingspot.estimation.footprint import Footprint
 from codingspot.importance.finetune import FineTune
 from codingspot.learning.mask import learning_memory
 
-_RUN = 1 << 20  # parameters that selection reads at once
+_RUN = 1 << 19  # parameters that selection reads at once
 _GATHERED_BYTES = 12  # a selected parameter's position and key
-_SORTED_BYTES = 46  # the same while they are put in order, which is when nothing is read any more
+_SORTED_BYTES = 38  # the same while they are put in order, which is when nothing is read any more
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def selection_peak(selected: int, domains: int, largest_tensor: int, *, ranked: 
 
     ``ranked`` recipes (consensus) keep each domain's best keys as well, as many as are selected or a few times more.
     """
-    read = 4 * min(_RUN, largest_tensor) * (2 * domains + 3)
+    read = 4 * min(_RUN, largest_tensor) * (2 * domains + 2)
     return MemoryPeak(
         "selection",
         "host",

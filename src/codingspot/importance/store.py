@@ -119,12 +119,13 @@ class ScoreStore:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder: Path) -> ScoreStore:
+    def open(cls, folder: str | Path) -> ScoreStore:
         """Open a store, checking that every tensor it lists is there whole. Reads headers only.
 
         Raises:
             ArtefactError: the folder is missing, truncated, corrupt, or holds something else.
         """
+        folder = Path(folder)
         manifest = read_json(folder / "manifest.json")
         if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
             raise ArtefactError(f"{folder} is not a score store; give a folder made by 'codingspot score'")

@@ -83,7 +83,7 @@ class Spot:
                 "model or find the spot again"
             )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the spot as one safetensors file, atomically."""
         header = {
             "format": _FORMAT,
@@ -91,11 +91,11 @@ class Spot:
             "metadata": json.dumps(dict(self.metadata)),
         }
         tensors = {"positions": self.positions.contiguous(), "scores": self.scores.contiguous()}
-        with atomic_path(path) as temporary:
+        with atomic_path(Path(path)) as temporary:
             save_file(tensors, temporary, metadata=header)
 
     @classmethod
-    def load(cls, path: Path) -> Spot:
+    def load(cls, path: str | Path) -> Spot:
         """Read a spot written by :meth:`save`.
 
         Raises:
