@@ -87,8 +87,10 @@ def test_metadata_says_what_the_spot_was_made_from(store) -> None:
 
 def test_saved_spot_loads_as_it_was(store, tmp_path) -> None:
     spot = find_spot(store, max_k_percent=25)
-    spot.save(tmp_path / "deep" / "spot.safetensors")
-    loaded = Spot.load(tmp_path / "deep" / "spot.safetensors")
+    path = tmp_path / "deep" / "spot.safetensors"
+    spot.save(str(path))
+    loaded = Spot.load(str(path))
+    assert Spot.load(path).positions.equal(loaded.positions)
     assert torch.equal(loaded.positions, spot.positions)
     assert torch.equal(loaded.scores, spot.scores)
     assert loaded.layout == spot.layout

@@ -27,7 +27,7 @@ OnSnapshot = Callable[[str, int, Estimate], None]
 def score(
     loaded: LoadedModel,
     corpus: Corpus,
-    out: Path,
+    out: str | Path,
     *,
     estimator: str = "taylor",
     normalise: Normalisation = "tokens",
@@ -77,7 +77,7 @@ def score(
             "finetune": None if finetune is None else asdict(finetune),
         },
     }
-    return ScoreStore.write(out, run.scores(packed), provenance=provenance, normalise=normalise)
+    return ScoreStore.write(Path(out), run.scores(packed), provenance=provenance, normalise=normalise)
 
 
 def record_snapshots(
