@@ -159,20 +159,30 @@ def ask_held_out(world: World) -> Iterator[tuple[str, Answer]]:
 
 
 def ask_relearning(world: World) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The learned mask beside random weights, as many and as harmful, and the recipe it began from."""
+    """The learned mask beside random weights, as many and as broken, and the shortlist it was chosen from.
+
+    As broken: so many that the loss on Python reaches the mask's, or that at which the mask's objective stops (4 nats).
+    """
     learner = world.usual()
     loaded, dose = learner.loaded, learner.settings.doses[-1]
     mask = learner.learn(learner.split)[0].spot
     shortlist = learner.shortlist(learner.split)
     python = domain_losses(loaded, {"python": world.packed(Domain("python", "code", pure_code("python", 60, 1)), 4096)})
     with edited(loaded, mask):
-        harmed = python()["python"]
-    chance = score(loaded, world.corpus(), world.scratch / "random", estimator="random", token_budget=LENGTH)
+        broken = min(python()["python"], learner.settings.code_floor)
+    chance = score(
+        loaded,
+        world.corpus(),
+        world.scratch / "random",
+        estimator="random",
+        sequence_length=LENGTH,
+        token_budget=LENGTH,
+    )
     random_order = find_spot(chance, scope=learner.scope, max_k_percent=40)
     spots = {
         "learned": mask,
         "random, as many": random_order.top(dose),
-        "random, as harmful": dose_that_harms(loaded, random_order, python, "python", harmed),
+        "random, as broken": dose_that_harms(loaded, random_order, python, "python", broken),
         "set difference": shortlist,
     }
     programs = Domain("programs", "code", pure_code("python", 100, OTHER_TEXT + 1))

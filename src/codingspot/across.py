@@ -19,7 +19,6 @@ from math import factorial
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -143,7 +142,7 @@ def pair_correlation(
     a, b = (_matrix(each, languages) for each in (first, second))
     upper = np.triu_indices(len(languages), 1)
     # Ranks stay with their pairs, so every permutation's correlation is that of permuted ranks.
-    ranks = _symmetric(rankdata(a[upper]), len(languages)), rankdata(b[upper])
+    ranks = _symmetric(_average_ranks(a[upper]), len(languages)), _average_ranks(b[upper])
     if np.ptp(a[upper]) == 0 or np.ptp(b[upper]) == 0:
         return PairCorrelation(len(upper[0]), float("nan"), float("nan"))
     rho = _correlation(ranks[0][upper], ranks[1])
@@ -190,6 +189,11 @@ def _symmetric(upper: np.ndarray, size: int) -> np.ndarray:
     matrix = np.zeros((size, size))
     matrix[np.triu_indices(size, 1)] = upper
     return matrix + matrix.T
+
+
+def _average_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 on; ties share the mean of theirs."""
+    return pd.Series(values).rank().to_numpy()
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

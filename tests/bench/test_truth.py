@@ -1,10 +1,23 @@
 """Figures of rankings whose quality is known."""
 
+import itertools
+import math
+
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from codingspot.bench.truth import block_positions, chance, ground_truth, subset_positions
+from codingspot.bench.truth import (
+    PERCENTS,
+    block_positions,
+    chance,
+    expected_average_precision,
+    ground_truth,
+    precision_at,
+    shared_ranks,
+    subset_positions,
+)
 from codingspot.models import ParameterLayout
 from codingspot.testbed.routing import Routing, Subset
 
@@ -34,8 +47,40 @@ def test_chance_is_the_subset_s_share(model, subset) -> None:
     share = (384 + 288) / (768 + 1152)
     found = chance(model, subset)
     assert found["precision_at_1"] == pytest.approx(share)
-    assert found["average_precision_neurons"] == 0.25
-    assert found["average_precision_heads"] == 0.5
+    assert found["average_precision_neurons"] == pytest.approx(expected_average_precision(48, 12))
+    assert found["average_precision_heads"] == pytest.approx(expected_average_precision(8, 4))
+
+
+def test_expected_average_precision_is_the_mean_over_all_orders() -> None:
+    orders = list(itertools.permutations(range(6)))
+    precisions = [average_precision_score([1, 1, 0, 0, 0, 0], order) for order in orders]
+    assert expected_average_precision(6, 2) == pytest.approx(sum(precisions) / len(orders))
+
+
+def test_ties_share_their_mean_rank() -> None:
+    keys = torch.tensor([5.0, 2.0, 2.0, 2.0, 1.0, -torch.inf])
+    assert shared_ranks(keys).tolist() == pytest.approx([1, 0.6, 0.6, 0.6, 0.2, 0])
+
+
+def test_precision_is_the_mean_over_all_orders_of_ties() -> None:
+    keys = torch.tensor([2.0, 3.0, 2.0, 2.0, 1.0, -torch.inf])
+    inside = torch.tensor([True, False, False, True, True, True])
+    assert precision_at(1, keys, inside) == 0
+    assert precision_at(2, keys, inside) == pytest.approx(1 / 2 * 2 / 3)  # one of the three twos, two of them inside
+    assert precision_at(4, keys, inside) == 2 / 4
+    assert precision_at(6, keys, inside) == 3 / 5  # what was left out is not counted
+    assert math.isnan(precision_at(2, torch.full((3,), -torch.inf), torch.ones(3, dtype=torch.bool)))
+
+
+def test_equal_keys_find_nothing(model, subset) -> None:
+    """A method that cannot tell weights apart is no better than the subset's share, wherever its units stand."""
+    layout = ParameterLayout.of(model)
+    found = ground_truth(torch.zeros(layout.total), model, subset)
+    share = chance(model, subset)["precision_at_1"]
+    assert found == pytest.approx(
+        {**{f"precision_at_{k:g}": share for k in PERCENTS}, "average_precision_neurons": 12 / 48,
+         "average_precision_heads": 4 / 8}
+    )  # fmt: skip
 
 
 def test_a_perfect_ranking_finds_everything(model, subset) -> None:
@@ -47,7 +92,7 @@ def test_a_perfect_ranking_finds_everything(model, subset) -> None:
 def test_a_reversed_ranking_finds_nothing(model, subset) -> None:
     found = ground_truth(-subset_positions(model, subset).float(), model, subset)
     assert found["precision_at_0.1"] == found["precision_at_5"] == 0.0
-    assert found["average_precision_neurons"] < 0.25
+    assert found["average_precision_neurons"] == 12 / 48  # all together, after all others
 
 
 def test_a_random_ranking_is_at_chance(model, subset) -> None:

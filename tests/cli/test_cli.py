@@ -61,6 +61,8 @@ def test_spot_command_selects_the_best(scores: Path, tmp_path: Path):
         (("spot", "missing-scores", "--out", "x"), "missing-scores"),
         (("ablate", "testbed", "missing.safetensors", "--out", "x"), "missing.safetensors"),
         (("testbed", "info", "missing-model"), "missing-model"),
+        (("score", "testbed-rooted", "--out", "x"), "there is plain, routed"),
+        (("testbed", "tasks", "--out", "/proc/nowhere"), "/proc/nowhere"),
         (("testbed", "train", "--out", "x", "--hidden-size", "-3"), "hidden_size"),
         (("testbed", "train", "--out", "x", "--routed", "--architecture", "gpt_neo"), "llama"),
     ],
@@ -83,3 +85,11 @@ def test_unknown_recipe_and_parameter_are_named(scores: Path, tmp_path: Path):
     assert "set_difference" in call("spot", str(scores), "--recipe", "nonsense", "--out", out).output
     assert "colour" in call("spot", str(scores), "--set", "colour=red", "--out", out).output
     assert "NAME=VALUE" in call("spot", str(scores), "--set", "colour", "--out", out).output
+
+
+def test_a_file_where_a_folder_belongs_is_one_line(tmp_path: Path):
+    (tmp_path / "file").write_text("not a folder")
+    result = call("spot", str(tmp_path / "file"), "--out", str(tmp_path / "spot.safetensors"))
+    assert result.exit_code == 1
+    assert "can't be read or written (Not a directory)" in result.output
+    assert "Traceback" not in result.output

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.area import curve_area, specificity_areas
+from codingspot.evaluation.resampling import Resampling
 
 retentions = st.lists(st.tuples(st.floats(-0.2, 1.2), st.floats(-0.2, 1.2)), min_size=1, max_size=6)
 
@@ -49,20 +50,18 @@ def rows(cell: str, code: list[int], general: list[int]) -> list[dict[str, objec
     ]
 
 
+def resampling(outcomes: pd.DataFrame) -> Resampling:
+    return Resampling(outcomes, original="original", chance={"code": 0.0, "general": 0.0})
+
+
 def test_areas_of_results() -> None:
     outcomes = pd.DataFrame(
         rows("original", [1] * 40, [1] * 40)
         + rows("specific", [0] * 40, [1] * 40)
         + rows("both", [0] * 20 + [1] * 20, [0] * 20 + [1] * 20)
     )
-    found = specificity_areas(
-        outcomes,
-        {"specific": ["original", "specific"], "both": ["original", "both"]},
-        original="original",
-        code=["code"],
-        general=["general"],
-        chance={"code": 0.0, "general": 0.0},
-    )
+    curves = {"specific": ["original", "specific"], "both": ["original", "both"]}
+    found = specificity_areas(resampling(outcomes), curves, code=["code"], general=["general"])
     assert found["specific"].value == 1
     assert tuple(found["specific"].interval) == (1, 1)
     assert found["both"].value == pytest.approx(0.25)
@@ -72,11 +71,4 @@ def test_areas_of_results() -> None:
 def test_a_model_at_chance_has_no_curve() -> None:
     outcomes = pd.DataFrame(rows("original", [0] * 9, [1] * 9))
     with pytest.raises(EvaluationError, match="too near chance on every code task"):
-        specificity_areas(
-            outcomes,
-            {"x": ["original"]},
-            original="original",
-            code=["code"],
-            general=["general"],
-            chance={"code": 0.0, "general": 0.0},
-        )
+        specificity_areas(resampling(outcomes), {"x": ["original"]}, code=["code"], general=["general"])

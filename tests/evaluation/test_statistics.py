@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from codingspot.errors import EvaluationError
+from codingspot.evaluation.resampling import Resampling
 from codingspot.evaluation.results import ItemOutcome, Results
 from codingspot.evaluation.statistics import CellIntervals, bootstrap_intervals, rate_intervals
 
@@ -30,14 +31,17 @@ def _passing(count: int, items: int = _ITEMS) -> list[float]:
     return [1.0] * count + [0.0] * (items - count)
 
 
-def _intervals(cells: dict[str, dict[str, list[float]]], **changes: object) -> dict[str, CellIntervals]:
-    settings: dict[str, object] = {
-        "original": "original",
-        "code": ["code"],
-        "general": ["a", "b"],
-        "chance": {"code": 0.0, "a": 0.25, "b": 0.5},
-    }
-    return bootstrap_intervals(_outcomes(cells), **{**settings, **changes})  # type: ignore[arg-type]
+def _intervals(
+    cells: dict[str, dict[str, list[float]]],
+    *,
+    original: str = "original",
+    general: tuple[str, ...] = ("a", "b"),
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, CellIntervals]:
+    chance = {"code": 0.0, "a": 0.25, "b": 0.5}
+    resampling = Resampling(_outcomes(cells), original=original, chance=chance, resamples=resamples, seed=seed)
+    return bootstrap_intervals(resampling, code=["code"], general=general)
 
 
 _ORIGINAL = {"code": _passing(180), "a": _passing(150), "b": _passing(160)}
@@ -99,7 +103,7 @@ def test_a_task_near_chance_has_no_retention_and_stays_out_of_the_mean() -> None
 
 
 def test_without_general_tasks_there_is_nothing_to_average() -> None:
-    found = _intervals(_CELLS, general=[])["edited"]
+    found = _intervals(_CELLS, general=())["edited"]
     assert found.average is None
     assert found.general_retention is None
     assert found.code is not None

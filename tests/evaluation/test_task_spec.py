@@ -9,7 +9,8 @@ import pytest
 
 from codingspot.errors import EvaluationError, StudyError
 from codingspot.evaluation.task_spec import TaskSpec
-from codingspot.study.config import EvaluationSection, parse_study
+from codingspot.study import parse_study
+from codingspot.study.config import EvaluationSection
 
 _STUDY = "name: s\nspots: [{{name: a, k_percent: [1]}}]\nevaluation: {{code: [], other: [], general: [{entry}]}}"
 
@@ -43,7 +44,7 @@ def test_an_entry_of_a_study_may_have_settings_of_its_own() -> None:
     ("entry", "message"),
     [
         ("{name: gsm8k, fewshot: 8}", r"evaluation.general.0.task.fewshot: Unexpected"),
-        ("{data: rows}", r"evaluation.general.0.task.name: Field required"),
+        ("{data: rows}", r"evaluation.general.0.task.name: is missing"),
         ("gsm8k, {name: gsm8k, few_shot: 0}", "task gsm8k is named twice"),
     ],
 )

@@ -2,7 +2,7 @@ import pytest
 
 from codingspot.corpus.parallel import ParallelCorpus
 from codingspot.errors import CorpusError
-from codingspot.lens import tokenise, translations
+from codingspot.lens import fitting_rows, tokenise, translations
 
 CORPUS = ParallelCorpus("rows", {"java": tuple("abcdef"), "go": tuple("uvwxyz")})
 
@@ -41,3 +41,17 @@ def test_the_answer_begins_after_the_prompts_tokens(tokenizer):
     text = tokenise(found, tokenizer)
     assert tokenizer.convert_ids_to_tokens(list(text.tokens[text.start :])) == found.answer.split()
     assert tokenizer.convert_ids_to_tokens(list(text.tokens[: text.start]))[-2:] == ["Go", ":"]
+
+
+def test_rows_too_long_for_a_prompt_are_left_out_and_counted(tokenizer):
+    texts = ("x", "x ; y", "x " * 5, "y", "z")
+    corpus = ParallelCorpus("rows", {"java": ("x", "y", "z", "x y", "z " * 9), "go": texts}, {"not UTF-8": 2})
+    kept = fitting_rows(corpus, tokenizer, shots=1, longest=24)  # six tokens a text, with its title and a colon
+    assert kept.texts == {"java": ("x", "y", "x y"), "go": ("x", "x ; y", "y")}
+    assert kept.skipped == {"not UTF-8": 2, "too long for a prompt": 2}
+    for source, target in kept.pairs:
+        asked = translations(kept, source, target, items=3, shots=1, seed=0)
+        assert all(len(tokenise(each, tokenizer).tokens) <= 24 for each in asked)
+    assert fitting_rows(corpus, tokenizer, shots=1, longest=80) is corpus
+    with pytest.raises(CorpusError, match="3 of the 5 rows of rows are short enough for 3 shots within the model's 48"):
+        fitting_rows(corpus, tokenizer, shots=3, longest=48)

@@ -8,7 +8,8 @@ from codingspot.errors import FingerprintError
 from codingspot.evaluation.results import Results
 from codingspot.sandbox import available
 from codingspot.spot import Spot
-from codingspot.study import Plan, Study, run_study
+from codingspot.study import Plan, Study, load_study, run_study
+from codingspot.study.directory import RunDirectory
 
 pytestmark = pytest.mark.skipif(available() is None, reason="no sandbox works on this machine")
 
@@ -95,6 +96,22 @@ def test_another_corpus_is_refused(small_study: Study, tmp_path: Path, corpus_fo
     shutil.copy(corpus_folder / "python.jsonl", corpus_folder / "go.jsonl")
     with pytest.raises(FingerprintError, match="corpus"):
         run_study(small_study, out)
+
+
+def test_a_run_that_failed_before_it_began_is_begun_anew(small_study: Study, tmp_path: Path):
+    RunDirectory.claim(tmp_path / "run", small_study)
+    other = small_study.model_copy(update={"name": "other"})
+    RunDirectory.claim(tmp_path / "run", other)
+    assert load_study(tmp_path / "run" / "study.yaml") == other
+    RunDirectory(tmp_path / "run").claim_inputs(weights="a")
+    with pytest.raises(FingerprintError, match="differs in name"):
+        RunDirectory.claim(tmp_path / "run", small_study)
+
+
+def test_a_file_is_no_run_directory(small_study: Study, tmp_path: Path):
+    (tmp_path / "letter").write_text("Dear mother")
+    with pytest.raises(FingerprintError, match="not a run directory"):
+        RunDirectory.claim(tmp_path / "letter", small_study)
 
 
 def test_a_folder_that_is_no_run_is_refused(small_study: Study, tmp_path: Path):

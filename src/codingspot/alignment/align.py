@@ -27,7 +27,6 @@ from codingspot.alignment.embeddings import (
     SpecialTokens,
     TokenisedText,
     embed,
-    longest_input,
     scratch_file,
     tokenise,
 )
@@ -36,6 +35,7 @@ from codingspot.analysis import load_table, save_analysis
 from codingspot.corpus.parallel import ParallelCorpus
 from codingspot.errors import CorpusError
 from codingspot.models import LoadedModel
+from codingspot.models.hidden_states import longest_input
 
 NAME: Final = "alignment"
 ALL_ROWS: Final = "all"

@@ -146,12 +146,6 @@ def pooling_weights(tokens: int, pooling: Pooling) -> torch.Tensor:
     return weights / weights.sum()
 
 
-def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Most tokens that the model reads."""
-    known = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return int(min(known or tokenizer.model_max_length, tokenizer.model_max_length))
-
-
 def scratch_file(folder: Path | None) -> IO[bytes]:
     """A file without a name in ``folder``, or where temporary files go; it vanishes when it is closed."""
     if folder is not None:

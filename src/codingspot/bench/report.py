@@ -60,8 +60,9 @@ def bench_table(table: pd.DataFrame) -> Table:
     caption = (
         "Methods best first, by their mean rank over the columns of precision and area. Precision: share of the top k "
         "percent (of all parameters, inside the blocks) that lies in the subset coding was routed to; AP: average "
-        "precision of ranking neurons and heads by the mean rank of their weights; both on the routed model, chance in "
-        "the first row. Area: of the curve of code against general retention with the top "
+        "precision of ranking neurons and heads by the mean rank of their weights; both on the routed model, as the "
+        "mean over all orders of tied weights, chance in the first row. Area: of the curve of code against general "
+        "retention with the top "
         f"{join_words([dose(k) for k in DOSES])} zeroed (1: all code goes and no general ability), with its 95% "
         "bootstrap interval over items. Tokens and seconds: to rank one model."
     )

@@ -26,6 +26,7 @@ from codingspot.bench.truth import chance, ground_truth
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.area import specificity_areas
 from codingspot.evaluation.evaluator import Evaluator
+from codingspot.evaluation.resampling import Resampling
 from codingspot.evaluation.results import Results
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
 from codingspot.files import atomic_path, read_json, write_json
@@ -160,16 +161,9 @@ class _Model:
                 editor.apply(order[:dose], "zero")
                 parts.append(self._evaluator.evaluate(str(dose)))
         results = Results.concat(parts)
-        areas = specificity_areas(
-            results.outcomes,
-            {"curve": results.cells()},
-            original=_ORIGINAL,
-            code=CODE,
-            general=GENERAL,
-            chance={task.name: task.chance for task in self._tasks},
-            seed=self._seed,
-        )
-        found = areas["curve"]
+        chances = {task.name: task.chance for task in self._tasks}
+        resampling = Resampling(results.outcomes, original=_ORIGINAL, chance=chances, seed=self._seed)
+        found = specificity_areas(resampling, {"curve": results.cells()}, code=CODE, general=GENERAL)["curve"]
         return {"area": found.value, "area_low": found.interval.low, "area_high": found.interval.high}
 
     def _original(self) -> Results:

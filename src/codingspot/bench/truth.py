@@ -2,8 +2,12 @@
 
 *By weight*: precision at the top k percent of all parameters, the share of them that lie in the subset. *By unit*: a
 neuron's or head's score is the mean rank of its weights among those of the blocks (1 best, 0 last, so that no
-estimator's scale matters), and average precision says how far the subset's units come first, per kind of unit. Chance
-is the subset's share of the weights or units.
+estimator's scale matters), and average precision says how far the subset's units come first, per kind of unit.
+
+Methods may give many weights the same key. Where the order of ties is left open, every figure is its mean over all
+orders: a tied weight's rank is the mean of the ranks that the tied ones share, and the tied weights at the cut of a top
+k percent are in the subset as often as those tied with them. Units of equal score enter average precision together
+(:func:`sklearn.metrics.average_precision_score`).
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64
+from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -26,17 +31,14 @@ PERCENTS = (0.1, 1.0, 5.0)
 def ground_truth(keys: Float32[Tensor, " parameters"], model: PreTrainedModel, subset: Subset) -> dict[str, float]:
     """Every figure of one ranking: ``precision_at_K`` and ``average_precision_KIND`` with KIND neurons or heads."""
     layout = ParameterLayout.of(model)
-    inside = subset_positions(model, subset)
     blocks = block_positions(layout)
-    figures: dict[str, float] = {}
-    order = blocks[torch.argsort(keys[blocks], descending=True, stable=True)]
+    inside = subset_positions(model, subset)[blocks]
+    figures = {}
     for percent in PERCENTS:
-        top = order[: max(1, round(percent / 100 * layout.total))]
-        top = top[keys[top] > -torch.inf]
-        figures[f"precision_at_{percent:g}"] = float(inside[top].float().mean()) if len(top) else float("nan")
-    ranks = torch.zeros(layout.total)
-    ranks[order] = torch.linspace(1, 0, len(order))
-    ranks[blocks[keys[blocks] == -torch.inf]] = 0.0
+        wanted = max(1, round(percent / 100 * layout.total))
+        figures[f"precision_at_{percent:g}"] = precision_at(wanted, keys[blocks], inside)
+    ranks = torch.zeros(layout.total, dtype=torch.float64)
+    ranks[blocks] = shared_ranks(keys[blocks])
     tensors = {name: ranks[layout.slice(name)].view(layout.shape(name)) for name in layout.names}
     for kind, (scores, labels) in units(tensors, model, subset).items():
         figures[f"average_precision_{kind}"] = float(average_precision_score(labels, scores))
@@ -49,10 +51,41 @@ def chance(model: PreTrainedModel, subset: Subset) -> dict[str, float]:
     share = float(subset_positions(model, subset)[block_positions(layout)].float().mean())
     tensors = {name: torch.zeros(layout.shape(name)) for name in layout.names}
     by_unit = {
-        f"average_precision_{kind}": float(np.mean(labels))
+        f"average_precision_{kind}": expected_average_precision(len(labels), int(labels.sum()))
         for kind, (_, labels) in units(tensors, model, subset).items()
     }
     return {**{f"precision_at_{percent:g}": share for percent in PERCENTS}, **by_unit}
+
+
+def precision_at(n: int, keys: Float32[Tensor, " n"], inside: Bool[Tensor, " n"]) -> float:
+    """Share of the n largest keys that are ``inside``, on average over all orders of equal keys.
+
+    Keys of minus infinity are left out: with fewer than n others it is the share of those, with none NaN.
+    """
+    n = min(n, int((keys > -torch.inf).sum()))
+    if n == 0:
+        return float("nan")
+    cut = torch.kthvalue(keys, len(keys) - n + 1).values
+    above, tied = keys > cut, keys == cut
+    found = int(inside[above].sum()) + (n - int(above.sum())) * float(inside[tied].double().mean())
+    return found / n
+
+
+def shared_ranks(keys: Float32[Tensor, " n"]) -> Float64[Tensor, " n"]:
+    """Rank of every key, from 1 for the largest to 0; equal keys share their mean rank, minus infinity has 0."""
+    ranks = torch.from_numpy((rankdata(keys.numpy()) - 1) / (len(keys) - 1))
+    return ranks.masked_fill(keys == -torch.inf, 0.0)
+
+
+def expected_average_precision(units: int, inside: int) -> float:
+    """Average precision of ``units`` in random order, on average, where ``inside`` of them are to be found.
+
+    (H + (R - 1) / (N - 1) (N - H)) / N with N units, R of them inside, and H the N-th harmonic number (Bestgen 2015,
+    Exact expected average precision of the random baseline for system evaluation). It exceeds R / N, the more the
+    fewer units there are.
+    """
+    harmonic = float((1 / np.arange(1, units + 1)).sum())
+    return (harmonic + (inside - 1) / (units - 1) * (units - harmonic)) / units
 
 
 def subset_positions(model: PreTrainedModel, subset: Subset) -> Bool[Tensor, " parameters"]:

@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 
 
 def align(
-    model: Annotated[str, typer.Argument(help="Hub id or local folder; 'testbed' is the shipped model.")] = "testbed",
+    model: Annotated[
+        str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")
+    ] = "testbed",
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; read where it holds the same analysis.")
     ] = None,
@@ -54,8 +56,8 @@ def align(
     """
     with friendly_errors(), setting_error():
         from codingspot.alignment import AlignSettings
-        from codingspot.cli.models import load_named
         from codingspot.study.views import study_alignment
+        from codingspot.testbed.shipped import load_named
 
         settings = AlignSettings.model_validate(
             {
@@ -70,7 +72,7 @@ def align(
         place = directory or Path("runs/align")
         with StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_named(model, device)
+            loaded = load_named(model, device=device)
             found = study_alignment(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
         if as_json:
             print_json(_plain(found))
@@ -101,22 +103,26 @@ def _print(found: Alignment) -> None:
     languages = [str(each) for each in found.inputs["languages"]]
     pooled = found.pooled[found.pooled["pairs"] == DISTINCT_ROWS]
     means = {tuple(names): mean for *names, mean in pooled[["first", "second", "mean"]].itertuples(index=False)}
-    out.print(f"{found.inputs['model']}: alignment of distinct texts, mean over layers", style="bold", soft_wrap=True)
+    out.print(
+        f"{found.inputs['model']}: alignment of distinct texts, %, mean over layers", style="bold", soft_wrap=True
+    )
     table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for number in range(1, len(languages)):
         table.add_column(str(number), justify="right")
     for number, language in enumerate(languages):
         scores = [float(means[other, language]) for other in languages[:number]]
-        table.add_row(f"{number + 1} {language}", *("-" if isnan(score) else f"{score:.2f}" for score in scores))
+        table.add_row(f"{number + 1} {language}", *("-" if isnan(score) else f"{100 * score:.0f}" for score in scores))
     out.print(table)
+    for reason, count in found.inputs["skipped"].items():
+        out.print(f"left out: {count:,} rows, {reason}", style="dim", soft_wrap=True)
     for word, row in zip(("closest", "farthest"), extremes(found), strict=True):
         every = found.pooled[(found.pooled["first"] == row["first"]) & (found.pooled["second"] == row["second"])]
         raw = float(every.loc[every["pairs"] != DISTINCT_ROWS, "mean"].iloc[0])
         out.print(
-            f"{word}: {row['first']} and {row['second']}, {row['mean']:.2f} over {row['rows']} rows "
-            f"({raw:.2f} with the {row['identical']} identical and the repeated ones), "
-            f"{row['max']:.2f} in layer {row['best_layer']}",
+            f"{word}: {row['first']} and {row['second']}, {row['mean']:.2f} over {row['rows']} rows, "
+            f"{row['max']:.2f} in layer {row['best_layer']}; {raw:.2f} with repeated and "
+            f"{row['identical']} identical rows",
             soft_wrap=True,
         )
     curve = language_means(found.scores)

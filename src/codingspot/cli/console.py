@@ -35,9 +35,12 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
         err.print(f"\n[yellow]stopped[/]; {escape(resume) or 'nothing was left half-written'}", soft_wrap=True)
         raise typer.Exit(130) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            where = error.filename or "an artefact"
+            _fail(f"no space left on the device while writing {where}; free some and run again")
+        if error.filename is None:
             raise
-        _fail(f"no space left on the device while writing {error.filename or 'an artefact'}; free some and run again")
+        _fail(f"{error.filename} can't be read or written ({error.strerror}); correct the path or its permissions")
 
 
 @contextmanager

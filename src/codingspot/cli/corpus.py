@@ -146,11 +146,11 @@ def _tokenizer(model: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     from codingspot.errors import ModelError
-    from codingspot.study.config import TESTBED
-    from codingspot.testbed.shipped import shipped_model
+    from codingspot.testbed.shipped import model_source
 
+    source = model_source(model)
     try:
-        return AutoTokenizer.from_pretrained(shipped_model() if model == TESTBED else model)
+        return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{model} has no tokenizer that can be loaded ({' '.join(str(error).split())[:200]}); correct it"

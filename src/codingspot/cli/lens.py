@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def lens(
-    model: Annotated[str, typer.Argument(help="Hub id or local folder; 'testbed' is the shipped model.")] = "testbed",
+    model: Annotated[
+        str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")
+    ] = "testbed",
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
     ] = None,
@@ -61,11 +63,11 @@ def lens(
     Example: codingspot lens my-model --parallel parallel.jsonl.gz --keywords keywords --example Java Python
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
-        from codingspot.cli.models import load_named
         from codingspot.files import write_text
         from codingspot.lens import LensSettings
         from codingspot.report.lens_table import example_page
         from codingspot.study.views import study_lens
+        from codingspot.testbed.shipped import load_named
 
         settings = LensSettings(
             parallel=parallel,
@@ -83,7 +85,7 @@ def lens(
         place = directory or Path("runs/lens")
         with StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_named(model, device)
+            loaded = load_named(model, device=device)
             found = study_lens(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
         page = place / "lens.html"
         write_text(page, example_page(found.example, str(found.inputs["model"])))
@@ -137,7 +139,9 @@ def _print(found: LensAnalysis) -> None:
             chance = (every["probability"] / every["lift"]).mean()
             table.add_row(f"{words}", *(f"{means[layer]:.2f}" for layer in shown), f"{chance:.2f}")
     out.print(table)
-    out.print("words: share of the ten most probable tokens; chance: their share of the vocabulary", style="dim")
+    out.print("words: share of the ten most probable tokens; chance: of the vocabulary", style="dim")
+    for reason, count in found.inputs["skipped"].items():
+        out.print(f"left out: {count:,} rows, {reason}", style="dim", soft_wrap=True)
     where = keyword_layers(found.sets, found.targets)
     of = where[where["set"] == "keywords"]
     out.print("\nTarget language: layer at which its keywords appear, and the answer is first", style="bold")

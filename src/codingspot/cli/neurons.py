@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def neurons(
-    model: Annotated[str, typer.Argument(help="Hub id or local folder; 'testbed' is the shipped model.")] = "testbed",
+    model: Annotated[
+        str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")
+    ] = "testbed",
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
     ] = None,
@@ -73,12 +75,12 @@ def neurons(
     Example: codingspot neurons my-model --corpus corpora/github --size 400 --compare runs/neurons
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
-        from codingspot.cli.models import load_named
         from codingspot.corpus.languages import STUDIED
         from codingspot.neurons import NeuronSettings, compare, records, summary
-        from codingspot.study.config import TESTBED, CorpusSection
+        from codingspot.study.config import CorpusSection
         from codingspot.study.corpora import study_corpora
         from codingspot.study.views import study_neurons
+        from codingspot.testbed.shipped import TESTBED, load_named
 
         settings = NeuronSettings(
             token_budget=tokens,
@@ -95,7 +97,7 @@ def neurons(
         place = directory or Path("runs/neurons")
         with StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_named(model, device)
+            loaded = load_named(model, device=device)
             section = CorpusSection(
                 source=TESTBED if list(corpus) == [TESTBED] else tuple(corpus),
                 languages=tuple(language or STUDIED),

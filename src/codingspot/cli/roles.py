@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def roles(
     model: Annotated[
         str,
-        typer.Argument(help="Hub id, or a folder with config.json; 'testbed' is the shipped model."),
+        typer.Argument(help="Hub id, folder with config.json, or the shipped 'testbed' or 'testbed-routed'."),
     ],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
     trust_remote_code: Annotated[
@@ -33,12 +33,11 @@ def roles(
     Example: codingspot roles meta-llama/Llama-3.2-3B-Instruct
     """
     from codingspot.models import configured_model, describe, kinds_table
-    from codingspot.study.config import TESTBED
-    from codingspot.testbed.shipped import shipped_model
+    from codingspot.testbed.shipped import model_source
 
     with friendly_errors():
-        source = shipped_model() if model == TESTBED else model
-        structures = describe(configured_model(source, revision=revision, trust_remote_code=trust_remote_code))
+        built = configured_model(model_source(model), revision=revision, trust_remote_code=trust_remote_code)
+        structures = describe(built)
         if as_json:
             print_json([_record(name, one) for name, one in structures.items()])
             return

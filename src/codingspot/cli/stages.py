@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from codingspot.cli.console import friendly_errors, out, print_json
 
-if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
-    from codingspot.models import LoadedModel
-
-Model = Annotated[str, typer.Argument(help="Hub id or local folder; 'testbed' is the shipped model.")]
+Model = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
 Corpus = Annotated[str, typer.Option(help="'testbed', a corpus made by `codingspot corpus`, or any of its sources.")]
 General = Annotated[list[str], typer.Option(help="A domain that is general text; repeat.")]
 HeldOut = Annotated[list[str], typer.Option(help="A domain left out of scoring; repeat.")]
@@ -47,9 +44,10 @@ def score(
     from codingspot.importance import score as score_model
     from codingspot.study.config import CorpusSection
     from codingspot.study.corpora import study_corpora
+    from codingspot.testbed.shipped import load_named
 
     with friendly_errors():
-        loaded = _load(model, device)
+        loaded = load_named(model, device=device)
         section = CorpusSection(source=corpus, general=tuple(general), held_out=tuple(held_out), seed=seed)
         store = score_model(
             loaded,
@@ -124,9 +122,10 @@ def ablate(
     from codingspot.ablation import edited
     from codingspot.files import atomic_path
     from codingspot.spot import Spot
+    from codingspot.testbed.shipped import load_named
 
     with friendly_errors():
-        loaded = _load(model, device)
+        loaded = load_named(model, device=device)
         whole = Spot.load(spot_file)
         chosen = whole if k is None else whole.top(k)
         with edited(loaded, chosen, edit, **_settings(setting or [])), atomic_path(directory) as temporary:
@@ -169,6 +168,7 @@ def evaluate(
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
     from codingspot.sandbox import Sandbox
     from codingspot.study.config import EvaluationSection
+    from codingspot.testbed.shipped import load_named
 
     with friendly_errors():
         names = task or [spec.name for _, spec in EvaluationSection().tasks()]
@@ -185,7 +185,7 @@ def evaluate(
             )
             for name in names
         ]
-        loaded = _load(model, device)
+        loaded = load_named(model, device=device)
         tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
         with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
             results = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, sandbox=sandbox).evaluate(model)
@@ -204,14 +204,6 @@ def evaluate(
                 one.name, f"{rates[one.name]:.3f}", f"{low:.3f}-{high:.3f}", f"{one.chance:.2f}", one.protocol
             )
         out.print(table)
-
-
-def _load(model: str, device: str | None) -> LoadedModel:
-    from codingspot.models import load_model
-    from codingspot.study.config import TESTBED
-    from codingspot.testbed.shipped import shipped_model
-
-    return load_model(shipped_model() if model == TESTBED else model, device=device)
 
 
 def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:

@@ -12,9 +12,9 @@ from codingspot.importance.finetune import optimizer_bytes
 from codingspot.learning import LearnSettings
 from codingspot.models import ParameterLayout, configured_model
 from codingspot.spot.selection import count_for
-from codingspot.study.config import LEARNED, TESTBED, SpotSection, Study
+from codingspot.study.config import LEARNED, SpotSection, Study
 from codingspot.study.planning import control_draws, plan_cells
-from codingspot.testbed.shipped import shipped_model
+from codingspot.testbed.shipped import model_source
 
 _SPOT_BYTES = 12  # a position and a key
 _RECIPES_OF_CODE = ("sum", "consensus")
@@ -90,16 +90,13 @@ class _Needs:
 
     def __init__(self, study: Study) -> None:
         self.study = study
+        self._source = model_source(study.model.id)
         self._layout: ParameterLayout | None = None
         corpus = study.corpus
         scored = (set(corpus.languages) | set(corpus.general)) - set(corpus.held_out)
         self.domains = len(scored)
         self.languages = len(scored - set(corpus.general))
         self.tokens = self.domains * study.scoring.token_budget
-
-    @property
-    def _source(self) -> str:
-        return str(shipped_model()) if self.study.model.id == TESTBED else self.study.model.id
 
     @property
     def layout(self) -> ParameterLayout:

@@ -15,13 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from codingspot.errors import EvaluationError
-from codingspot.evaluation.statistics import Interval, resampled_retentions
-
-Array = NDArray[np.float64]
+from codingspot.evaluation.resampling import Array, Resampled, Resampling
+from codingspot.evaluation.statistics import Interval, percentile_intervals
 
 
 @dataclass(frozen=True)
@@ -44,40 +41,30 @@ def curve_area(general: Array, code: Array) -> Array:
 
 
 def specificity_areas(
-    outcomes: pd.DataFrame,
-    curves: Mapping[str, Sequence[str]],
-    *,
-    original: str,
-    code: Sequence[str],
-    general: Sequence[str],
-    chance: Mapping[str, float],
-    resamples: int = 1000,
-    seed: int = 0,
+    resampling: Resampling, curves: Mapping[str, Sequence[str]], *, code: Sequence[str], general: Sequence[str]
 ) -> dict[str, Area]:
     """The area of each curve, given as the names of its cells.
 
     Args:
-        outcomes: ``Results.outcomes`` of all cells, the original model among them.
+        resampling: the outcomes of all cells, resampled.
         curves: name of a curve to its cells.
-        original: name of the original model's cell.
         code, general: names of the tasks whose mean retentions are the two axes.
-        chance: chance level of each task.
-        resamples: of the items, the same for all cells.
-        seed: of the resamples.
 
     Raises:
         EvaluationError: a retention is not defined: the original model is too near chance on every task of a kind.
     """
-    axes = []
-    for kind, tasks in (("code", code), ("general", general)):
-        found = resampled_retentions(outcomes, tasks, original, chance, resamples, seed)
-        if found is None:
-            raise EvaluationError(f"the original model is too near chance on every {kind} task to have a curve")
-        axes.append(found)
+    across, down = _axis(resampling, "general", general), _axis(resampling, "code", code)
     areas = {}
     for name, cells in curves.items():
-        exact = curve_area(*(axes[i].exact.loc[list(cells)].to_numpy() for i in (1, 0)))
-        drawn = curve_area(*(axes[i].drawn[[axes[i].cells.index(cell) for cell in cells]] for i in (1, 0)))
-        low, high = np.percentile(drawn[np.isfinite(drawn)], [2.5, 97.5])
-        areas[name] = Area(float(exact), Interval(float(low), float(high)))
+        places = [resampling.cells.index(cell) for cell in cells]
+        exact = curve_area(across.exact[places], down.exact[places])
+        drawn = curve_area(across.drawn[places], down.drawn[places])
+        areas[name] = Area(float(exact), percentile_intervals(drawn[np.newaxis])[0])
     return areas
+
+
+def _axis(resampling: Resampling, kind: str, tasks: Sequence[str]) -> Resampled:
+    found = resampling.retentions(tasks)
+    if found is None:
+        raise EvaluationError(f"the original model is too near chance on every {kind} task to have a curve")
+    return found

@@ -1,28 +1,17 @@
-"""Bootstrap intervals, paired against the original model on the same items.
-
-1. Within each task, items are drawn with replacement, as many as there are; a draw is how often each item occurs.
-2. One draw serves every cell and the original model, so that a difference or a retention is computed from the same
-   items on both sides.
-3. Every figure is computed in each resample; its 95% interval is from the 2.5th to the 97.5th percentile (Efron and
-   Tibshirani 1993, chapter 13). Chance levels are properties of the items, computed once, and not resampled.
-"""
+"""95% intervals: of every cell's figures by resampling items, and of single rates by Wilson's score."""
 
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from codingspot.errors import EvaluationError
-from codingspot.evaluation.metrics import retention
+from codingspot.evaluation.resampling import Array, Resampled, Resampling
 
-Array = NDArray[np.float64]
 _TAIL = 2.5  # percent on either side
 _QUANTILE = 1.959963984540054  # of the normal distribution, at the upper tail
 
@@ -55,54 +44,27 @@ class CellIntervals:
     code_retention: Interval | None
 
 
-@dataclass(frozen=True)
-class _Resampled:
-    """One task in every resample: arrays [cells, resamples]; ``retentions`` is None where there is none."""
-
-    rates: Array
-    differences: Array
-    retentions: Array | None
-
-
 def bootstrap_intervals(
-    outcomes: pd.DataFrame,
-    *,
-    original: str,
-    code: Sequence[str],
-    general: Sequence[str],
-    chance: Mapping[str, float],
-    resamples: int = 1000,
-    seed: int = 0,
+    resampling: Resampling, *, code: Sequence[str], general: Sequence[str]
 ) -> dict[str, CellIntervals]:
     """95% intervals of every cell's rates, differences and retentions.
 
     Args:
-        outcomes: ``Results.outcomes`` of all cells, the original model among them.
-        original: name of the original model's cell.
+        resampling: the outcomes of all cells, resampled.
         code, general: names of the code and the general tasks; other tasks get intervals of their own only.
-        chance: chance level of each task, 0-1.
-        resamples: how many times items are drawn.
-        seed: of the draws. A task's draws depend on the seed, its name and its number of items alone.
 
     Returns:
         Cell to its intervals, in order of appearance.
 
     Raises:
-        EvaluationError: the original model is missing, or a cell lacks items that another has.
+        EvaluationError: a cell lacks items that another has.
     """
-    cells = [str(cell) for cell in dict.fromkeys(outcomes["cell"])]
-    if original not in cells:
-        raise EvaluationError(f"there is no cell {original!r} to compare with; evaluate the original model first")
-    tasks: dict[str, _Resampled] = {}
-    for name, rows in outcomes.groupby("task", sort=False):
-        task = str(name)
-        draws = _draws(task, rows["item"].nunique(), resamples, seed)
-        tasks[task] = _resample(_matrix(task, rows, cells), draws, cells.index(original), chance[task])
-    rates = {task: _intervals(found.rates) for task, found in tasks.items()}
-    differences = {task: _intervals(found.differences) for task, found in tasks.items()}
-    retentions = {task: _intervals(found.retentions, len(cells)) for task, found in tasks.items()}
-    general_rates, general_differences, general_retentions = _over_tasks([tasks[t] for t in general], len(cells))
-    code_rates, code_differences, code_retentions = _over_tasks([tasks[t] for t in code], len(cells))
+    tasks, number = resampling.tasks, len(resampling.cells)
+    rates = {task: percentile_intervals(resampling.rate(task).drawn) for task in tasks}
+    differences = {task: percentile_intervals(resampling.difference(task).drawn) for task in tasks}
+    retentions = {task: _intervals(resampling.retention(task), number) for task in tasks}
+    general_rates, general_differences, general_retentions = _of_means(resampling, general)
+    code_rates, code_differences, code_retentions = _of_means(resampling, code)
     return {
         cell: CellIntervals(
             rates={task: intervals[row] for task, intervals in rates.items()},
@@ -115,8 +77,26 @@ def bootstrap_intervals(
             code_difference=code_differences[row],
             code_retention=code_retentions[row],
         )
-        for row, cell in enumerate(cells)
+        for row, cell in enumerate(resampling.cells)
     }
+
+
+def _of_means(resampling: Resampling, tasks: Sequence[str]) -> list[Sequence[Interval | None]]:
+    """Intervals of the mean rate, difference and retention over tasks, one a cell."""
+    figures = (resampling.rates(tasks), resampling.differences(tasks), resampling.retentions(tasks))
+    return [_intervals(figure, len(resampling.cells)) for figure in figures]
+
+
+def _intervals(figure: Resampled | None, cells: int) -> Sequence[Interval | None]:
+    return [None] * cells if figure is None else percentile_intervals(figure.drawn)
+
+
+def percentile_intervals(drawn: Array) -> list[Interval]:
+    """One interval a row of ``drawn`` [rows, resamples], over the resamples in which the figure is finite."""
+    finite = np.where(np.isfinite(drawn), drawn, np.nan)
+    percentile = np.nanpercentile if np.isnan(finite).any() else np.percentile
+    low, high = percentile(finite, [_TAIL, 100 - _TAIL], axis=1)
+    return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
 
 
 def rate_intervals(outcomes: pd.DataFrame) -> dict[str, Interval]:
@@ -141,112 +121,3 @@ def _wilson(rate: float, items: int) -> Interval:
     half = _QUANTILE * math.sqrt(rate * (1 - rate) / items + spread / (4 * items))
     low, high = ((rate + spread / 2 + side * half) / (1 + spread) for side in (-1, 1))
     return Interval(max(0.0, low), min(1.0, high))
-
-
-@dataclass(frozen=True)
-class ResampledRetentions:
-    """Mean retention over some tasks: ``exact`` by cell, and ``drawn`` [cells, resamples] in the order of ``cells``."""
-
-    cells: tuple[str, ...]
-    exact: pd.Series
-    drawn: Array
-
-
-def resampled_retentions(
-    outcomes: pd.DataFrame,
-    tasks: Sequence[str],
-    original: str,
-    chance: Mapping[str, float],
-    resamples: int = 1000,
-    seed: int = 0,
-) -> ResampledRetentions | None:
-    """Mean retention of every cell over ``tasks``, itself and in every resample; None where no task has one.
-
-    The draws are those of :func:`bootstrap_intervals` with the same seed.
-
-    Raises:
-        EvaluationError: a cell lacks items that another has.
-    """
-    cells = [str(cell) for cell in dict.fromkeys(outcomes["cell"])]
-    exact, drawn = [], []
-    for task in tasks:
-        rows = outcomes[outcomes["task"] == task]
-        matrix = _matrix(task, rows, cells)
-        found = _resample(matrix, _draws(task, matrix.shape[1], resamples, seed), cells.index(original), chance[task])
-        if found.retentions is None:
-            continue
-        before = float(matrix[cells.index(original)].mean())
-        exact.append((matrix.mean(axis=1) - chance[task]) / (before - chance[task]))
-        drawn.append(found.retentions)
-    if not drawn:
-        return None
-    return ResampledRetentions(tuple(cells), pd.Series(np.mean(exact, axis=0), index=cells), np.mean(drawn, axis=0))
-
-
-def resampled_rates(outcomes: pd.DataFrame, tasks: Sequence[str], resamples: int = 1000, seed: int = 0) -> Array:
-    """Mean rate over ``tasks`` of every cell in every resample, [cells, resamples], cells in order of appearance.
-
-    The draws are those of :func:`bootstrap_intervals` with the same seed.
-
-    Raises:
-        EvaluationError: a cell lacks items that another has.
-    """
-    cells = [str(cell) for cell in dict.fromkeys(outcomes["cell"])]
-    drawn = []
-    for task in tasks:
-        matrix = _matrix(task, outcomes[outcomes["task"] == task], cells)
-        drawn.append(matrix @ _draws(task, matrix.shape[1], resamples, seed))
-    return np.asarray(np.mean(drawn, axis=0))
-
-
-def _draws(task: str, items: int, resamples: int, seed: int) -> Array:
-    """How often each item occurs in each resample, [items, resamples], as shares of the number of items."""
-    generator = np.random.default_rng([seed, zlib.crc32(task.encode())])
-    counts = generator.multinomial(items, np.full(items, 1 / items), size=resamples)
-    return np.asarray(counts.T / items, dtype=np.float64)
-
-
-def _matrix(task: str, rows: pd.DataFrame, cells: Sequence[str]) -> Array:
-    """Outcomes [cells, items], items in order of their index."""
-    matrix = rows.pivot(index="cell", columns="item", values="outcome").reindex(list(cells))
-    incomplete = matrix.index[matrix.isna().any(axis=1)]
-    if len(incomplete):
-        raise EvaluationError(f"cell {incomplete[0]!r} lacks items of {task}; evaluate it again on the same items")
-    return matrix.to_numpy(dtype=np.float64)
-
-
-def _resample(outcomes: Array, draws: Array, original: int, chance: float) -> _Resampled:
-    rates = outcomes @ draws  # [cells, items] @ [items, resamples]
-    before = rates[original]
-    defined = retention(0.0, float(outcomes[original].mean()), chance) is not None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        retentions = (rates - chance) / (before - chance) if defined else None
-    return _Resampled(rates, rates - before, retentions)
-
-
-def _over_tasks(
-    tasks: Sequence[_Resampled], cells: int
-) -> tuple[list[Interval | None], list[Interval | None], list[Interval | None]]:
-    """Intervals of the means over tasks of rates, differences and retentions (where they are defined)."""
-    return (
-        _intervals(_mean([task.rates for task in tasks]), cells),
-        _intervals(_mean([task.differences for task in tasks]), cells),
-        _intervals(_mean([task.retentions for task in tasks if task.retentions is not None]), cells),
-    )
-
-
-def _mean(arrays: Sequence[Array]) -> Array | None:
-    return np.mean(arrays, axis=0) if arrays else None
-
-
-def _intervals(values: Array | None, cells: int = 0) -> list[Any]:
-    """One interval a row of ``values`` [cells, resamples]; None for each of ``cells`` where there are no values.
-
-    Resamples in which the original model is exactly at chance have no retention and are left out.
-    """
-    if values is None:
-        return [None] * cells
-    finite = np.where(np.isfinite(values), values, np.nan)
-    percentile = np.nanpercentile if np.isnan(finite).any() else np.percentile
-    low, high = percentile(finite, [_TAIL, 100 - _TAIL], axis=1)
-    return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]

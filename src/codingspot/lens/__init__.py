@@ -11,7 +11,7 @@ from codingspot.lens.keywords import (
     grammar_keywords,
     token_sets,
 )
-from codingspot.lens.prompts import TokenisedTranslation, Translation, tokenise, translations
+from codingspot.lens.prompts import TokenisedTranslation, Translation, fitting_rows, tokenise, translations
 from codingspot.lens.readings import Reading, read_layers
 from codingspot.lens.unembedding import TunedLens, Unembedding
 
@@ -32,6 +32,7 @@ __all__ = [
     "by_keywords",
     "by_parsing",
     "collect_keywords",
+    "fitting_rows",
     "grammar_keywords",
     "keyword_layers",
     "read_layers",

@@ -24,9 +24,10 @@ from codingspot.files import atomic_path, digest
 from codingspot.lens.bias import written_languages
 from codingspot.lens.keywords import Keywords, TokenSet, collect_keywords, token_sets
 from codingspot.lens.pooling import PairReader
-from codingspot.lens.prompts import translations
+from codingspot.lens.prompts import fitting_rows, translations
 from codingspot.lens.unembedding import TunedLens, Unembedding
 from codingspot.models import LoadedModel
+from codingspot.models.hidden_states import longest_input
 
 NAME: Final = "lens"
 _TABLES: Final = ("lens_sets", "lens_targets", "lens_tokens", "lens_example", "lens_generation", "lens_keywords")
@@ -104,7 +105,7 @@ def analyse_lens(
 
     Args:
         loaded: any causal language model of the transformers library.
-        corpus: parallel code.
+        corpus: parallel code; rows too long for a prompt of that many shots are left out and counted.
         directory: run directory. One stopped midway resumes with the next pair of languages.
         settings: see :class:`LensSettings`; what says where the corpus is from has been used already.
         batch_tokens: most padded tokens of a forward pass; results don't depend on it.
@@ -118,6 +119,8 @@ def analyse_lens(
     """
     folder = Path(settings.keywords) if settings.keywords else None
     keywords = collect_keywords(folder, languages=_with_grammar(corpus), english=settings.english)
+    longest = longest_input(loaded.model, loaded.tokenizer)
+    corpus = fitting_rows(corpus, loaded.tokenizer, shots=settings.shots, longest=longest)
     inputs = _inputs(loaded, corpus, keywords, settings)
     if is_saved(directory, NAME, inputs):
         return LensAnalysis.load(directory, inputs)
@@ -163,7 +166,10 @@ def keyword_layers(sets: pd.DataFrame, targets: pd.DataFrame) -> pd.DataFrame:
     itself is the most probable one in at least half of the positions, -1 where there is none.
     """
     rows = []
-    for target, group in sets.groupby("target", sort=False):
+    there = set(sets["target"])
+    ordered = [name for name in dict.fromkeys([*sets["source"], *sets["target"]]) if name in there]
+    for target in ordered:
+        group = sets[sets["target"] == target]
         curves = group[group["kind"] == "all"].groupby(["set", "layer"])["probability"].mean()
         right = targets[targets["target"] == target].groupby("layer")["first"].mean()
         reached = [int(str(layer)) for layer in right.index if (right.loc[layer:] >= 0.5).all()]

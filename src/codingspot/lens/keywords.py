@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final
 
 from transformers import PreTrainedTokenizerBase
-from wordfreq import top_n_list
 
 from codingspot.corpus.grammars import grammar
 from codingspot.corpus.languages import LANGUAGES, canonical_language
@@ -86,8 +85,16 @@ def collect_keywords(folder: Path | None = None, *, languages: Collection[str] =
     for language in dict.fromkeys([*languages, *(() if folder else with_grammar), "typescript", "bash", "julia"]):
         if language not in words:
             words[language] = grammar_keywords(language)
-    common = {word for word in top_n_list("en", english) if _WORD.fullmatch(word)} if english else set()
-    return Keywords(words, frozenset(common), {name: count for name, count in skipped.items() if count})
+    return Keywords(words, english_words(english), {name: count for name, count in skipped.items() if count})
+
+
+def english_words(count: int) -> frozenset[str]:
+    """The ``count`` most frequent English words, without those that are no word of two letters or more."""
+    if not count:
+        return frozenset()
+    from wordfreq import top_n_list  # loading it takes half a second, which commands that need no word list should not
+
+    return frozenset(word for word in top_n_list("en", count) if _WORD.fullmatch(word))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, list[str]]]:

@@ -15,7 +15,7 @@ from codingspot.lens.prompts import Translation, tokenise
 from codingspot.lens.readings import TOP, Reading, read_layers
 from codingspot.lens.unembedding import TunedLens, Unembedding
 from codingspot.models import LoadedModel
-from codingspot.models.hidden_states import state_count
+from codingspot.models.hidden_states import longest_input, state_count
 
 
 class PairReader:
@@ -37,7 +37,7 @@ class PairReader:
         self.loaded, self.unembedding, self.sets = loaded, unembedding, sets
         self.tuned, self.batch_tokens = tuned, batch_tokens
         texts = [tokenise(each, loaded.tokenizer) for each in asked]
-        longest = int(getattr(loaded.model.config.get_text_config(), "max_position_embeddings", 0) or 10**9)
+        longest = longest_input(loaded.model, loaded.tokenizer)
         for each, text in zip(asked, texts, strict=True):
             if len(text.tokens) > longest:
                 raise CorpusError(

@@ -43,6 +43,35 @@ def title(language: str) -> str:
     return LANGUAGES[language].title if language in LANGUAGES else language
 
 
+def fitting_rows(
+    corpus: ParallelCorpus, tokenizer: PreTrainedTokenizerBase, *, shots: int, longest: int
+) -> ParallelCorpus:
+    """Rows of which any ``shots`` + 1 make a prompt and an answer of ``longest`` tokens at most; others are counted.
+
+    A prompt has two texts a row, so each may take 1 / (2 shots + 2) of ``longest``, with its title.
+
+    Raises:
+        CorpusError: fewer rows than the shots and an item, or than two, are so short.
+    """
+    room = longest // (2 * (shots + 1))
+    fits = [True] * corpus.rows
+    for language, texts in corpus.texts.items():
+        paragraphs = [f"{title(language)}: {text}{STOP}" for text in texts]
+        for row, tokens in enumerate(tokenizer(paragraphs, verbose=False)["input_ids"]):
+            fits[row] &= len(tokens) <= room
+    kept = [row for row, short in enumerate(fits) if short]
+    if len(kept) < max(shots + 1, 2):
+        raise CorpusError(
+            f"{len(kept)} of the {corpus.rows} rows of {corpus.name} are short enough for {shots} shots within the "
+            f"model's {longest} tokens; use fewer shots"
+        )
+    if len(kept) == corpus.rows:
+        return corpus
+    columns = {language: tuple(texts[row] for row in kept) for language, texts in corpus.texts.items()}
+    skipped = {**corpus.skipped, "too long for a prompt": corpus.rows - len(kept)}
+    return ParallelCorpus(corpus.name, columns, skipped)
+
+
 def translations(
     corpus: ParallelCorpus, source: str, target: str, *, items: int, shots: int, seed: int
 ) -> list[Translation]:

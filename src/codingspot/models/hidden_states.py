@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from codingspot.errors import ModelError
 
@@ -13,6 +13,12 @@ from codingspot.errors import ModelError
 def state_count(model: PreTrainedModel) -> int:
     """Number of hidden states: the embeddings and one a layer."""
     return int(model.config.get_text_config().num_hidden_layers) + 1
+
+
+def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Most tokens that the model reads."""
+    known = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return int(min(known or tokenizer.model_max_length, tokenizer.model_max_length))
 
 
 @torch.no_grad()

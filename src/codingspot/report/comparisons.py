@@ -9,7 +9,7 @@ from codingspot.evaluation.paired import compare_cells
 from codingspot.report.labels import control_label, join_words, task_label
 from codingspot.report.run_files import Run
 from codingspot.report.specificity import MATCHED
-from codingspot.report.summary import RunSummary
+from codingspot.report.summary import RunSummary, resample
 from codingspot.report.table import Column, Number, Role, Row, Table, Value
 from codingspot.study.cells import ORIGINAL, Control
 
@@ -94,15 +94,8 @@ def _areas(run: Run, summary: RunSummary) -> dict[Curve, Area]:
     doses = {spot: len(summary.doses(spot)) for spot in summary.plan.spots()}
     curves = {curve: cells for curve, cells in curves.items() if len(cells) == doses[curve[0]] + 1}
     named = {str(number): cells for number, cells in enumerate(curves.values())}
-    found = specificity_areas(
-        run.results.outcomes,
-        named,
-        original=ORIGINAL,
-        code=[task.name for task in summary.plan.with_role("code")],
-        general=[task.name for task in summary.plan.with_role("general")],
-        chance={task.name: task.chance for task in summary.plan.tasks},
-        seed=summary.plan.bootstrap_seed,
-    )
+    code, general = ([task.name for task in summary.plan.with_role(role)] for role in ("code", "general"))
+    found = specificity_areas(resample(summary.plan, run.results.outcomes), named, code=code, general=general)
     return dict(zip(curves, found.values(), strict=True))
 
 

@@ -49,7 +49,7 @@ def draw_agreement_by_step(axes: Axes, *, moved: pd.DataFrame) -> None:
     """Mean Jaccard index at each step, one line a comparison, with a band over pairs.
 
     Args:
-        moved: rows of :meth:`codingspot.importance.evolution.SnapshotRecorder.evolution` at one k.
+        moved: rows of :meth:`codingspot.spot.evolution.SnapshotRecorder.evolution` at one k.
     """
     first = moved["first_step"].min()
     for index, (comparison, label) in enumerate(_LABELS.items()):
@@ -77,7 +77,7 @@ def draw_share_by_layer(axes: Axes, *, where: pd.DataFrame) -> None:
     """Share of the layers' importance in each layer, one line a step.
 
     Args:
-        where: the table of :meth:`codingspot.importance.evolution.SnapshotRecorder.distribution`.
+        where: the table of :meth:`codingspot.spot.evolution.SnapshotRecorder.distribution`.
     """
     inside = where[where["layer"].notna()]
     sums = inside.groupby(["step", "domain", "seed", "layer"])["share"].sum()

@@ -14,10 +14,9 @@ from scipy.stats import spearmanr
 from codingspot.evaluation.doses import crossing, crossing_interval
 from codingspot.evaluation.loss_changes import loss_changes
 from codingspot.evaluation.metrics import KEPT, ONSET_RATE
-from codingspot.evaluation.statistics import resampled_rates, resampled_retentions
 from codingspot.report.labels import control_label, domain_label, scope_label, task_label
 from codingspot.report.run_files import Run
-from codingspot.report.summary import CellSummary, RunSummary
+from codingspot.report.summary import CellSummary, RunSummary, resample
 from codingspot.report.table import Column, Number, Row, Table, Value
 from codingspot.study.cells import ORIGINAL
 
@@ -215,18 +214,16 @@ def matrix_caption(table: pd.DataFrame) -> str:
 
 def _resampled(run: Run, summary: RunSummary) -> tuple[Callable[[list[str]], Holds] | None, ...]:
     """For cells by name, whether code is gone, and general ability not kept, in each resample [cells, resamples]."""
-    if "sequential" in run.further:  # cells have different items
+    if "sequential" in run.further or not summary.plan.tasks:  # the former's cells have different items
         return None, None
-    plan, outcomes = summary.plan, run.results.outcomes
-    chance = {task.name: task.chance for task in plan.tasks}
-    code, general = ([task.name for task in plan.with_role(role)] for role in ("code", "general"))
-    rates = resampled_rates(outcomes, code, seed=plan.bootstrap_seed) if code else None
-    kept = resampled_retentions(outcomes, general, ORIGINAL, chance, seed=plan.bootstrap_seed) if general else None
-    places = {str(cell): place for place, cell in enumerate(dict.fromkeys(outcomes["cell"]))}
+    resampling = resample(summary.plan, run.results.outcomes)
+    code, general = ([task.name for task in summary.plan.with_role(role)] for role in ("code", "general"))
+    rates, kept = resampling.rates(code), resampling.retentions(general)
+    places = {cell: place for place, cell in enumerate(resampling.cells)}
 
     def gone(names: list[str]) -> Holds:
         assert rates is not None
-        return np.asarray(rates[[places[name] for name in names]] < ONSET_RATE)
+        return np.asarray(rates.drawn[[places[name] for name in names]] < ONSET_RATE)
 
     def not_kept(names: list[str]) -> Holds:
         assert kept is not None

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from codingspot.evaluation.metrics import CellMetrics, cell_metrics, perplexities, task_rates
+from codingspot.evaluation.resampling import Resampling
 from codingspot.evaluation.sequential import on_common_items
 from codingspot.evaluation.statistics import CellIntervals, Interval, bootstrap_intervals
 from codingspot.report.labels import spot_title
@@ -137,6 +138,12 @@ class RunSummary:
         return frame
 
 
+def resample(plan: Plan, outcomes: pd.DataFrame) -> Resampling:
+    """The bootstrap over items that all intervals of the run of ``plan`` are from."""
+    chance = {task.name: task.chance for task in plan.tasks}
+    return Resampling(outcomes, original=ORIGINAL, chance=chance, seed=plan.bootstrap_seed)
+
+
 def summarise(run: Run) -> RunSummary:
     """Compute every cell's figures from the run's results.
 
@@ -156,9 +163,7 @@ def summarise(run: Run) -> RunSummary:
     stopped = run.further.get("sequential")
 
     def intervals(outcomes: pd.DataFrame) -> dict[str, CellIntervals]:
-        return bootstrap_intervals(
-            outcomes, original=ORIGINAL, code=code, general=general, chance=chance, seed=plan.bootstrap_seed
-        )
+        return bootstrap_intervals(resample(plan, outcomes), code=code, general=general)
 
     if not plan.tasks:  # a study of views alone
         nothing = CellIntervals({}, {}, {}, None, None, None, None, None, None)

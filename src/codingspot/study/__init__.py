@@ -1,8 +1,9 @@
 """Studies: the study file, its cells, the run directory, and running it."""
 
 from codingspot.study.cells import Cell, Plan
-from codingspot.study.config import Study, load_study, parse_study
+from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
+from codingspot.study.reading import load_study, parse_study
 from codingspot.study.run import run_study
 
 __all__ = ["Cell", "Plan", "RunDirectory", "Study", "load_study", "parse_study", "run_study"]

@@ -1,10 +1,10 @@
-"""The study file: a whole run as validated YAML."""
+"""What a study file may set: a whole run, every setting checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -15,7 +15,6 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -26,15 +25,17 @@ from codingspot.corpus.languages import STUDIED
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import StudyError
 from codingspot.evaluation.task_spec import TaskSpec
-from codingspot.importance.finetune import FineTune
+from codingspot.importance import ESTIMATORS, FineTune, resolve
+from codingspot.models.roles import SCOPES
+from codingspot.spot import RECIPES
 from codingspot.study.cells import Control, TaskRole
 from codingspot.study.views_config import ViewsSection
+from codingspot.testbed.shipped import TESTBED
 
 LEARNED = "learned"
 """The recipe that is trained (:mod:`codingspot.learning`) rather than computed from scores."""
 
-TESTBED = "testbed"
-"""The model id, corpus and tasks that ship with the package."""
+_OF_EVERY_RECIPE = ("per_tensor", "languages", "worst_first")  # parameters that find_spot takes itself
 
 
 def _percent(value: float) -> float:
@@ -46,12 +47,21 @@ def _percent(value: float) -> float:
 Percent = Annotated[float, AfterValidator(_percent)]
 
 
+@contextmanager
+def _as_setting(prefix: str = "") -> Iterator[None]:
+    """Turn what a registry says of a name or parameter into what pydantic reports with the setting's place."""
+    try:
+        yield
+    except StudyError as error:
+        raise ValueError(f"{prefix}{error}") from None
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class ModelSection(_Section):
-    """Which model: a Hub id, a local folder, or ``testbed`` for the model that ships with the package."""
+    """Which model: a Hub id, a local folder, or ``testbed`` or ``testbed-routed``, which ship with the package."""
 
     id: str = TESTBED
     revision: str | None = None
@@ -97,6 +107,12 @@ class ScoringSection(_Section):
     snapshot_seeds: tuple[int, ...] = Field(
         (), description="further seeds of the fine-tuning whose snapshots are recorded, to be compared"
     )
+
+    @model_validator(mode="after")
+    def _estimator_exists(self) -> ScoringSection:
+        with _as_setting():
+            ESTIMATORS.check(*resolve(self.estimator, self.parameters))
+        return self
 
     @model_validator(mode="after")
     def _seeds_have_snapshots(self) -> ScoringSection:
@@ -145,6 +161,14 @@ class SpotSection(_Section):
         return names
 
     @model_validator(mode="after")
+    def _recipe_exists(self) -> SpotSection:
+        with _as_setting(f"spot {self.name}: "):
+            SCOPES[self.scope]
+            if self.recipe != LEARNED:  # its settings are checked where it is learned
+                RECIPES.check(self.recipe, {k: v for k, v in self.parameters.items() if k not in _OF_EVERY_RECIPE})
+        return self
+
+    @model_validator(mode="after")
     def _doses_increase(self) -> SpotSection:
         if sorted(set(self.k_percent)) != list(self.k_percent):
             raise ValueError(f"spot {self.name}: k_percent must increase strictly, without repeats")
@@ -152,11 +176,9 @@ class SpotSection(_Section):
 
     @model_validator(mode="after")
     def _removes_the_spot(self) -> SpotSection:
-        try:
+        with _as_setting(f"spot {self.name}: "):
             EDITS.check(self.edit, self.edit_parameters)
             rest = edits_the_rest(self.edit)
-        except StudyError as error:
-            raise ValueError(f"spot {self.name}: {error}") from None
         if rest:
             raise ValueError(f"spot {self.name}: {self.edit} edits what is outside the spot; ask for sufficiency")
         return self
@@ -287,39 +309,3 @@ class Study(_Section):
     def to_yaml(self) -> str:
         """The study as YAML, every setting written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def load_study(path: Path) -> Study:
-    """Read and validate a study file.
-
-    Raises:
-        StudyError: the file is missing or isn't a valid study; the message names the first setting at fault.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise StudyError(
-            f"{path} can't be read as a study file; `codingspot demo --show-study` prints one to start from"
-        ) from None
-    return parse_study(text, str(path))
-
-
-def parse_study(text: str, origin: str) -> Study:
-    """Validate a study given as YAML; ``origin`` names it in messages.
-
-    Raises:
-        StudyError: as :func:`load_study`.
-    """
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise StudyError(f"{origin} is not valid YAML: {reason}") from None
-    if not isinstance(data, dict):
-        raise StudyError(f"{origin} must be a mapping with the keys of a study (name, model, corpus, spots, ...)")
-    try:
-        return Study.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "study"
-        raise StudyError(f"{origin}: {where}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -6,8 +6,11 @@ import random
 from dataclasses import replace
 
 from codingspot.corpus import Corpus, Domain, Source, open_corpus
+from codingspot.corpus.languages import canonical_language
 from codingspot.errors import CorpusError
-from codingspot.study.config import TESTBED, CorpusSection
+from codingspot.study.config import CorpusSection
+from codingspot.testbed.programs import LANGUAGES
+from codingspot.testbed.shipped import TESTBED
 from codingspot.testbed.world import world_corpus
 
 
@@ -27,7 +30,7 @@ def _whole(section: CorpusSection) -> Corpus:
     wanted = section.documents + section.evaluation_documents
     if section.source == TESTBED:
         # Repeated programs are dropped, so more are made than are wanted.
-        return world_corpus(2 * wanted, section.seed)
+        return world_corpus(2 * wanted, section.seed, _testbed_languages(section))
     listed = section.source if isinstance(section.source, tuple) else (section.source,)
     return open_corpus(
         [each if isinstance(each, Source) else Source(each, text_field=section.text_field) for each in listed],
@@ -39,6 +42,14 @@ def _whole(section: CorpusSection) -> Corpus:
         documents=wanted,
         seed=section.seed,
     )
+
+
+def _testbed_languages(section: CorpusSection) -> tuple[str, ...]:
+    wanted = {canonical_language(language) or language for language in section.languages}
+    unknown = sorted(wanted - set(LANGUAGES))
+    if unknown:
+        raise CorpusError(f"the testbed has no {unknown[0]}; corpus.languages takes {', '.join(sorted(LANGUAGES))}")
+    return tuple(sorted(wanted))
 
 
 def _split(domain: Domain, section: CorpusSection) -> tuple[Domain, Domain]:

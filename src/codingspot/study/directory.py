@@ -9,7 +9,8 @@ from codingspot.errors import FingerprintError
 from codingspot.evaluation.results import Results
 from codingspot.files import atomic_path, read_json, write_json, write_text
 from codingspot.study.cells import Cell, Plan
-from codingspot.study.config import Study, load_study
+from codingspot.study.config import Study
+from codingspot.study.reading import load_study
 
 
 class RunDirectory:
@@ -23,19 +24,21 @@ class RunDirectory:
 
     @classmethod
     def claim(cls, path: Path, study: Study) -> RunDirectory:
-        """Open ``path`` for ``study``, making it if need be.
+        """Open ``path`` for ``study``, making it if need be; a run that failed before it began is begun anew.
 
         Raises:
             FingerprintError: ``path`` holds a run of another study; the message names the settings that differ.
         """
         file = path / "study.yaml"
         if not file.exists():
-            if path.exists() and any(path.iterdir()):
+            if path.exists() and not (path.is_dir() and not any(path.iterdir())):
                 raise FingerprintError(f"{path} is not empty and not a run directory; choose another --out")
             write_text(file, study.to_yaml())
             return cls(path)
         differing = _differences(load_study(file), study)
-        if differing:
+        if differing and [each.name for each in path.iterdir()] == [file.name]:  # it never came to load its inputs
+            write_text(file, study.to_yaml())
+        elif differing:
             raise FingerprintError(
                 f"{path} holds a run of another study (differs in {', '.join(differing)}); choose another --out"
             )
@@ -65,6 +68,10 @@ class RunDirectory:
     def is_done(self, cell: Cell) -> bool:
         """Whether the cell's results are saved."""
         return self._folder(cell).is_dir()
+
+    def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells whose results aren't saved yet, in their order."""
+        return [cell for cell in cells if not self.is_done(cell)]
 
     def save_cell(self, cell: Cell, results: Results) -> None:
         """Save a finished cell; it appears whole or not at all."""

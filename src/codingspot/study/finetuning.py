@@ -1,7 +1,7 @@
 """A study's scores after fine-tuning on each domain, and how importance moved on the way.
 
 1. The model is fine-tuned on each domain in turn and scored at the end; at the snapshots asked for, scores are reduced
-   to what the tables need (:mod:`codingspot.importance.evolution`).
+   to what the tables need (:mod:`codingspot.spot.evolution`).
 2. The same is done with further seeds, whose final scores are not kept.
 3. Tables: the loss of every step, where importance lies at each snapshot, and how far snapshots agree.
 """
@@ -17,8 +17,8 @@ import pandas as pd
 
 from codingspot.corpus import Corpus
 from codingspot.importance import FineTune, ScoreStore, record_snapshots, score
-from codingspot.importance.evolution import SnapshotRecorder
 from codingspot.models import LoadedModel
+from codingspot.spot.evolution import SnapshotRecorder
 from codingspot.study.tables import write_table
 
 LOSSES, DISTRIBUTION, EVOLUTION = "finetuning_losses", "importance_distribution", "importance_evolution"

@@ -1,0 +1,106 @@
+"""What a study works on: its model, the two corpora, the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from codingspot.corpus import Corpus
+from codingspot.evaluation.tasks import EvaluationTask, load_tasks
+from codingspot.files import digest
+from codingspot.models import LoadedModel, ParameterLayout, scope_sizes
+from codingspot.study.cells import Cell, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
+from codingspot.study.config import ModelSection, Study
+from codingspot.study.corpora import study_corpora
+from codingspot.testbed.shipped import load_named
+
+
+@dataclass(frozen=True)
+class StudyInputs:
+    """The inputs of one study, loaded.
+
+    Attributes:
+        loaded: the model and its tokenizer.
+        scoring: the corpus on which parameters are scored.
+        evaluation: the documents whose perplexity is evaluated.
+        roles: of each task, its part in the study.
+        tasks: what cells are evaluated on, in the study's order.
+    """
+
+    loaded: LoadedModel
+    scoring: Corpus
+    evaluation: Corpus
+    roles: tuple[TaskRole, ...]
+    tasks: tuple[EvaluationTask, ...]
+
+    @cached_property
+    def scopes(self) -> dict[str, int]:
+        """Number of the model's parameters in each scope; in ``all`` of them, tied ones once."""
+        return scope_sizes(ParameterLayout.of(self.loaded.model))
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What tells these inputs from others, by name."""
+        return {
+            "weights": self.loaded.fingerprint,
+            "corpus": self.scoring.fingerprint,
+            "evaluation_corpus": self.evaluation.fingerprint,
+            "evaluation_items": digest(*(task.fingerprint for task in self.tasks)),
+        }
+
+    def plan(self, study: Study, cells: Sequence[Cell]) -> Plan:
+        """The inputs and cells of ``study`` as a reader of its results needs them."""
+        model = ModelSummary(
+            id=self.loaded.id,
+            revision=self.loaded.revision,
+            fingerprint=self.loaded.fingerprint,
+            parameters=self.scopes["all"],
+            scopes=self.scopes,
+        )
+        domains = (
+            EvaluatedDomain(name=domain.name, kind=domain.kind, held_out=domain.held_out, documents=len(domain.texts))
+            for domain in self.evaluation.domains
+        )
+        tasks = (_described(role, task) for role, task in zip(self.roles, self.tasks, strict=True))
+        return Plan(study=study.name, model=model, tasks=tuple(tasks), domains=tuple(domains), cells=tuple(cells))
+
+
+def load_inputs(study: Study, stage: Callable[[str], None]) -> StudyInputs:
+    """Load the model, the corpora and the tasks of ``study``; ``stage`` is told what is being done.
+
+    Raises:
+        ModelError: the model can't be loaded.
+        CorpusError: a source is unreadable, or a domain has too few texts.
+        EvaluationError: a task can't be loaded.
+    """
+    stage("loading the model")
+    loaded = _load_model(study.model)
+    scoring, evaluation = study_corpora(study.corpus)
+    stage("building the tasks' requests")
+    entries = study.evaluation.tasks()
+    tasks = load_tasks([spec for _, spec in entries], tokenizer=loaded.tokenizer)
+    return StudyInputs(loaded, scoring, evaluation, tuple(role for role, _ in entries), tuple(tasks))
+
+
+def _load_model(section: ModelSection) -> LoadedModel:
+    return load_named(
+        section.id,
+        revision=section.revision,
+        dtype=section.dtype,
+        device=section.device,
+        device_map=section.device_map,
+        attention=section.attention,
+        trust_remote_code=section.trust_remote_code,
+    )
+
+
+def _described(role: TaskRole, task: EvaluationTask) -> Task:
+    return Task(
+        name=task.name,
+        role=role,
+        chance=task.chance,
+        items=task.items,
+        available=task.available,
+        protocol=task.protocol,
+    )

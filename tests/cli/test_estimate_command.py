@@ -1,0 +1,82 @@
+"""`codingspot estimate`: what a study will take, told without loading weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from codingspot.cli.app import app
+
+STUDY = """
+name: small
+corpus: {languages: [go, rust, python]}
+scoring: {token_budget: 512, sequence_length: 128, draws: 1}
+spots:
+  - {name: spot, k_percent: [0.25, 1], controls: [matched], control_seeds: [0, 1]}
+"""
+
+
+def call(*arguments: str):
+    return CliRunner().invoke(app, ["estimate", *arguments], env={"COLUMNS": "80", "TERM": "dumb"})
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    file = tmp_path / "small.yaml"
+    file.write_text(STUDY)
+    return file
+
+
+def test_json_holds_what_the_study_asks_for(study: Path) -> None:
+    found = json.loads(call(str(study), "--json").output)
+    parameters = found["parameters"]
+    assert (found["model"], parameters) == ("testbed", 3_148_224)
+    assert found["domains"] == 3  # go, rust and english: python is held out
+    assert found["tokens"] == 3 * 512
+    assert found["cells"] == 1 + 2 + 2 * 2  # the original, the spot's doses, those of two draws of its control
+    assert found["weight_bytes"] == 4 * parameters
+    assert found["disk"]["scores"] == 3 * 4 * parameters
+    assert {peak["stage"] for peak in found["memory"]} == {"scoring", "selection"}
+    for peak in found["memory"]:
+        assert peak["total"] == sum(peak["parts"].values())
+
+
+def test_options_take_the_place_of_the_study_s_own(study: Path) -> None:
+    own = json.loads(call(str(study), "--json").output)
+    half = json.loads(call(str(study), "--json", "--dtype", "bfloat16").output)
+    assert half["weight_bytes"] == own["weight_bytes"] / 2
+    routed = json.loads(call("testbed-routed", "--study", str(study), "--json").output)
+    assert (routed["model"], routed["tokens"]) == ("testbed-routed", own["tokens"])
+    larger = json.loads(call(str(study), "--json", "--micro-batch-tokens", "4096").output)
+    peaks = [found["memory"][0]["parts"]["activations and gradient"] for found in (own, larger)]
+    assert peaks[1] > peaks[0]
+
+
+def test_the_tables_fit_a_terminal(study: Path) -> None:
+    result = call(str(study))
+    assert result.exit_code == 0, result.output
+    assert "3,148,224 parameters, 12.6 MB as float32" in result.output
+    assert "scoring" in result.output
+    assert max(len(line.rstrip()) for line in result.output.splitlines()) <= 85  # one sentence is not cut
+    assert "Example: codingspot estimate my-study.yaml" in call("--help").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["missing.yaml"], "missing.yaml can't be read as a study file; `codingspot demo --show-study` prints one"),
+        (["small.yaml", "--preset", "paper"], "small.yaml is a study file; --study and --preset are for a model"),
+        (["testbed", "--study", "small.yaml", "--preset", "paper"], "--study and --preset are both given; give one"),
+        (["testbed", "--preset", "papers"], "unknown preset 'papers'; use one of paper, released-code, code-region"),
+        (["small.yaml", "--dtype", "float8"], "unknown dtype 'float8'; use one of float32, bfloat16, float16, auto"),
+        (["./nowhere"], "model folder ./nowhere does not exist; correct the path or give a Hub id"),
+        (["testbed-rooted"], "no testbed model 'rooted' ships with this package; there is plain, routed"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], says: str, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(study.parent)
+    result = call(*arguments)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"error: {says}")
+    assert len(result.output.splitlines()) == 1
