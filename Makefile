@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Those that run without arguments; the others are named in docs/benchmarks.md.
+BENCHMARKS := sandbox_verdicts scoring selection switching estimate neurons alignment evaluation
 
 .PHONY: install demo test lint format bench clean sandbox
 
@@ -34,7 +36,7 @@ format: install
 	$(BIN)/ruff format .
 
 bench: install sandbox
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist

@@ -64,15 +64,15 @@ def registries() -> Iterator[Registry[Any]]:
 def _learned() -> Method:
     """The recipe that is trained rather than computed, which no function of scores stands for."""
     from codingspot.learning import LearnSettings
-    from codingspot.study.config import LEARNED
+    from codingspot.study.learned import LEARNED, SHORTLIST, SHORTLIST_PERCENT
 
     hints = get_type_hints(LearnSettings)
     parameters = {
         field.name: {"type": _type_name(hints[field.name]), "default": str(field.default)}
         for field in fields(LearnSettings)
     }
-    shortlist = {"shortlist": {"type": "str", "default": "set_difference"}}
-    share = {"shortlist_percent": {"type": "float", "default": "5.0"}}
+    shortlist = {"shortlist": {"type": "str", "default": SHORTLIST}}
+    share = {"shortlist_percent": {"type": "float", "default": str(SHORTLIST_PERCENT)}}
     about = "A mask learned to remove code and spare general text, over a shortlist that another recipe gives."
     return Method("recipe", LEARNED, OWN, {**shortlist, **share, **parameters}, about)
 

@@ -68,3 +68,12 @@ def test_hidden_states_that_are_not_numbers_are_refused(llama, tokenizer):
         llama.model.layers[1].mlp.down_proj.weight[0, 0] = float("inf")
     with pytest.raises(NonFiniteError, match="layer 2"):
         embedded(llama, tokenizer)
+
+
+def test_progress_is_the_share_of_tokens_embedded(llama, tokenizer):
+    texts, _ = tokenise(TEXTS, tokenizer, special_tokens="pooled", longest=32)
+    told: list[float] = []
+    embed(llama, texts, io.BytesIO(), batch_tokens=1, progress=lambda _text, share: told.append(share))
+    longest_first = sorted((len(text.tokens) for text in set(texts)), reverse=True)
+    assert told == pytest.approx([sum(longest_first[:done]) / sum(longest_first) for done in range(len(told))])
+    assert len(told) == len(longest_first)

@@ -47,6 +47,8 @@ def test_lens_writes_a_page_beside_its_tables(parallel: Path, tmp_path: Path):
         (("align", "--pooling", "mean"), "--pooling: Input should be 'weighted' or 'last'"),
         (("align", "--parallel", "no-such-file.jsonl"), "no-such-file.jsonl"),
         (("align", "--language", "java"), "needs at least two languages"),
+        (("neurons", "--compare", "nowhere"), "nowhere holds no finished analysis of neurons; run `codingspot neurons"),
+        (("lens", "--keywords", "nowhere"), "nowhere holds no keyword file"),
         (("lens", "--language", "cobol", "--language", "java"), "the testbed has no cobol"),
     ],
 )
@@ -55,3 +57,22 @@ def test_bad_input_is_one_line(arguments: tuple[str, ...], message: str, tmp_pat
     assert result.exit_code == 1
     assert message in " ".join(result.output.split())
     assert "Traceback" not in result.output
+
+
+def test_a_keyword_file_that_does_not_parse_is_named(parallel: Path, tmp_path: Path):
+    (tmp_path / "java.json").write_text('{"name": "Java", "keywords": [')
+    result = call("lens", "--parallel", str(parallel), "--keywords", str(tmp_path), "--out", str(tmp_path / "run"))
+    assert result.exit_code == 1
+    assert "java.json is not JSON" in " ".join(result.output.split()).replace("java. json", "java.json")
+
+
+def test_lens_says_which_language_has_no_keyword(tmp_path: Path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"java": f"int f{n}() {{ return {n}; }}", "zig": f"fn f{n}() {{ return {n}; }}"} for n in range(4)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    languages = ("-l", "java", "-l", "zig")
+    result = call(
+        "lens", "--parallel", str(path), *languages, "--items", "1", "--shots", "1", "-o", str(tmp_path / "o")
+    )
+    assert result.exit_code == 0, result.output
+    assert "no keyword that is a single token: zig" in result.output

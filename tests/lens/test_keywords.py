@@ -40,7 +40,7 @@ def test_a_folder_without_files_and_a_broken_file_are_refused(tmp_path):
     with pytest.raises(ArtefactError, match="holds no keyword file"):
         collect_keywords(write(tmp_path / "sets"), english=0)
     (tmp_path / "sets/broken.json").write_text("{")
-    with pytest.raises(ArtefactError, match=r"broken\.json is truncated"):
+    with pytest.raises(ArtefactError, match=r"broken\.json is not JSON"):
         collect_keywords(tmp_path / "sets", english=0)
 
 

@@ -53,5 +53,5 @@ def test_rows_too_long_for_a_prompt_are_left_out_and_counted(tokenizer):
         asked = translations(kept, source, target, items=3, shots=1, seed=0)
         assert all(len(tokenise(each, tokenizer).tokens) <= 24 for each in asked)
     assert fitting_rows(corpus, tokenizer, shots=1, longest=80) is corpus
-    with pytest.raises(CorpusError, match="3 of the 5 rows of rows are short enough for 3 shots within the model's 48"):
+    with pytest.raises(CorpusError, match="4 rows are needed for 3 shots and an item, but only 3 of the 5"):
         fitting_rows(corpus, tokenizer, shots=3, longest=48)

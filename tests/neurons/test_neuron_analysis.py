@@ -8,7 +8,16 @@ from codingspot.corpus import Corpus, Domain
 from codingspot.errors import FingerprintError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
-from codingspot.neurons import NeuronSettings, analyse_neurons, compare, domain_summary, neuron_inputs, summary
+from codingspot.neurons import (
+    NeuronSettings,
+    analyse_neurons,
+    compare,
+    differing_inputs,
+    domain_summary,
+    neuron_inputs,
+    summary,
+    sweep_summary,
+)
 
 SETTINGS = NeuronSettings(token_budget=64, sequence_length=8, size=0.1, quantile=0.6, parts=2, control_seeds=(0, 1))
 
@@ -82,3 +91,27 @@ def test_a_domain_with_little_text_has_fewer_parts(loaded, corpus, tmp_path):
         "rust": [32, 64],
         "english": [8, 8],
     }
+
+
+def test_the_sweep_in_few_numbers(loaded, corpus, tmp_path):
+    made = Run(loaded, corpus, tmp_path)()
+    found = sweep_summary(made)
+    settings = made.inputs["settings"]
+    assert found["varied"].tolist() == ["quantile"] * len(settings["quantiles"]) + ["text"] * settings["parts"]
+    assert found["quantile"].tolist()[: len(settings["quantiles"])] == list(settings["quantiles"])
+    last = found.iloc[-1]
+    assert (last["share"], last["jaccard"], last["lowest"]) == (1, 1, 1)
+    rows = made.sweep[(made.sweep["selection"] == settings["selection"]) & (made.sweep["varied"] == "quantile")]
+    first = rows[rows["quantile"] == settings["quantiles"][0]]
+    assert found.loc[0, "selected"] == first["selected"].sum()
+    assert found.loc[0, "jaccard"] == pytest.approx(first["jaccard"].mean())
+    assert found.loc[0, "lowest"] == first["jaccard"].min()
+
+
+def test_what_differs_is_named_but_not_how_much_was_evaluated(loaded, corpus, tmp_path):
+    made = Run(loaded, corpus, tmp_path)()
+    settings = made.inputs["settings"]
+    more = replace(made, inputs={**made.inputs, "model": "other", "settings": {**settings, "control_seeds": [7]}})
+    assert differing_inputs([made, more]) == []
+    changed = {**made.inputs, "corpus_fingerprint": "x", "settings": {**settings, "sequence_length": 99}}
+    assert differing_inputs([made, more, replace(made, inputs=changed)]) == ["texts counted", "sequence length"]

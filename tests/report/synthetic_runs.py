@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +133,7 @@ class RunMaker:
     behaviour: Behaviour = typical
     controls: tuple[str, ...] = ("uniform", "matched")
     controlled_spots: tuple[str, ...] = ("paper",)
+    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     spots: tuple[tuple[str, str, str, tuple[float, ...]], ...] = (
         ("paper", "sum", "all", DOSES),
         ("contrast", "set_difference", "all", MORE_DOSES),
@@ -157,6 +158,7 @@ class RunMaker:
                         recipe=recipe,
                         scope=scope,
                         estimator="taylor",
+                        without=self.without.get(spot, ()),
                         control=control,
                         edit="zero",
                         k_percent=k,

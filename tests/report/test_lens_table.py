@@ -13,11 +13,12 @@ def test_the_page_escapes_what_a_model_said():
             "probability": [0.25, 0.5],
             "answer": [" a\n", " a\n"],
             "right": [False, True],
-            "source": "java",
-            "target": "go",
+            "source": "c",
+            "target": "csharp",
         }
     )
     page = example_page(example, "<model>")
+    assert "<title>Logit lens: C to C#</title>" in page
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "&lt;model&gt;" in page

@@ -65,6 +65,24 @@ def test_the_second_sentence_is_on_the_spot_in_the_blocks_that_has_controls(make
     assert "as many random weights of the same tensors leave pass@1 at" in controlled
 
 
+def test_a_specific_spot_that_leaves_another_out_shows_that_it_is_not_the_only_place(maker: RunMaker, tmp_path: Path):
+    spots = (("first", "sum", "blocks", (0.25, 1.0)), ("second", "sum", "blocks", (0.25, 1.0)))
+    run = read_run(
+        maker.with_(behaviour=BEHAVIOURS["specific"], spots=spots, without={"second": ("first",)}).write(tmp_path)
+    )
+    summary = summarise(run)
+    first, second = (sentence(summary, finding) for finding in judge_all(summary, run.density))
+    assert "not the only place" not in first
+    assert ", the weights of first left out, inside the transformer blocks alone, zeroing" in second
+    assert second.endswith(" So first is not the only place.")
+
+
+def test_a_learned_spot_is_not_called_the_place_of_code(maker: RunMaker, tmp_path: Path):
+    spots = (("mask", "learned", "blocks", (0.25, 1.0)),)
+    told = sentences(maker.with_(behaviour=BEHAVIOURS["specific"], spots=spots), tmp_path)
+    assert "doesn't show that code lies there" in told[0]
+
+
 def test_a_spot_alone_is_followed_by_its_controls(maker: RunMaker, tmp_path: Path):
     alone = maker.with_(spots=(("paper", "sum", "all", (0.01, 0.25)),))
     told = sentences(alone, tmp_path)

@@ -33,6 +33,8 @@ def test_round_trip_through_yaml():
         ("name: a\nmodell: {}\nspots: [{name: s, k_percent: [1]}]", r"modell: there is no .* did you mean model\?"),
         ("name: a\nspots: [{name: s, k_percents: [1]}]", r"spots.0.k_percents: .* did you mean k_percent\?"),
         ("name: a\nspots: [{name: s}]", "spots.0.k_percent: is missing"),
+        ("name: a\nspots: [{name: s, k_percent: [1], without: [r]}]", "without names 'r', which is no spot before it"),
+        ("name: a\nspots: [{name: s, k_percent: [1], without: [s]}]", "without names 's', which is no spot before it"),
         ("name: a\nqqqqq: 1\nspots: [{name: s, k_percent: [1]}]", "qqqqq: there is no such setting; leave it out"),
         ("name: a\nscoring: {estimator: taylr}\nspots: [{name: s, k_percent: [1]}]", "unknown estimator 'taylr'"),
         ("name: ../a\nspots: [{name: s, k_percent: [1]}]", "name"),
@@ -58,6 +60,14 @@ def test_missing_study_file(tmp_path: Path):
         ("k_percent: [1], edit: erase", "unknown edit 'erase'"),
         ("k_percent: [1], recipe: summ", "spot s: unknown recipe 'summ'; use one of sum, "),
         ("k_percent: [1], parameters: {agregation: median}", "recipe 'sum' has no parameter 'agregation'"),
+        (
+            "k_percent: [1], recipe: learned, parameters: {step: 9}",
+            "recipe 'learned' has no parameter 'step'; it has sh",
+        ),
+        ("k_percent: [1], recipe: learned, parameters: {steps: nine}", "'learned': steps is 'nine'"),
+        ("k_percent: [1], recipe: learned, parameters: {steps: 0}", "steps of a learned mask is 0; it must be above 0"),
+        ("k_percent: [1], recipe: learned, parameters: {shortlist: summ}", "unknown recipe 'summ'"),
+        ("k_percent: [6], recipe: learned", "shortlist_percent is 5; a mask of 6% is chosen from more than that"),
         ("k_percent: [1], scope: block", "unknown scope 'block'"),
         ("k_percent: [1], sufficiency: {k_percent: [2]}", "exceeds the spot's own largest k"),
         ("k_percent: [1], precision: 0", "greater than 0"),
@@ -73,3 +83,13 @@ def test_an_edit_has_its_own_parameters():
         "name: a\nspots: [{name: s, k_percent: [1], edit: scale, edit_parameters: {alpha: 0.5}}]", "s.yaml"
     )
     assert study.spots[0].edit_parameters == {"alpha": 0.5}
+
+
+def test_a_learned_spot_is_trained_at_the_usual_doses_below_its_largest():
+    study = parse_study(
+        "name: a\nspots: [{name: s, recipe: learned, k_percent: [0.4], parameters: {steps: 9}}]", "s.yaml"
+    )
+    recipe = study.spots[0].learned
+    assert recipe is not None
+    assert (recipe.shortlist, recipe.shortlist_percent) == ("set_difference", 5.0)
+    assert (recipe.settings.doses, recipe.settings.steps) == ((0.1, 0.25, 0.4), 9)

@@ -17,6 +17,18 @@ def test_the_testbed_s_world_has_the_languages_asked_for() -> None:
         assert set(kept.domains) <= set(read.domains)
 
 
+def test_what_is_held_out_of_the_testbed_s_world_is_the_study_s_to_say() -> None:
+    for held_out in ((), ("python",), ("JS", "bash")):
+        scoring, _ = study_corpora(CorpusSection(**FEW, held_out=held_out, languages=("python", "javascript", "bash")))
+        found = {domain.name for domain in scoring.domains if domain.held_out}
+        assert found == {"javascript" if name == "JS" else name for name in held_out}
+
+
+def test_the_testbed_has_one_kind_of_general_text() -> None:
+    with pytest.raises(CorpusError, match="general text is english alone"):
+        study_corpora(CorpusSection(**FEW, general=("german",)))
+
+
 def test_a_language_the_testbed_does_not_have_is_named() -> None:
     with pytest.raises(CorpusError, match=r"no haskell; .*bash, .*typescript"):
         study_corpora(CorpusSection(**FEW, languages=("python", "haskell")))

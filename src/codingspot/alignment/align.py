@@ -171,10 +171,16 @@ def align(
         columns = {language: tuple(texts[row] for row in kept) for language, texts in corpus.texts.items()}
         corpus = ParallelCorpus(corpus.name, columns, inputs["skipped"])
         tokenised = {language: [texts[row] for row in kept] for language, texts in tokenised.items()}
-    progress("embedding the texts", 0.0)
     flat = [text for texts in tokenised.values() for text in texts]
     with scratch_file(scratch) as file:
-        embeddings = embed(loaded.model, flat, file, pooling=pooling, batch_tokens=batch_tokens)
+        embeddings = embed(
+            loaded.model,
+            flat,
+            file,
+            pooling=pooling,
+            batch_tokens=batch_tokens,
+            progress=lambda text, share: progress(text, _EMBEDDING * share),
+        )
         scores = _score(embeddings, corpus, progress)
     return Alignment(scores, _pool(scores, corpus), _texts(corpus, tokenised, cut), inputs)
 

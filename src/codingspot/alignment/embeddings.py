@@ -10,7 +10,7 @@ So memory holds the hidden states of one batch, and afterwards the embeddings of
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -93,11 +93,12 @@ def embed(
     *,
     pooling: Pooling = "weighted",
     batch_tokens: int | None = None,
+    progress: Callable[[str, float], None] = lambda _text, _share: None,
 ) -> EmbeddingFile:
     """Embed every text in every layer, into ``file``.
 
     ``batch_tokens`` is the most padded tokens of a batch; by default as many as keep its hidden states under half a
-    gibibyte, and 4,096 at most.
+    gibibyte, and 4,096 at most. ``progress`` is told what is being done and the share of the tokens that are embedded.
 
     Raises:
         NonFiniteError: an embedding is not a number; the message names the layer.
@@ -108,8 +109,10 @@ def embed(
     batches = token_batches([len(text.tokens) for text in distinct], limit)
     places = {distinct[index]: place for place, index in enumerate(index for batch in batches for index in batch)}
     store = EmbeddingFile(file, layers, [places[text] for text in texts], width)
-    first = 0
+    first = embedded = 0
+    total = sum(len(text.tokens) for text in distinct)
     for batch in batches:
+        progress("embedding the texts", embedded / total)
         chosen = [distinct[index] for index in batch]
         ids, weights = _padded(chosen, pooling)
         weights = weights.to(model.device)
@@ -119,6 +122,7 @@ def embed(
                 raise NonFiniteError(f"the hidden states of layer {layer} are not finite; load the model in float32")
             store.write(layer, first, pooled.float().cpu().numpy())
         first += len(batch)
+        embedded += sum(len(text.tokens) for text in chosen)
     return store
 
 

@@ -154,7 +154,7 @@ def _print(found: LensAnalysis) -> None:
     out.print(table)
     skipped = found.keywords.loc[found.keywords["tokens"] == 0, "set"].tolist()
     if skipped:
-        out.print(f"no keyword is a single token: {', '.join(skipped)}", style="dim")
+        out.print(f"no keyword that is a single token: {', '.join(skipped)}", style="dim")
     if len(found.generation):
         _print_generation(found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -55,7 +55,8 @@ def neurons(
     items: Annotated[int | None, typer.Option(help="First items of each task.", min=1)] = None,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of a forward pass.", min=1)] = 4096,
     compare_with: Annotated[
-        list[Path] | None, typer.Option("--compare", help="Run directory of another model's neurons; repeat.")
+        list[Path] | None,
+        typer.Option("--compare", help="Run directory of another model's neurons (its --out); repeat."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the texts and their order.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
@@ -72,7 +73,9 @@ def neurons(
 
     Example: codingspot neurons testbed --out runs/neurons
 
-    Example: codingspot neurons my-model --corpus corpora/github --size 400 --compare runs/neurons
+    Example: codingspot neurons testbed-routed --out runs/routed --compare runs/neurons
+
+    Example: codingspot neurons my-model --corpus corpora/github --size 400
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
         from codingspot.corpus.languages import STUDIED
@@ -94,6 +97,7 @@ def neurons(
             items=items,
             seed=seed,
         )
+        others = [_saved(path) for path in compare_with or ()]  # before the work, which takes minutes
         place = directory or Path("runs/neurons")
         with StudyProgress() as progress:
             progress.stage("loading the model")
@@ -119,7 +123,6 @@ def neurons(
                 unsafe_no_sandbox=unsafe_no_sandbox,
                 say=progress.shares(),
             )
-        others = [_saved(path) for path in compare_with or ()]
         if as_json:
             told = summary(analysis)
             if others:
@@ -128,7 +131,7 @@ def neurons(
             return
         _print(analysis)
         if others:
-            _print_comparison(records(compare([analysis, *others])))
+            _print_comparison([analysis, *others])
         out.print(f"Tables: {place / 'analysis'}", soft_wrap=True)
 
 
@@ -139,7 +142,9 @@ def _saved(path: Path) -> NeuronAnalysis:
 
     inputs = saved_inputs(path, "neurons")
     if inputs is None:
-        raise ArtefactError(f"{path} holds no finished analysis of neurons; run `codingspot neurons` into it first")
+        raise ArtefactError(
+            f"{path} holds no finished analysis of neurons; run `codingspot neurons MODEL --out {path}`"
+        )
     return NeuronAnalysis.load(path, dict(inputs))
 
 
@@ -170,7 +175,9 @@ def _print(analysis: NeuronAnalysis) -> None:
     out.print(table)
     out.print("only: specific to no other domain\n", style="dim")
 
-    table = _table("Change of perplexity with neurons silent", "domain", "own", "others", "random own", "others")
+    table = _table(
+        "Change of perplexity with neurons silent", "domain", "own", "others", "random, own", "random, others"
+    )
     for row in domain_summary(analysis).to_dict("records"):
         table.add_row(row["domain"], *(_ratio(row[key]) for key in ("own", "others", "random_own", "random_others")))
     means = {row["silent"]: row for row in diagonal_and_rest(analysis.ablation).to_dict("records")}
@@ -178,16 +185,47 @@ def _print(analysis: NeuronAnalysis) -> None:
     table.add_row("mean", *map(_ratio, values), style="bold")
     out.print(table)
     out.print("random: neurons of the same layers that are active as often, mean of all draws\n", style="dim")
-    if len(analysis.tasks):
-        own = analysis.tasks[analysis.tasks["control"] == ""]
-        table = _table("Tasks with the domain's neurons silent", "domain", "task", "rate", "original", "items")
-        for row in own.to_dict("records"):
-            rates = f"{row['rate']:.3f}", f"{row['original']:.3f}"
-            table.add_row(row["ablated"], row["task"].removeprefix("testbed_"), *rates, str(row["items"]))
-        out.print(table)
+    _print_tasks(analysis)
+    _print_sweep(analysis)
 
 
-def _print_comparison(rows: list[dict[str, Any]]) -> None:
+def _print_sweep(analysis: NeuronAnalysis) -> None:
+    from codingspot.neurons import sweep_summary
+
+    quantile = analysis.inputs["settings"]["quantile"]
+    table = _table("How firm the sets are", "varied", "", "neurons", "Jaccard", "lowest")
+    for row in sweep_summary(analysis).to_dict("records"):
+        at = f"{row['quantile']:g}" if row["varied"] == "quantile" else f"{row['share']:.0%}"
+        jaccard = (_score(row[key]) for key in ("jaccard", "lowest"))
+        table.add_row(row["varied"], at, f"{row['selected']:,}", *jaccard)
+    out.print(table)
+    out.print(
+        f"Jaccard index with the sets of all text at quantile {quantile:g}, mean and lowest domain\n", style="dim"
+    )
+
+
+def _print_tasks(analysis: NeuronAnalysis) -> None:
+    if not len(analysis.tasks):
+        return
+    own = analysis.tasks[analysis.tasks["control"] == ""]
+    drawn = analysis.tasks[analysis.tasks["control"] != ""].groupby(["ablated", "task"])["rate"].mean()
+    table = _table("Tasks with neurons silent: rate of items solved", "domain", "task", "original", "silent", "random")
+    for row in own.to_dict("records"):
+        random = drawn.get((row["ablated"], row["task"]), float("nan"))
+        rates = map(_score, (row["original"], row["rate"], random))
+        table.add_row(row["ablated"], str(row["task"]).removeprefix("testbed_"), *rates)
+    out.print(table)
+    items = ", ".join(
+        f"{row['items']:,} of {str(row['task']).removeprefix('testbed_')}"
+        for row in own.drop_duplicates("task").to_dict("records")
+    )
+    out.print(f"items: {items}\n", style="dim", soft_wrap=True)
+
+
+def _print_comparison(analyses: list[NeuronAnalysis]) -> None:
+    from codingspot.neurons import compare, differing_inputs, records
+
+    rows = records(compare(analyses))
     table = _table("Models side by side", "", *(str(row["model"]).rstrip("/").rpartition("/")[2] for row in rows))
     words = {
         "neurons": "specific neurons, all domains",
@@ -201,10 +239,20 @@ def _print_comparison(rows: list[dict[str, Any]]) -> None:
         "random_own": "the same, random neurons",
     }
     for key, text in words.items():
-        table.add_row(text, *(f"{row[key]:,}" if key == "neurons" else f"{row[key]:.3f}" for row in rows))
+        table.add_row(text, *(f"{row[key]:,}" if key == "neurons" else _score(row[key]) for row in rows))
     out.print(table)
+    differing = differing_inputs(analyses)
+    if differing:
+        out.print(f"not made alike: {', '.join(differing)} differ", style="yellow", soft_wrap=True)
+    out.print()
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.3f}"
 
 
 def _ratio(value: float) -> str:
     change = 100 * (value - 1)
-    return "-" if value != value else f"{change:+.2f}%" if abs(change) < 100 else f"{change:+.0f}%"
+    if value != value:
+        return "-"
+    return f"{change:+.2f}%".replace("-0.00", "+0.00") if abs(change) < 100 else f"{change:+.0f}%"

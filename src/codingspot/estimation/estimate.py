@@ -9,17 +9,15 @@ from typing import Any
 from codingspot.estimation.footprint import Footprint, measure_footprint
 from codingspot.estimation.peaks import MemoryPeak, finetuning_peaks, learning_peak, scoring_peak, selection_peak
 from codingspot.importance.finetune import optimizer_bytes
-from codingspot.learning import LearnSettings
 from codingspot.models import ParameterLayout, configured_model
 from codingspot.spot.selection import count_for
-from codingspot.study.config import LEARNED, SpotSection, Study
+from codingspot.study.config import SpotSection, Study
 from codingspot.study.planning import control_draws, plan_cells
 from codingspot.testbed.shipped import model_source
 
 _SPOT_BYTES = 12  # a position and a key
 _RECIPES_OF_CODE = ("sum", "consensus")
 _RECIPES_BY_RANK = ("consensus", "rank_difference")
-_SHORTLIST_PERCENT = 5.0
 
 
 @dataclass(frozen=True)
@@ -128,20 +126,17 @@ class _Needs:
         if finetune is not None:
             state = optimizer_bytes(self.layout, finetune.optimizer)
             found += finetuning_peaks(model, self.passes(finetune.sequences_per_step), finetune, state)
-        learned = [section for section in self.study.spots if section.recipe == LEARNED]
+        learned = [section.learned for section in self.study.spots if section.learned is not None]
         if learned:
-            sequences = max(int(section.parameters.get("sequences", LearnSettings.sequences)) for section in learned)
-            percent = max(float(s.parameters.get("shortlist_percent", _SHORTLIST_PERCENT)) for s in learned)
-            shortlisted = count_for(percent, model.parameters)
+            sequences = max(recipe.settings.sequences for recipe in learned)
+            shortlisted = count_for(max(recipe.shortlist_percent for recipe in learned), model.parameters)
             found.append(learning_peak(model, self.passes(sequences), shortlisted))
         if self.study.spots:
             found.append(max((self._selection(section, model) for section in self.study.spots), key=lambda p: p.total))
         return found
 
     def _selection(self, section: SpotSection, model: Footprint) -> MemoryPeak:
-        percent = section.k_percent[-1]
-        if section.recipe == LEARNED:
-            percent = max(percent, float(section.parameters.get("shortlist_percent", _SHORTLIST_PERCENT)))
+        percent = section.k_percent[-1] if section.learned is None else section.learned.shortlist_percent
         selected = count_for(percent, model.parameters)
         domains = self.languages if section.recipe in _RECIPES_OF_CODE else self.domains
         return selection_peak(selected, domains, model.largest_tensor, ranked=section.recipe in _RECIPES_BY_RANK)
@@ -172,9 +167,8 @@ class _Needs:
             seeds = 1 + len(scoring.snapshot_seeds)
             found["fine-tuning"] = model.flops_per_token * self.domains * seeds * (stepped + snapshots)
         for section in self.study.spots:
-            if section.recipe == LEARNED:
-                steps = int(section.parameters.get("steps", LearnSettings.steps))
-                sequences = int(section.parameters.get("sequences", LearnSettings.sequences))
-                read = 2 * steps * sequences * scoring.sequence_length
+            if section.learned is not None:
+                learning = section.learned.settings
+                read = 2 * learning.steps * learning.sequences * scoring.sequence_length
                 found["learned masks"] = found.get("learned masks", 0.0) + model.flops_per_token * read
         return found

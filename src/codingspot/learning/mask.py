@@ -28,7 +28,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from codingspot.corpus import PackedTokens
-from codingspot.errors import NonFiniteError, SelectionError
+from codingspot.errors import NonFiniteError, SelectionError, StudyError
 from codingspot.importance.accumulation import gradients_enabled, summed_loss
 from codingspot.models import LoadedModel, unique_parameters
 from codingspot.provenance import library_versions
@@ -53,6 +53,9 @@ class LearnSettings:
         patience: validations without improvement before learning stops.
         validate_every: steps between validations.
         seed: of the batches.
+
+    Raises:
+        StudyError: a number that must be positive is not.
     """
 
     doses: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
@@ -65,6 +68,11 @@ class LearnSettings:
     patience: int = 4
     validate_every: int = 20
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "learning_rate", "sequences", "validation_sequences", "patience", "validate_every"):
+            if getattr(self, name) <= 0:
+                raise StudyError(f"{name} of a learned mask is {getattr(self, name)}; it must be above 0")
 
 
 @dataclass(frozen=True)

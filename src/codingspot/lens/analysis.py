@@ -125,6 +125,7 @@ def analyse_lens(
     if is_saved(directory, NAME, inputs):
         return LensAnalysis.load(directory, inputs)
     sets, without = token_sets(keywords, loaded.tokenizer)
+    without += [language for language in corpus.languages if language not in keywords.words]
     if not sets:
         raise CorpusError(f"no keyword is a single token of {loaded.id}; give other keyword files")
     example = _example_pair(corpus, settings)

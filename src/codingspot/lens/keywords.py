@@ -10,18 +10,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from transformers import PreTrainedTokenizerBase
 
 from codingspot.corpus.grammars import grammar
 from codingspot.corpus.languages import LANGUAGES, canonical_language
 from codingspot.errors import ArtefactError, CorpusError
-from codingspot.files import digest, read_json
+from codingspot.files import digest
 
 ENGLISH: Final = "english"
 SHARED: Final = "shared"
@@ -102,12 +103,19 @@ def _files(folder: Path) -> Iterator[tuple[str, list[str]]]:
     if not paths:
         raise ArtefactError(f"{folder} holds no keyword file; give a folder of JSON files with name and keywords")
     for path in paths:
-        data = read_json(path)
+        data = _json(path)
         listed = data.get("keywords") if isinstance(data, dict) else None
         if not isinstance(listed, list) or not all(isinstance(word, str) for word in listed) or "name" not in data:
             raise ArtefactError(f"{path} is not a keyword file; it needs a name and a list of keywords")
         name = _VERSION.sub("", str(data["name"]))
         yield canonical_language(name) or name, listed
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:  # also raised for bytes that are no text
+        raise ArtefactError(f"{path} is not JSON ({error}); correct it or take it out of the folder") from None
 
 
 def _cleaned(word: str) -> str | None:

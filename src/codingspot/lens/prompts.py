@@ -62,8 +62,8 @@ def fitting_rows(
     kept = [row for row, short in enumerate(fits) if short]
     if len(kept) < max(shots + 1, 2):
         raise CorpusError(
-            f"{len(kept)} of the {corpus.rows} rows of {corpus.name} are short enough for {shots} shots within the "
-            f"model's {longest} tokens; use fewer shots"
+            f"{max(shots + 1, 2)} rows are needed for {shots} shots and an item, but only {len(kept)} of the "
+            f"{corpus.rows} rows of {corpus.name} are short enough within the model's {longest} tokens; use fewer shots"
         )
     if len(kept) == corpus.rows:
         return corpus

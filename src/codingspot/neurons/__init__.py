@@ -5,7 +5,7 @@ from codingspot.neurons.analysis import NeuronAnalysis, NeuronSettings, analyse_
 from codingspot.neurons.counting import ActivationCounts, count_activations
 from codingspot.neurons.selection import SELECTIONS, Selection, bar, entropy, exclusive_only, select
 from codingspot.neurons.sites import NeuronLayout, Site, find_sites, observed
-from codingspot.neurons.summary import compare, domain_summary, records, summary
+from codingspot.neurons.summary import compare, differing_inputs, domain_summary, records, summary, sweep_summary
 from codingspot.neurons.tables import layer_histogram, neuron_list, sharing, sweep
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "compare",
     "count_activations",
     "diagonal_and_rest",
+    "differing_inputs",
     "domain_summary",
     "entropy",
     "exclusive_only",
@@ -37,4 +38,5 @@ __all__ = [
     "silenced",
     "summary",
     "sweep",
+    "sweep_summary",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,8 @@ import pandas as pd
 from codingspot.neurons.ablation import diagonal_and_rest
 from codingspot.neurons.analysis import NeuronAnalysis
 from codingspot.neurons.tables import WHOLE
+
+_AMOUNTS: Final = ("tasks", "items", "control_seeds")
 
 
 def _mean_ratio(ratios: pd.Series[float]) -> float:
@@ -46,7 +48,7 @@ def domain_summary(analysis: NeuronAnalysis) -> pd.DataFrame:
 
 
 def summary(analysis: NeuronAnalysis) -> dict[str, Any]:
-    """The analysis as plain data: settings, domains, layers, the means of the ablation matrix, rates of tasks."""
+    """The analysis as plain data: layers, domains, the means of the ablation matrix, rates of tasks, the sweep."""
     chosen = str(analysis.inputs["settings"]["selection"])
     layers = analysis.layers[analysis.layers["selection"] == chosen]
     by_layer = {
@@ -60,6 +62,7 @@ def summary(analysis: NeuronAnalysis) -> dict[str, Any]:
         "domains": records(domain_summary(analysis)),
         "ablation": records(diagonal_and_rest(analysis.ablation)),
         "tasks": records(analysis.tasks),
+        "sweep": records(sweep_summary(analysis)),
     }
 
 
@@ -91,6 +94,42 @@ def compare(analyses: Sequence[NeuronAnalysis]) -> pd.DataFrame:
         )
     columns = ["model", "neurons", "exclusive_share", "depth", "exclusive_depth", "specific_sharing", "active_sharing"]
     return pd.DataFrame(rows, columns=[*columns, "own", "others", "random_own"])
+
+
+def differing_inputs(analyses: Sequence[NeuronAnalysis]) -> list[str]:
+    """What, besides the model, not all of ``analyses`` were made with alike: texts and settings, in words.
+
+    Settings that only say how much is evaluated (tasks, items, draws of random neurons) don't count.
+    """
+    texts = {"corpus_fingerprint": "texts counted", "held_out_fingerprint": "held-out texts"}
+    found = [words for key, words in texts.items() if _differ([each.inputs[key] for each in analyses])]
+    settings = [each.inputs["settings"] for each in analyses]
+    names = [name for name in settings[0] if name not in _AMOUNTS]
+    return found + [name.replace("_", " ") for name in names if _differ([each.get(name) for each in settings])]
+
+
+def _differ(values: Sequence[Any]) -> bool:
+    return any(value != values[0] for value in values)
+
+
+def sweep_summary(analysis: NeuronAnalysis) -> pd.DataFrame:
+    """How firm the sets are, for the selection that was silenced: one row a quantile, then one an amount of text.
+
+    ``varied`` (quantile or text), ``quantile``, ``share`` of the tokens counted, ``selected`` (neurons of all domains),
+    and over domains the mean (``jaccard``) and the ``lowest`` Jaccard index with the sets of all text.
+    """
+    chosen = str(analysis.inputs["settings"]["selection"])
+    rows = analysis.sweep[analysis.sweep["selection"] == chosen]
+    by_setting = rows.assign(step=rows.groupby(["varied", "domain"], sort=False).cumcount())
+    table = by_setting.groupby(["varied", "step"], sort=False, as_index=False).agg(
+        quantile=("quantile", "first"),
+        tokens=("tokens", "sum"),
+        selected=("selected", "sum"),
+        jaccard=("jaccard", "mean"),
+        lowest=("jaccard", "min"),
+    )
+    table["share"] = table["tokens"] / table["tokens"].max()
+    return table[["varied", "quantile", "share", "selected", "jaccard", "lowest"]]
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

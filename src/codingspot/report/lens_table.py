@@ -7,6 +7,8 @@ from typing import Final
 import pandas as pd
 from markupsafe import Markup
 
+from codingspot.report.labels import domain_label
+
 LENS_STYLE: Final = """
 .lens { overflow-x: auto; }
 .lens table { border-collapse: collapse; font: 13px/1.3 ui-monospace, "DejaVu Sans Mono", Menlo, monospace; }
@@ -45,7 +47,7 @@ def example_table(example: pd.DataFrame) -> Markup:
 
 def example_page(example: pd.DataFrame, model: str) -> str:
     """A whole page around :func:`example_table`, which needs no network."""
-    pair = f"{example['source'].iloc[0]} to {example['target'].iloc[0]}"
+    pair = f"{domain_label(example['source'].iloc[0])} to {domain_label(example['target'].iloc[0])}"
     return str(
         Markup(
             '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'

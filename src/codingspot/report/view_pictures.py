@@ -146,7 +146,7 @@ def alignment(scores: pd.DataFrame) -> Picture:
             )
         )
     sides = [rows.rename(columns={side: "domain", "score": "value"}) for side in ("first", "second")]
-    means = pd.concat(sides).groupby(["domain", "layer"])["value"].mean().reset_index()
+    means = pd.concat(sides).groupby(["domain", "layer"], sort=False)["value"].mean().reset_index()
     chance = rows.groupby("layer")["null_high"].mean()
     panels.append(
         Panel(
@@ -168,6 +168,8 @@ def lens(sets: pd.DataFrame, targets: pd.DataFrame) -> Picture:
     """Keywords and English words among the most probable tokens, and the rank of the answer, by layer and target."""
     every = sets[sets["kind"] == "all"]
     own, english = every[every["set"] == every["target"]], every[every["set"] == "english"]
+    names = dict.fromkeys([*targets["source"], *targets["target"]])  # the corpus' order, as in other pictures
+    order = {name: place for place, name in enumerate(names)}
     panels = []
     for title, table, column, log in (
         ("target's keywords", own, "share", False),
@@ -176,7 +178,8 @@ def lens(sets: pd.DataFrame, targets: pd.DataFrame) -> Picture:
         ("best rank of a keyword", own, "best_rank", True),
     ):
         if len(table):
-            renamed = table.rename(columns={"target": "domain", column: "value"})
+            ordered = table.sort_values("target", key=lambda each: each.map(order), kind="stable")
+            renamed = ordered.rename(columns={"target": "domain", column: "value"})
             curves = renamed.groupby(["domain", "layer"], sort=False)["value"].mean().reset_index()
             label = "rank" if log else "share of the top ten"
             panels.append(

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from codingspot.report.labels import MINUS, domain_label
 from codingspot.report.matrix import draw_matrix
@@ -130,6 +130,7 @@ def draw_domains(
         axes.plot(floor.index, floor.to_numpy(), color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
     if log:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # a curve may stay within one power of ten
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:

@@ -40,7 +40,8 @@ def _neurons(layers: pd.DataFrame, ablation: pd.DataFrame) -> Table:
     """Neurons by domain, and the mean perplexity ratios with them silent."""
     silenced = ablation.assign(log=np.log(ablation["ratio"]), own=ablation["ablated"] == ablation["evaluated"])
     rows = []
-    for (selection, domain), group in layers.groupby(["selection", "domain"], sort=False):
+    first = layers.sort_values("selection", key=lambda each: ~each.isin(silenced["selection"]), kind="stable")
+    for (selection, domain), group in first.groupby(["selection", "domain"], sort=False):
         values: list[str | Number] = [domain_label(str(domain)), str(selection)]
         for kind in ("specific", "exclusive"):
             count = int(group[kind].sum())
@@ -54,10 +55,10 @@ def _neurons(layers: pd.DataFrame, ablation: pd.DataFrame) -> Table:
     columns = (
         Column("domain", "Domain"),
         Column("selection", "Selection"),
-        Column("neurons", "Neurons", "count"),
-        Column("mean_layer", "Mean layer", "score"),
-        Column("exclusive", "Exclusive", "count"),
-        Column("mean_exclusive_layer", "Mean layer", "score"),
+        Column("neurons", "Number", "count", "Neurons"),
+        Column("mean_layer", "Mean layer", "score", "Neurons"),
+        Column("exclusive", "Number", "count", "Of it alone"),
+        Column("mean_exclusive_layer", "Mean layer", "score", "Of it alone"),
         Column("own_change_percent", "Own", "change", "Change of perplexity"),
         Column("others_change_percent", "Others", "change", "Change of perplexity"),
         Column("random_own_change_percent", "Own, random", "change", "Change of perplexity"),
@@ -66,7 +67,9 @@ def _neurons(layers: pd.DataFrame, ablation: pd.DataFrame) -> Table:
     caption = (
         "Neurons specific to each domain, the mean layer they lie in, and those specific to it alone; change "
         "(geometric mean) of the perplexity of the domain itself and of all others with its neurons silent, and with "
-        "random neurons of the same layers that are as often active (mean over draws)."
+        "random neurons of the same layers that are as often active (mean over draws). Of the two ways to "
+        "select, only the neurons of the first are silenced: per-language takes as many for each domain, lape those of "
+        "the lowest entropy of all, each for every domain on which it is active."
     )
     return Table("neurons", "Specific neurons", caption, columns, tuple(rows))
 

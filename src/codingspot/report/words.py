@@ -99,12 +99,13 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
         case Verdict.UNCONTROLLED:
             return (
                 f"{takes} while general ability keeps {general}: specific to code, "
-                f"as far as can be said without matched controls{_vocabulary(finding)}."
+                f"as far as can be said without matched controls{_vocabulary(finding)}.{_one_of_several(finding)}"
             )
         case _:
             return (
                 f"{takes} while general ability keeps {general}, and as many random weights of the same tensors "
                 f"leave pass@1 at {_spread(finding.matched)}: the damage is specific to code{_vocabulary(finding)}."
+                f"{_one_of_several(finding)}"
             )
 
 
@@ -156,7 +157,8 @@ def _condition(cell: CellSummary, summary: RunSummary) -> str:
             by = "By a learned mask"
         case _:
             by = f"By recipe {spot.recipe}"
-    return by + _SCOPES.get(spot.scope or "", f" in scope {spot.scope}")
+    left_out = f", the weights of {' and '.join(spot.without)} left out," if spot.without else ""
+    return by + left_out + _SCOPES.get(spot.scope or "", f" in scope {spot.scope}")
 
 
 def _not_specific(finding: Finding, plan: Plan, general: str) -> str:
@@ -189,6 +191,16 @@ def _vocabulary(finding: Finding) -> str:
         f", though {share:.0%} of these weights lie in the embedding and output head, "
         "so that it may be a vocabulary more than an ability"
     )
+
+
+def _one_of_several(finding: Finding) -> str:
+    """What a specific spot says of another that it leaves out, or doesn't say where its recipe is trained."""
+    spot = finding.cell.cell
+    if spot.without:
+        return f" So {' and '.join(spot.without)} {'is' if len(spot.without) == 1 else 'are'} not the only place."
+    if spot.recipe == "learned":
+        return " That a trained mask removes code doesn't show that code lies there: others may do as well."
+    return ""
 
 
 def _keeps(retention: float | None, interval: Interval | None) -> str:

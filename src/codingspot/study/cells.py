@@ -25,6 +25,8 @@ class Cell(BaseModel):
     recipe: str | None = None
     scope: str | None = None
     estimator: str | None = None
+    without: tuple[str, ...] = ()
+    """Names of the spots whose weights were left out when this one was found."""
     control: Control | None = None
     """None for the spot itself; otherwise how its control was drawn."""
     edit: str | None = None

@@ -29,11 +29,9 @@ from codingspot.importance import ESTIMATORS, FineTune, resolve
 from codingspot.models.roles import SCOPES
 from codingspot.spot import RECIPES
 from codingspot.study.cells import Control, TaskRole
+from codingspot.study.learned import LEARNED, LearnedRecipe
 from codingspot.study.views_config import ViewsSection
 from codingspot.testbed.shipped import TESTBED
-
-LEARNED = "learned"
-"""The recipe that is trained (:mod:`codingspot.learning`) rather than computed from scores."""
 
 _OF_EVERY_RECIPE = ("per_tensor", "languages", "worst_first")  # parameters that find_spot takes itself
 
@@ -140,6 +138,9 @@ class SpotSection(_Section):
     parameters: Mapping[str, Any] = Field(default_factory=dict)
     scope: str = "all"
     k_percent: tuple[Percent, ...] = Field(min_length=1)
+    without: tuple[str, ...] = Field(
+        (), description="earlier spots whose weights are left out: is there another place as good?"
+    )
     edit: str = "zero"
     edit_parameters: Mapping[str, Any] = Field(default_factory=dict, description="the edit's own, such as alpha")
     controls: tuple[Control, ...] = ()
@@ -151,6 +152,11 @@ class SpotSection(_Section):
         "are known this closely, in log10 k; not given: on the grid only",
     )
     sufficiency: SufficiencySection | None = None
+
+    @property
+    def learned(self) -> LearnedRecipe | None:
+        """How the spot's mask is learned; None for a recipe that is computed from scores."""
+        return LearnedRecipe.parse(self.parameters, self.k_percent) if self.recipe == LEARNED else None
 
     @field_validator("controls")
     @classmethod
@@ -164,7 +170,7 @@ class SpotSection(_Section):
     def _recipe_exists(self) -> SpotSection:
         with _as_setting(f"spot {self.name}: "):
             SCOPES[self.scope]
-            if self.recipe != LEARNED:  # its settings are checked where it is learned
+            if self.learned is None:
                 RECIPES.check(self.recipe, {k: v for k, v in self.parameters.items() if k not in _OF_EVERY_RECIPE})
         return self
 
@@ -304,6 +310,10 @@ class Study(_Section):
         names = [spot.name for spot in self.spots]
         if len(set(names)) != len(names):
             raise ValueError("two spots have the same name; give each its own")
+        for number, spot in enumerate(self.spots):
+            unknown = set(spot.without) - set(names[:number])
+            if unknown:
+                raise ValueError(f"spot {spot.name}: without names {min(unknown)!r}, which is no spot before it")
         return self
 
     def to_yaml(self) -> str:

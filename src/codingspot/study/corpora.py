@@ -11,7 +11,7 @@ from codingspot.errors import CorpusError
 from codingspot.study.config import CorpusSection
 from codingspot.testbed.programs import LANGUAGES
 from codingspot.testbed.shipped import TESTBED
-from codingspot.testbed.world import world_corpus
+from codingspot.testbed.world import ENGLISH, world_corpus
 
 
 def study_corpora(section: CorpusSection) -> tuple[Corpus, Corpus]:
@@ -29,8 +29,7 @@ def study_corpora(section: CorpusSection) -> tuple[Corpus, Corpus]:
 def _whole(section: CorpusSection) -> Corpus:
     wanted = section.documents + section.evaluation_documents
     if section.source == TESTBED:
-        # Repeated programs are dropped, so more are made than are wanted.
-        return world_corpus(2 * wanted, section.seed, _testbed_languages(section))
+        return _testbed(section, wanted)
     listed = section.source if isinstance(section.source, tuple) else (section.source,)
     return open_corpus(
         [each if isinstance(each, Source) else Source(each, text_field=section.text_field) for each in listed],
@@ -44,11 +43,20 @@ def _whole(section: CorpusSection) -> Corpus:
     )
 
 
-def _testbed_languages(section: CorpusSection) -> tuple[str, ...]:
-    wanted = {canonical_language(language) or language for language in section.languages}
+def _testbed(section: CorpusSection, documents: int) -> Corpus:
+    languages, held_out = (_testbed_names(section, key) for key in ("languages", "held_out"))
+    if section.general != (ENGLISH,):
+        raise CorpusError(f"the testbed's general text is {ENGLISH} alone; leave corpus.general out")
+    # Repeated programs are dropped, so more are made than are wanted.
+    world = world_corpus(2 * documents, section.seed, languages)
+    return replace(world, domains=tuple(replace(domain, held_out=domain.name in held_out) for domain in world.domains))
+
+
+def _testbed_names(section: CorpusSection, key: str) -> tuple[str, ...]:
+    wanted = {canonical_language(name) or name for name in getattr(section, key)}
     unknown = sorted(wanted - set(LANGUAGES))
     if unknown:
-        raise CorpusError(f"the testbed has no {unknown[0]}; corpus.languages takes {', '.join(sorted(LANGUAGES))}")
+        raise CorpusError(f"the testbed has no {unknown[0]}; corpus.{key} takes {', '.join(sorted(LANGUAGES))}")
     return tuple(sorted(wanted))
 
 

@@ -97,6 +97,7 @@ def _cell(
         recipe=section.recipe,
         scope=section.scope,
         estimator=study.scoring.estimator,
+        without=section.without,
         control=control,
         edit=section.edit,
         k_percent=k,

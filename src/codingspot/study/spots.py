@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
+import torch
+from torch import Tensor
 
 from codingspot.ablation import CONTROLS, Controlled
 from codingspot.corpus import Corpus, DomainKind, PackedTokens, pack
-from codingspot.errors import StudyError
 from codingspot.importance import ScoreStore
-from codingspot.learning import LearnSettings, learn_mask
+from codingspot.learning import learn_mask
 from codingspot.models import LoadedModel
 from codingspot.spot import Spot, density, find_spot
 from codingspot.study.cells import Control
-from codingspot.study.config import LEARNED, SpotSection, Study
+from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
+from codingspot.study.learned import LearnedRecipe
 from codingspot.study.planning import control_draws, control_name
 from codingspot.study.tables import write_table
-
-_SHORTLIST = {"shortlist": "set_difference", "shortlist_percent": 5.0}
 
 
 def study_spots(
@@ -29,8 +29,9 @@ def study_spots(
 ) -> dict[str, Spot]:
     """Every spot and control of the study by name, made or read, and the table of their density."""
     spots: dict[str, Spot] = {}
+    finder = _Finder(study, store, loaded, corpus, directory)
     for section in study.spots:
-        spots[section.name] = _saved(directory, section.name) or _find(study, section, store, loaded, corpus, directory)
+        spots[section.name] = _saved(directory, section.name) or finder.find(section, spots)
         for control, seed in control_draws(section):
             name = control_name(section.name, control, seed)
             spots[name] = _saved(directory, name) or _control(
@@ -52,70 +53,53 @@ def _saved(directory: RunDirectory, name: str) -> Spot | None:
     return Spot.load(path) if path.exists() else None
 
 
-def _find(
-    study: Study,
-    section: SpotSection,
-    store: ScoreStore,
-    loaded: LoadedModel,
-    corpus: Corpus,
-    directory: RunDirectory,
-) -> Spot:
-    if section.recipe == LEARNED:
-        spot = _learn(study, section, store, loaded, corpus, directory)
-    else:
-        spot = find_spot(
-            store,
-            recipe=section.recipe,
-            scope=section.scope,
-            max_k_percent=section.k_percent[-1],
-            **section.parameters,
-        )
-    spot.save(directory.spot(section.name))
-    return spot
-
-
 def _control(controlled: Controlled, control: Control, seed: int | None) -> Spot:
     parameters = {} if seed is None else {"seed": seed}
     drawn: Spot = CONTROLS.bind(control, parameters)(controlled)
     return drawn
 
 
-def _learn(
-    study: Study,
-    section: SpotSection,
-    store: ScoreStore,
-    loaded: LoadedModel,
-    corpus: Corpus,
-    directory: RunDirectory,
-) -> Spot:
-    """A learned mask over a shortlist found in the scores; its loss curve is kept with the analyses."""
-    wanted = {**_SHORTLIST, **section.parameters}
-    shortlist = find_spot(
-        store,
-        recipe=str(wanted.pop("shortlist")),
-        scope=section.scope,
-        max_k_percent=float(str(wanted.pop("shortlist_percent"))),
-    )
-    learned = learn_mask(
-        loaded,
-        _packed(study, loaded, corpus, "code"),
-        _packed(study, loaded, corpus, "general"),
-        shortlist,
-        _settings(section, wanted),
-    )
-    write_table(learned.curve.assign(spot=section.name), directory.analysis / f"learning-{section.name}.parquet")
-    return learned.spot
+@dataclass(frozen=True)
+class _Finder:
+    """Finds the study's spots, and saves each."""
 
+    study: Study
+    store: ScoreStore
+    loaded: LoadedModel
+    corpus: Corpus
+    directory: RunDirectory
 
-def _settings(section: SpotSection, parameters: Mapping[str, Any]) -> LearnSettings:
-    largest = section.k_percent[-1]
-    doses = tuple(k for k in LearnSettings.doses if k < largest)
-    try:
-        return TypeAdapter(LearnSettings).validate_python({"doses": (*doses, largest), **parameters})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise StudyError(f"spot {section.name}: {where}: {first['msg']}") from None
+    def find(self, section: SpotSection, before: Mapping[str, Spot]) -> Spot:
+        """A spot by its recipe, without the weights of those ``before`` that it names."""
+        taken = [before[name].positions for name in section.without]
+        without = torch.unique(torch.cat(taken)) if taken else None
+        if section.learned is None:
+            spot = self._select(section.recipe, section, section.k_percent[-1], without, section.parameters)
+        else:
+            spot = self._learn(section.learned, section, without)
+        spot.save(self.directory.spot(section.name))
+        return spot
+
+    def _select(
+        self,
+        recipe: str,
+        section: SpotSection,
+        percent: float,
+        without: Tensor | None,
+        parameters: Mapping[str, Any],
+    ) -> Spot:
+        return find_spot(
+            self.store, recipe=recipe, scope=section.scope, max_k_percent=percent, without=without, **parameters
+        )
+
+    def _learn(self, recipe: LearnedRecipe, section: SpotSection, without: Tensor | None) -> Spot:
+        """A learned mask over a shortlist found in the scores; its loss curve is kept with the analyses."""
+        shortlist = self._select(recipe.shortlist, section, recipe.shortlist_percent, without, {})
+        code, general = (_packed(self.study, self.loaded, self.corpus, kind) for kind in ("code", "general"))
+        learned = learn_mask(self.loaded, code, general, shortlist, recipe.settings)
+        curve = learned.curve.assign(spot=section.name)
+        write_table(curve, self.directory.analysis / f"learning-{section.name}.parquet")
+        return learned.spot
 
 
 def _packed(study: Study, loaded: LoadedModel, corpus: Corpus, kind: DomainKind) -> dict[str, PackedTokens]:
