@@ -42,7 +42,8 @@ def test_views_join_a_run_its_tables_and_its_report(study, tmp_path):
     page = build_report(tmp_path / "run").read_text()
     for section in ("view-neurons", "view-alignment", "view-lens", "view-across"):
         assert f'<section id="{section}">' in page
-    assert (tmp_path / "run/tables/neurons.csv").exists()
+    selections = pd.read_csv(tmp_path / "run/tables/neurons.csv")["selection"]
+    assert selections.unique().tolist() == ["per-language", "lape"]  # the silenced ones first
     assert (tmp_path / "run/figures/neuron_ablation.png").exists()
 
 
