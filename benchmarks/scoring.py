@@ -12,48 +12,14 @@ from __future__ import annotations
 
 import argparse
 import resource
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from codingspot.corpus import PackedTokens
 from codingspot.importance import ESTIMATORS, DomainInput
 from codingspot.importance.accumulation import summed_loss
 from codingspot.models import unique_parameters
-
-SIZES = {
-    "3m": LlamaConfig(
-        vocab_size=2048, hidden_size=224, intermediate_size=600, num_hidden_layers=4, num_attention_heads=8
-    ),
-    "27m": LlamaConfig(
-        vocab_size=8192, hidden_size=448, intermediate_size=1200, num_hidden_layers=8, num_attention_heads=8
-    ),
-    "100m": LlamaConfig(
-        vocab_size=32000, hidden_size=640, intermediate_size=1728, num_hidden_layers=12, num_attention_heads=10
-    ),
-    "1b": LlamaConfig(
-        vocab_size=128256,
-        hidden_size=2048,
-        intermediate_size=8192,
-        num_hidden_layers=16,
-        num_attention_heads=32,
-        num_key_value_heads=8,
-        tie_word_embeddings=True,
-    ),
-}
-
-
-def timed(function: Callable[[], object], device: torch.device) -> float:
-    """Seconds that one call takes, the device's work included."""
-    start = time.perf_counter()
-    function()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+from paired import SIZES, in_turn, random_model
 
 
 def main() -> None:
@@ -70,11 +36,7 @@ def main() -> None:
     options = parser.parse_args()
 
     device = torch.device(options.device)
-    torch.manual_seed(0)
-    torch.set_default_dtype(getattr(torch, options.dtype))
-    model: Any = LlamaForCausalLM(SIZES[options.size])
-    torch.set_default_dtype(torch.float32)
-    model.to(device).eval()
+    model = random_model(options.size, device, options.dtype)
     shape = (options.tokens // options.sequence_length, options.sequence_length)
     tokens = PackedTokens("random", torch.randint(0, model.config.vocab_size, shape), documents=1, duplicates=0)
     domain = DomainInput(model, tokens, unique_parameters(model), options.micro_batch_tokens)
@@ -88,18 +50,12 @@ def main() -> None:
     def ours() -> None:
         estimator(domain)
 
-    bare()
-    ratios, bare_seconds = [], []
-    for pair in range(options.pairs):
-        order = (bare, ours) if pair % 2 == 0 else (ours, bare)
-        seconds = {function: timed(function, device) for function in order}
-        ratios.append(seconds[ours] / seconds[bare])
-        bare_seconds.append(seconds[bare])
+    pairs = in_turn(bare, ours, options.pairs, device)
     parameters = sum(weight.numel() for weight in domain.weights.values())
     where = f"{device}, {torch.get_num_threads()} threads"
     print(f"{parameters:,} parameters, {options.dtype}, {where}, {tokens.tokens} tokens, {options.pairs} pairs")
-    print(f"bare forward and backward: {tokens.tokens / statistics.median(bare_seconds):,.0f} tokens a second")
-    print(f"scoring / bare: {statistics.median(ratios):.3f} (median; {min(ratios):.3f} to {max(ratios):.3f})")
+    print(f"bare forward and backward: {tokens.tokens / pairs.bare_seconds:,.0f} tokens a second")
+    print(f"scoring / bare: {pairs}")
     if device.type == "cuda":
         print(f"peak memory on the GPU: {torch.cuda.max_memory_allocated(device) / 2**30:.2f} GiB")
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")

@@ -24,7 +24,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from codingspot.ablation import WeightEditor
 from codingspot.spot.selection import count_for
-from scoring import SIZES
+from paired import SIZES
 
 DOSES = (0.0025, 0.01, 0.09, 0.25, 1.0)
 
