@@ -6,8 +6,18 @@ from collections import Counter
 
 import pytest
 import torch
-from tiny_models import make_llama
-from transformers import LlamaForCausalLM, MambaConfig, MambaForCausalLM, PreTrainedTokenizerFast
+from tiny_models import make_gpt2, make_llama
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.generation import Decoding, Generator, truncate_at_stop
@@ -51,6 +61,49 @@ def test_greedy_text_equals_a_plain_loop(generator: Generator, tokenizer: PreTra
         end = tokens.index(0) if 0 in tokens else 20
         assert completion.text == tokenizer.decode(tokens[:end])
         assert completion.finite
+
+
+def _few_shot(vocabulary: int) -> list[list[int]]:
+    """Prompts of several lengths with 40 tokens in common, one of which is nothing else but one more."""
+    drawn = torch.randint(1, vocabulary, (70,), generator=torch.Generator().manual_seed(0)).tolist()
+    return [drawn[:41], [*drawn[:40], *drawn[50:59]], [*drawn[:40], *drawn[60:70], 5, 6]]
+
+
+def _window(window: int) -> PreTrainedModel:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8}
+    return MistralForCausalLM(MistralConfig(**sizes, **heads, sliding_window=window, initializer_range=0.3)).eval()
+
+
+def _bloom() -> PreTrainedModel:
+    torch.manual_seed(0)
+    return BloomForCausalLM(
+        BloomConfig(vocab_size=50, hidden_size=16, n_layer=2, n_head=2, initializer_range=0.3)
+    ).eval()
+
+
+@pytest.mark.parametrize(
+    ("make", "read_once"),
+    [
+        (lambda: make_llama(50), True),
+        (lambda: make_llama(50, attn_implementation="eager"), True),
+        (lambda: make_gpt2(50), True),
+        (_bloom, True),
+        (lambda: _window(80), True),
+        (lambda: _window(60), False),
+    ],
+    ids=["llama", "llama-eager", "gpt2", "bloom", "wide-window", "narrow-window"],
+)
+def test_what_all_prompts_begin_with_is_read_once(make, read_once, tokenizer: PreTrainedTokenizerFast) -> None:
+    model = make()
+    prompts, decoding = _few_shot(50), Decoding(max_new_tokens=12)
+    passes: list[tuple[int, int]] = []
+    model.get_input_embeddings().register_forward_hook(lambda _m, given, _o: passes.append(tuple(given[0].shape)))
+    found = Generator(model, tokenizer, max_batch_tokens=1000).generate(prompts, decoding)
+    assert passes[:2] == ([(1, 40), (3, 12)] if read_once else [(3, 52), (3, 1)])
+    alone = [Generator(model, tokenizer, max_batch_tokens=1000).generate([prompt], decoding)[0] for prompt in prompts]
+    assert found == alone
 
 
 def test_a_text_ends_at_the_end_of_text_token(generator: Generator) -> None:

@@ -1,6 +1,6 @@
 """Greedy and sampled generation from a causal language model held in memory, many prompts at a time.
 
-1. Prompts of similar length share a batch, padded on the left.
+1. Prompts of similar length share a batch, padded on the left. What they all begin with is read once.
 2. One forward pass over the prompts fills the key-value cache; each further pass adds one token to every row.
 3. A row ends at an end-of-text token, when its decoded text holds a stop string, at the token limit, or
    when its logits stop being numbers. Ended rows are dropped from the batch and the cache once they are an
@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.batching import token_batches
 from codingspot.evaluation.likelihood import head_at
+from codingspot.evaluation.prefix_support import smallest_window
 
 _DROP_SHARE = 8  # ended rows are dropped when they are at least 1 in so many
+_WORTH_SHARING = 64  # tokens that need not be read, for which one more forward pass pays
 _STOP_MARGIN = 4  # tokens looked at beyond a stop string's bytes: decoders may swallow a leading space
 
 
@@ -116,8 +119,12 @@ class Generator:
     @torch.no_grad()
     def _generate_batch(self, prompts: Sequence[Sequence[int]], rows: Sequence[_Row], decoding: Decoding) -> None:
         device = next(self.model.parameters()).device
-        tokens, mask = _pad_left(prompts, device)
+        shared = self._shared_prefix(prompts, decoding.max_new_tokens)
+        tokens, mask = _pad_left([prompt[shared:] for prompt in prompts], device)
         active, cache = list(rows), None
+        if shared:
+            cache = self._read_once(prompts[0][:shared], len(prompts), device)
+            mask = torch.cat([mask.new_ones(len(prompts), shared), mask], dim=1)
         while True:
             logits, cache = self._forward(tokens, mask, cache)
             finite = logits.amax(-1).isfinite().tolist()
@@ -134,6 +141,26 @@ class Generator:
                 mask, chosen, active = mask[index], [chosen[i] for i in kept], [active[i] for i in kept]
             tokens = torch.tensor(chosen, device=device)[:, None]
             mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
+
+    def _shared_prefix(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> int:
+        """How many tokens all prompts begin with that are worth reading once, such as a task's examples; 0 if too few.
+
+        Each keeps a token of its own. Padding then stands behind the prefix, where local attention would count it as
+        text, so rows that outgrow the model's window are read whole.
+        """
+        longest = max(len(prompt) for prompt in prompts)
+        heads = sorted(tuple(prompt[:-1]) for prompt in prompts)
+        same = (one == other for one, other in zip(heads[0], heads[-1], strict=False))
+        shared = sum(takewhile(bool, same))
+        fits = longest + new_tokens <= smallest_window(self.model, longest + new_tokens)
+        return shared if fits and (len(prompts) - 1) * shared >= _WORTH_SHARING else 0
+
+    def _read_once(self, prefix: Sequence[int], rows: int, device: torch.device) -> Any:
+        """The cache of a prefix, repeated for every row."""
+        tokens = torch.tensor([list(prefix)], device=device)
+        _, cache = self._forward(tokens, torch.ones_like(tokens), None)
+        cache.reorder_cache(torch.zeros(rows, dtype=torch.int64, device=device))
+        return cache
 
     def _forward(self, tokens: torch.Tensor, mask: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
         """Float32 logits [rows, vocabulary] after each row's last token, and the grown cache."""

@@ -19,10 +19,15 @@ def longest_shared_row(model: PreTrainedModel, max_length: int) -> int:
     no such mask, and models with linear biases or recurrence take no positions. Local attention counts
     columns, not positions, so rows stay within its window.
     """
+    limit = smallest_window(model, max_length)
+    return limit if limit >= _CONTEXT + 2 * _ENDING and _tree_matches_chain(model) else 0
+
+
+def smallest_window(model: PreTrainedModel, max_length: int) -> int:
+    """Columns that every layer's attention reaches back over; ``max_length`` where none of them is local."""
     config = model.config.get_text_config()
     windows = [size for name in _WINDOWS if isinstance(size := getattr(config, name, None), int)]
-    limit = min([max_length, *windows])
-    return limit if limit >= _CONTEXT + 2 * _ENDING and _tree_matches_chain(model) else 0
+    return min([max_length, *windows])
 
 
 @torch.no_grad()
