@@ -225,7 +225,6 @@ class EvaluationSection(_Section):
     temperature: float = Field(0.0, ge=0)
     batch_tokens: int | None = Field(None, gt=0, description="padded tokens of a batch; the adapter's own default")
     sandbox_seconds: float = Field(3.0, gt=0)
-    unsafe_no_sandbox: bool = False
     sequential: bool = Field(
         False, description="a cell stops once its intervals settle on which side of the verdict's thresholds it lies"
     )
