@@ -76,7 +76,7 @@ def test_mbpp_is_cut_as_published(tmp_path: Path) -> None:
         ("missing.jsonl", None, "can't be read"),
         ("empty.jsonl", b"\n", "has no rows"),
         ("broken.jsonl", b'{"a": ', "line 1 is not JSON"),
-        ("broken.jsonl.gz", gzip.compress(b'{"a": 1}' * 99)[:20], "can't be read"),
+        ("broken.jsonl.gz", gzip.compress(b'{"a": 1}' * 99, mtime=0)[:20], "can't be read"),
         ("binary.jsonl", b"\xff\xfe", "line 1 is not JSON"),
     ],
 )
