@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from codingspot.errors import StudyError
@@ -46,12 +46,11 @@ def catalogue() -> list[Method]:
     for alias, (name, parameters) in ALIASES.items():
         settings = ", ".join(f"{key} {value}" for key, value in parameters.items())
         found.append(Method("estimator", alias, OWN, {}, f"Runs {name} ({settings}).", alias_of=name))
-    found.append(_learned())
     order = [registry.sort for registry in registries()]
     return sorted(found, key=lambda method: order.index(method.sort))
 
 
-def registries() -> Iterator[Registry[Any]]:
+def registries() -> Iterator[Registry[Any, Any]]:
     """The registries that entry points may add to."""
     from codingspot.ablation import CONTROLS, EDITS
     from codingspot.bench import METHODS
@@ -61,23 +60,7 @@ def registries() -> Iterator[Registry[Any]]:
     yield from (ESTIMATORS, RECIPES, SCOPES, EDITS, CONTROLS, METHODS)
 
 
-def _learned() -> Method:
-    """The recipe that is trained rather than computed, which no function of scores stands for."""
-    from codingspot.learning import LearnSettings
-    from codingspot.study.learned import LEARNED, SHORTLIST, SHORTLIST_PERCENT
-
-    hints = get_type_hints(LearnSettings)
-    parameters = {
-        field.name: {"type": _type_name(hints[field.name]), "default": str(field.default)}
-        for field in fields(LearnSettings)
-    }
-    shortlist = {"shortlist": {"type": "str", "default": SHORTLIST}}
-    share = {"shortlist_percent": {"type": "float", "default": str(SHORTLIST_PERCENT)}}
-    about = "A mask learned to remove code and spare general text, over a shortlist that another recipe gives."
-    return Method("recipe", LEARNED, OWN, {**shortlist, **share, **parameters}, about)
-
-
-def _described(registry: Registry[Any], name: str) -> Method:
+def _described(registry: Registry[Any, Any], name: str) -> Method:
     try:
         function = registry[name]
         parameters = _parameters(registry, name)
@@ -87,7 +70,7 @@ def _described(registry: Registry[Any], name: str) -> Method:
     return Method(registry.sort, name, registry.source(name), parameters, first_line)
 
 
-def _parameters(registry: Registry[Any], name: str) -> dict[str, dict[str, str]]:
+def _parameters(registry: Registry[Any, Any], name: str) -> dict[str, dict[str, str]]:
     function = registry[name]
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     found = {}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from codingspot.ablation import CONTROLS, Controlled, has_own_size, is_random
+from codingspot.ablation import CONTROLS, Controlled, is_random
 from codingspot.errors import SelectionError
 from codingspot.importance import NewDomainScores, ScoreStore
 from codingspot.models import unique_parameters
@@ -28,7 +28,7 @@ def controlled(llama, make_loaded, tmp_path) -> Controlled:
     return Controlled(spot, store, make_loaded(llama))
 
 
-@pytest.mark.parametrize("name", [name for name in CONTROLS if not has_own_size(name)])
+@pytest.mark.parametrize("name", [name for name in CONTROLS if not CONTROLS.traits(name).own_size])
 def test_as_many_distinct_parameters_of_the_scope(controlled, name) -> None:
     control = CONTROLS[name](controlled)
     assert len(control) == len(controlled.spot) == len(control.positions.unique())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -52,7 +54,7 @@ def test_a_growing_prefix_touches_only_what_is_added(llama, make_spot, monkeypat
         touched.append(len(values))
         return zero(values, site)
 
-    monkeypatch.setitem(EDITS._entries, "zero", counting)
+    monkeypatch.setitem(EDITS._entries, "zero", replace(EDITS._entries["zero"], function=counting))
     spot = make_spot(llama, 600)
     total = len(_flat(llama))
     with WeightEditor(llama) as editor:
@@ -110,7 +112,7 @@ def test_an_edit_that_fails_half_way_leaves_nothing(llama, make_spot, monkeypatc
             raise MemoryError
         return torch.zeros_like(values)
 
-    monkeypatch.setitem(EDITS._entries, "zero", failing)
+    monkeypatch.setitem(EDITS._entries, "zero", replace(EDITS._entries["zero"], function=failing))
     before = fingerprint(llama)
     editor = WeightEditor(llama)
     with pytest.raises(MemoryError):

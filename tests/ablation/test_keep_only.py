@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codingspot.ablation import WeightEditor, edited, edits_the_rest
+from codingspot.ablation import EDITS, WeightEditor, edited
 from codingspot.errors import StudyError
 from codingspot.models import ParameterLayout, fingerprint, unique_parameters
 
@@ -58,5 +58,5 @@ def test_faulty_settings_are_named_and_nothing_stays_edited(llama, make_spot) ->
         with pytest.raises(StudyError, match=message), edited(llama, make_spot(llama, 5), "keep_only", **settings):
             pass
     assert fingerprint(llama) == whole
-    assert edits_the_rest("keep_only")
-    assert not edits_the_rest("zero")
+    assert EDITS.traits("keep_only").of_the_rest
+    assert not EDITS.traits("zero").of_the_rest

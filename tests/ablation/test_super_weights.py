@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from codingspot.ablation import CONTROLS, Controlled, has_own_size, super_weights
+from codingspot.ablation import CONTROLS, Controlled, super_weights
 from codingspot.errors import SelectionError
 from codingspot.importance import NewDomainScores, ScoreStore
 from codingspot.models import ParameterLayout, unique_parameters
@@ -57,7 +57,7 @@ def test_alone_and_the_spot_without_them(llama, make_loaded, tmp_path) -> None:
 
     alone = CONTROLS["super_weights"](controlled)
     assert set(alone.positions.tolist()) == found
-    assert has_own_size("super_weights")
+    assert CONTROLS.traits("super_weights").own_size
     without = CONTROLS["without_super_weights"](controlled)
     assert len(without) == len(controlled.spot)
     expected = [p for p in controlled.spot.positions.tolist() if p not in found]

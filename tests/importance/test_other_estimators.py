@@ -5,7 +5,7 @@ import torch
 
 from codingspot.corpus import PackedTokens
 from codingspot.errors import StudyError
-from codingspot.importance import ALIASES, ESTIMATORS, DomainInput, is_additive, resolve
+from codingspot.importance import ALIASES, ESTIMATORS, DomainInput, estimator_traits, resolve
 from codingspot.models import unique_parameters
 
 SEQUENCES = torch.tensor([[0, 0, 0], [0, 1, 0]])
@@ -165,8 +165,32 @@ def test_aliases_stand_for_registered_estimators_and_keep_their_meaning() -> Non
         resolve("snip", {"reduction": "corpus"})
 
 
-def test_only_sums_of_the_loss_are_additive() -> None:
-    assert is_additive("taylor", {})
-    assert is_additive("snip", {})
-    assert not is_additive("taylor", {"reduction": "sequence", "norm": "l2"})
-    assert not any(is_additive(name, {}) for name in ESTIMATORS if name != "taylor")
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [*((name, {}) for name in ESTIMATORS), ("snip", {}), ("taylor", {"reduction": "sequence"})],
+)
+def test_scores_that_are_said_to_add_up_do(llama, sequences, name, parameters) -> None:
+    """The mean of two halves' scores, weighted by predicted tokens, is the whole's; of the others it isn't."""
+    target, settings = resolve(name, parameters)
+    # Cut where micro-batches end, so that reductions over them see the same ones.
+    whole, first, second = (
+        estimate(llama, target, part, micro_batch_tokens=16, **settings).scores
+        for part in (sequences, sequences[:2], sequences[2:])
+    )
+    errors = [
+        (first[tensor] / 3 + second[tensor] * 2 / 3 - scores).abs().max() / scores.abs().max()
+        for tensor, scores in whole.items()
+        if bool(scores.any())
+    ]
+    adds_up = float(max(errors)) < 1e-4
+    assert adds_up == (estimator_traits(name, parameters).additive or name in _SAME_FOR_EVERY_TEXT)
+
+
+_SAME_FOR_EVERY_TEXT = ("magnitude", "random")
+
+
+def test_only_first_order_terms_with_their_sign_predict() -> None:
+    assert estimator_traits("taylor", {}).first_order
+    assert not estimator_traits("snip", {}).first_order
+    assert not any(estimator_traits(name, {}).first_order for name in ESTIMATORS if name != "taylor")
+    assert not estimator_traits("taylor", {"reduction": "sequence", "norm": "l2"}).additive

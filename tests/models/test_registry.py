@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,9 +10,14 @@ from codingspot.errors import StudyError
 from codingspot.models import Registry
 
 
+@dataclass(frozen=True)
+class Traits:
+    loud: bool = False
+
+
 @pytest.fixture
-def registry() -> Registry[Callable[..., str]]:
-    made: Registry[Callable[..., str]] = Registry("recipe")
+def registry() -> Registry[Callable[..., str], Traits]:
+    made: Registry[Callable[..., str], Traits] = Registry("recipe", Traits())
 
     @made.register("mix")
     def mix(first: str, *, times: int, how: Literal["loud", "soft"] = "soft") -> str:
@@ -39,6 +45,20 @@ def test_bound_functions_take_their_parameters(registry) -> None:
 def test_faulty_parameters_are_named(registry, name, parameters, message) -> None:
     with pytest.raises(StudyError, match=message):
         registry.bind(name, parameters)
+
+
+def test_a_method_declares_itself(registry) -> None:
+    @registry.register("shout", label="shouting", reference="Munch 1893", traits=lambda times: Traits(times > 1))
+    def shout(first: str, *, times: int = 1) -> str:
+        return first * times
+
+    assert registry.traits("mix") == Traits()
+    assert [registry.traits("shout", {"times": n}) for n in (1, 2)] == [Traits(), Traits(loud=True)]
+    assert [registry.label(name) for name in ("mix", "shout", "not_there")] == ["mix", "shouting", "not there"]
+    assert (registry.reference("mix"), registry.reference("shout")) == ("", "Munch 1893")
+    assert registry.traits_if_known("not_there") == Traits()
+    with pytest.raises(StudyError, match="recipe 'shout': times is 'many'"):
+        registry.traits("shout", {"times": "many"})
 
 
 def test_a_name_is_taken_once(registry) -> None:

@@ -1,12 +1,13 @@
 import pytest
 import torch
 
+from codingspot.ablation import EDITS
 from codingspot.corpus import Corpus, Domain, pack
 from codingspot.importance import score
 from codingspot.importance.accumulation import summed_loss
 from codingspot.models import load_model, unique_parameters
 from codingspot.spot import Spot, find_spot, predicted_changes
-from codingspot.spot.prediction import edit_factor, is_signed, signed_scores
+from codingspot.spot.prediction import signed_scores
 from codingspot.testbed.shipped import shipped_model
 from codingspot.testbed.world import general_english, pure_code
 
@@ -22,12 +23,12 @@ def test_sums_by_hand(make_store) -> None:
     assert table["Go", one] == pytest.approx(-0.5)
     assert table["Go", three] == pytest.approx(-2.5)
     assert table["English", three] == pytest.approx(5.0)
-    halved = predicted_changes(store, spot, [three], factor=edit_factor("scale", {"alpha": 0.5}) or 0)
+    halved = predicted_changes(store, spot, [three], factor=EDITS.traits("scale", {"alpha": 0.5}).factor or 0)
     assert halved["predicted"].tolist() == pytest.approx([-1.25, 2.5])
 
 
 def test_edits_that_multiply_have_a_factor() -> None:
-    assert [edit_factor(edit) for edit in ("zero", "amplify", "sign_flip", "noise", "keep_only")] == [
+    assert [EDITS.traits(edit).factor for edit in ("zero", "amplify", "sign_flip", "noise", "keep_only")] == [
         0.0,
         1.1,
         -1.0,
@@ -44,7 +45,7 @@ def test_a_small_edit_of_a_model_changes_its_loss_as_predicted(tmp_path) -> None
         (Domain("go", "code", tuple(pure_code("go", 30, 3))), Domain("en", "general", tuple(general_english(30, 3)))),
     )
     store = score(loaded, corpus, tmp_path / "scores", token_budget=512, sequence_length=128)
-    assert is_signed(store)
+    assert store.traits.first_order
     spot = find_spot(store, scope="blocks", max_k_percent=1)
     factor = 0.99
     predicted = predicted_changes(store, spot, [1], factor=factor).set_index("domain")["predicted"]

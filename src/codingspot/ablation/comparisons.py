@@ -1,15 +1,14 @@
 """Controls by name: what a spot must be set beside before it may be called a place of coding.
 
 Each is a registered function from :class:`Controlled` to a Spot of the same length. Its keyword-only, typed parameters
-are its settings; one that has a ``seed`` is random and is drawn several times, and one marked :func:`of_own_size` has
-its own number of parameters, whatever the dose.
+are its settings; one that has a ``seed`` is random and is drawn several times. What else it is, it declares
+(:class:`ControlTraits`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -39,13 +38,19 @@ class Controlled:
         """The scope the spot was found in."""
         return str(self.spot.metadata["scope"])
 
+    @property
+    def trained(self) -> bool:
+        """Whether the spot's recipe is trained, so that it isn't found by scores alone."""
+        made = dict(self.spot.metadata["recipe"])
+        return RECIPES.traits(str(made.pop("name")), made).training is not None
+
     def found_again(
         self, store: ScoreStore, *, worst_first: bool = False, without: Int64[Tensor, " n"] | None = None
     ) -> Spot:
         """A spot by the same recipe, in the same scope and number: from other scores, the end, or what is left."""
         made = self.spot.metadata
         recipe = {**made["recipe"]}
-        if recipe["name"] not in RECIPES:
+        if self.trained:
             raise SelectionError(f"a spot by {recipe['name']!r} isn't found in scores alone, so this control can't be")
         if made.get("left_out"):
             raise SelectionError("a spot that leaves others out has random controls only; give it uniform or matched")
@@ -63,24 +68,24 @@ class Controlled:
 
 ControlMaker = Callable[..., Spot]
 
-CONTROLS: Registry[ControlMaker] = Registry("control")
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+@dataclass(frozen=True)
+class ControlTraits:
+    """What a control is, for the stages that draw, show and judge by it.
 
-
-def of_own_size(control: _F) -> _F:
-    """Marks a control whose number of parameters is its own, not the spot's; it is edited whole, once."""
-    control.of_own_size = True  # type: ignore[attr-defined]
-    return control
-
-
-def has_own_size(name: str) -> bool:
-    """Whether a control has a number of parameters of its own.
-
-    Raises:
-        StudyError: there is no control of that name.
+    Attributes:
+        matched: what it shares with the spot, such as ``("tensor", "magnitude")``: as many parameters of each tensor
+            and of each bin of magnitude. A specific spot must surpass those that share the tensors.
+        own_size: its number of parameters is its own, not the spot's; it is edited whole, once.
+        drawn: where its parameters come from, as a sentence says it; empty for one that isn't random.
     """
-    return bool(getattr(CONTROLS[name], "of_own_size", False))
+
+    matched: tuple[str, ...] = ()
+    own_size: bool = False
+    drawn: str = ""
+
+
+CONTROLS: Registry[ControlMaker, ControlTraits] = Registry("control", ControlTraits())
 
 
 def is_random(name: str) -> bool:
@@ -92,19 +97,27 @@ def is_random(name: str) -> bool:
     return "seed" in CONTROLS.parameters(name)
 
 
-@CONTROLS.register("uniform")
+@CONTROLS.register("uniform", label="uniform random", traits=ControlTraits(drawn="drawn from all others of the scope"))
 def uniform(controlled: Controlled, *, seed: int = 0) -> Spot:
     """Parameters drawn uniformly from the spot's scope."""
     return uniform_control(controlled.spot, seed=seed, scope=controlled.scope)
 
 
-@CONTROLS.register("matched")
+@CONTROLS.register(
+    "matched",
+    label="matched random",
+    traits=ControlTraits(matched=("tensor",), drawn="drawn from the same tensors"),
+)
 def matched(controlled: Controlled, *, seed: int = 0) -> Spot:
     """Random parameters, the same number from each tensor."""
     return matched_control(controlled.spot, seed=seed)
 
 
-@CONTROLS.register("matched_magnitude")
+@CONTROLS.register(
+    "matched_magnitude",
+    label="magnitude-matched random",
+    traits=ControlTraits(matched=("tensor", "magnitude"), drawn="drawn from the same tensors with the same magnitudes"),
+)
 def matched_magnitude(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
     r"""Random parameters of the same tensors and the same magnitudes: each from the decile of \|theta\| of its own."""
     weights = unique_parameters(controlled.loaded.model)
@@ -115,7 +128,13 @@ def matched_magnitude(controlled: Controlled, *, bins: int = 10, seed: int = 0) 
     return binned_control(controlled.spot, magnitudes, by="magnitude", bins=bins, seed=seed)
 
 
-@CONTROLS.register("matched_general")
+@CONTROLS.register(
+    "matched_general",
+    label="general-matched random",
+    traits=ControlTraits(
+        matched=("tensor", "general score"), drawn="drawn from the same tensors with the same general scores"
+    ),
+)
 def matched_general(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
     """Random parameters of the same tensors that matter as much to general text: from the same decile of its score.
 
@@ -134,7 +153,7 @@ def matched_general(controlled: Controlled, *, bins: int = 10, seed: int = 0) ->
     return binned_control(controlled.spot, scores, by="general score", bins=bins, seed=seed)
 
 
-@CONTROLS.register("top_magnitude")
+@CONTROLS.register("top_magnitude", label="largest weights")
 def top_magnitude(controlled: Controlled) -> Spot:
     """The largest weights of the scope: what pruning would keep."""
     weights = unique_parameters(controlled.loaded.model)
@@ -149,7 +168,7 @@ def top_magnitude(controlled: Controlled) -> Spot:
     return _named(Spot(ranking.positions, ranking.keys, layout, controlled.spot.metadata), "top_magnitude")
 
 
-@CONTROLS.register("general_spot")
+@CONTROLS.register("general_spot", label="spot of general text")
 def general_spot(controlled: Controlled) -> Spot:
     """The same recipe with the roles exchanged: the spot of general text, with code taken out where it contrasts."""
     store = controlled.store
@@ -178,14 +197,13 @@ def shuffled_labels(controlled: Controlled, *, seed: int = 0) -> Spot:
     return _named(controlled.found_again(shuffled), "shuffled_labels", seed=seed, general=sorted(drawn))
 
 
-@CONTROLS.register("bottom")
+@CONTROLS.register("bottom", label="bottom of the order")
 def bottom(controlled: Controlled) -> Spot:
     """The other end of the recipe's order: the parameters that it would take last."""
     return _named(controlled.found_again(controlled.store, worst_first=True), "bottom")
 
 
-@CONTROLS.register("super_weights")
-@of_own_size
+@CONTROLS.register("super_weights", label="super weights alone", traits=ControlTraits(own_size=True))
 def super_weights_alone(controlled: Controlled, *, count: int = 6) -> Spot:
     """The weights behind the largest activation spikes alone: at most ``count``, one a layer, wherever the spot is."""
     positions = _super_positions(controlled, count)
@@ -194,7 +212,7 @@ def super_weights_alone(controlled: Controlled, *, count: int = 6) -> Spot:
     return _named(spot, "super_weights", count=count)
 
 
-@CONTROLS.register("without_super_weights")
+@CONTROLS.register("without_super_weights", label="spot without super weights")
 def without_super_weights(controlled: Controlled, *, count: int = 6) -> Spot:
     """The spot without the ``count`` weights behind the largest activation spikes; the next in order fill their places.
 
@@ -203,7 +221,7 @@ def without_super_weights(controlled: Controlled, *, count: int = 6) -> Spot:
     spot, heaviest = controlled.spot, _super_positions(controlled, count)
     kept = ~torch.isin(spot.positions, heaviest)
     inside = len(kept) - int(kept.sum())
-    if inside and spot.metadata["recipe"]["name"] in RECIPES:
+    if inside and not controlled.trained:
         rest = controlled.found_again(controlled.store, without=heaviest)
     else:
         rest = Spot(spot.positions[kept], spot.scores[kept], spot.layout, spot.metadata)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from codingspot.ablation.edits import EDITS, Edit, Site, edits_the_rest
+from codingspot.ablation.edits import EDITS, Edit, Site
 from codingspot.errors import ArtefactError
 from codingspot.models import LoadedModel, ParameterLayout, fingerprint, unique_parameters
 from codingspot.spot import Spot
@@ -63,7 +63,7 @@ class WeightEditor:
         if isinstance(spot, Spot):
             self._require_same_model(spot)
         positions = spot.positions if isinstance(spot, Spot) else spot
-        rest = edits_the_rest(edit)
+        rest = EDITS.traits(edit, parameters).of_the_rest
         kept = len(self._positions)
         if rest or settings != self._edit or not torch.equal(positions[:kept], self._positions):
             self.restore()

@@ -5,14 +5,13 @@ An edit is a registered function from the original values of some weights of one
 :meth:`codingspot.ablation.WeightEditor.apply` may set. What a weight becomes does not depend on which others are edited
 with it, so that a growing dose only adds edits: random edits draw for each position by itself.
 
-An edit marked :func:`of_the_rest` is given every weight but the spot's, tensor by tensor.
+An edit of the rest (:class:`EditTraits`) is given every weight but the spot's, tensor by tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -37,41 +36,38 @@ class Site:
 
 Edit = Callable[..., Tensor]
 
-EDITS: Registry[Edit] = Registry("edit")
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+@dataclass(frozen=True)
+class EditTraits:
+    """What an edit does, for the stages beside it. Its label says what is done to weights: ``zeroing`` them.
 
-
-def of_the_rest(edit: _F) -> _F:
-    """Marks an edit that changes what is outside the spot: it is given those weights instead of the spot's."""
-    edit.of_the_rest = True  # type: ignore[attr-defined]
-    return edit
-
-
-def edits_the_rest(name: str) -> bool:
-    """Whether an edit changes what is outside the spot.
-
-    Raises:
-        StudyError: there is no edit of that name.
+    Attributes:
+        factor: what it multiplies weights by; None for one that does something else.
+        of_the_rest: it changes what is outside the spot: it is given every other weight instead of the spot's.
     """
-    return bool(getattr(EDITS[name], "of_the_rest", False))
+
+    factor: float | None = None
+    of_the_rest: bool = False
 
 
-@EDITS.register("zero")
+EDITS: Registry[Edit, EditTraits] = Registry("edit", EditTraits())
+
+
+@EDITS.register("zero", label="zeroing", traits=EditTraits(factor=0.0))
 def zero(values: Float[Tensor, " n"], site: Site) -> Float[Tensor, " n"]:
     """Every weight becomes 0."""
     del site
     return torch.zeros_like(values)
 
 
-@EDITS.register("scale")
+@EDITS.register("scale", label="scaling", traits=lambda alpha: EditTraits(factor=alpha))
 def scale(values: Float[Tensor, " n"], site: Site, *, alpha: float) -> Float[Tensor, " n"]:
     """Every weight is multiplied by ``alpha``, such as 0.25 to 0.75."""
     del site
     return values * alpha
 
 
-@EDITS.register("amplify")
+@EDITS.register("amplify", label="amplifying", traits=lambda alpha: EditTraits(factor=alpha))
 def amplify(values: Float[Tensor, " n"], site: Site, *, alpha: float = 1.1) -> Float[Tensor, " n"]:
     """Every weight is multiplied by ``alpha``, which is above 1.
 
@@ -83,20 +79,20 @@ def amplify(values: Float[Tensor, " n"], site: Site, *, alpha: float = 1.1) -> F
     return scale(values, site, alpha=alpha)
 
 
-@EDITS.register("sign_flip")
+@EDITS.register("sign_flip", label="flipping the sign of", traits=EditTraits(factor=-1.0))
 def sign_flip(values: Float[Tensor, " n"], site: Site) -> Float[Tensor, " n"]:
     """Every weight changes its sign: its magnitude is kept, what it computes is not."""
     del site
     return -values
 
 
-@EDITS.register("mean")
+@EDITS.register("mean", label="averaging")
 def tensor_mean(values: Float[Tensor, " n"], site: Site) -> Float[Tensor, " n"]:
     """Every weight becomes the mean of its tensor."""
     return torch.full_like(values, float(site.original().float().mean()))
 
 
-@EDITS.register("noise")
+@EDITS.register("noise", label="adding noise to")
 def noise(values: Float[Tensor, " n"], site: Site, *, scale: float = 1.0, seed: int = 0) -> Float[Tensor, " n"]:
     """Gaussian noise is added, with ``scale`` times the standard deviation of the tensor."""
     deviation = float(site.original().float().std(correction=0))
@@ -104,7 +100,7 @@ def noise(values: Float[Tensor, " n"], site: Site, *, scale: float = 1.0, seed: 
     return values.float() + scale * deviation * drawn
 
 
-@EDITS.register("resample")
+@EDITS.register("resample", label="resampling")
 def resample(values: Float[Tensor, " n"], site: Site, *, seed: int = 0) -> Float[Tensor, " n"]:
     """Every weight becomes that of a random place of its tensor, drawn with replacement: the distribution stays."""
     original = site.original()
@@ -112,8 +108,7 @@ def resample(values: Float[Tensor, " n"], site: Site, *, seed: int = 0) -> Float
     return original[torch.from_numpy(place).to(original.device)].to(values.dtype)
 
 
-@EDITS.register("keep_only")
-@of_the_rest
+@EDITS.register("keep_only", label="keeping only", traits=EditTraits(of_the_rest=True))
 def keep_only(
     values: Float[Tensor, " n"],
     site: Site,

@@ -21,11 +21,11 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from codingspot.corpus import Corpus, pack
-from codingspot.importance import ESTIMATORS, ScoreStore, score
-from codingspot.learning import LearnSettings, learn_mask
+from codingspot import learning as learning  # registers its recipe
+from codingspot.corpus import Corpus
+from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, ScoreStore, score
 from codingspot.models import LoadedModel, Registry
-from codingspot.spot import RECIPES, find_spot
+from codingspot.spot import RECIPES, TrainingInput, train_spot, training_cost, training_text
 from codingspot.spot.candidates import candidates
 
 SCOPE = "blocks"
@@ -71,16 +71,23 @@ class BenchInput:
 
 Method = Callable[[BenchInput], Tensor]
 
-METHODS: Registry[Method] = Registry("method")
+METHODS: Registry[Method, None] = Registry("method", None)
 
 
 def default_methods() -> Iterator[tuple[str, str, Method]]:
-    """Estimator, recipe and method of every pair there is, then every registered method under its own name."""
+    """Estimator, recipe and method of every pair there is, then every registered method under its own name.
+
+    Trained recipes begin with the scores of the default estimator alone.
+    """
+    trained = [recipe for recipe in RECIPES if training_cost(recipe, {}) is not None]
     for estimator in ESTIMATORS:
         for recipe in RECIPES:
-            yield estimator, recipe, partial(ranked, estimator=estimator, recipe=recipe)
+            if recipe not in trained:
+                yield estimator, recipe, partial(ranked, estimator=estimator, recipe=recipe)
+    for recipe in trained:
+        yield DEFAULT_ESTIMATOR, recipe, partial(trained_ranking, recipe=recipe)
     for name in METHODS:
-        yield "taylor" if name == "learned" else "", name, METHODS[name]
+        yield "", name, METHODS[name]
 
 
 def ranked(bench: BenchInput, *, estimator: str, recipe: str) -> Float32[Tensor, " parameters"]:
@@ -95,33 +102,21 @@ def ranked(bench: BenchInput, *, estimator: str, recipe: str) -> Float32[Tensor,
     return keys
 
 
-@METHODS.register("learned")
-def learned(bench: BenchInput) -> Float32[Tensor, " parameters"]:
-    """A mask learned on the shortlist that Taylor scores and set difference give (:mod:`codingspot.learning`)."""
-    store = bench.scores("taylor")
-    shortlist = find_spot(store, recipe="set_difference", scope=SCOPE, max_k_percent=5 * LARGEST_K)
-    scored = bench.corpus.scored
-    general = sum(domain.kind == "general" for domain in scored)
-    packed = {
-        domain.name: pack(
-            domain,
-            bench.loaded.tokenizer,
-            sequence_length=bench.sequence_length,
-            # As much general text in all as code.
-            token_budget=bench.token_budget * ((len(scored) - general) // general if domain.kind == "general" else 1),
-            seed=bench.seed,
-        )
-        for domain in scored
-    }
-    mask = learn_mask(
+def trained_ranking(bench: BenchInput, *, recipe: str) -> Float32[Tensor, " parameters"]:
+    """A trained recipe's order; below it the rest of the shortlist it began with, in its own."""
+    store = bench.scores(DEFAULT_ESTIMATOR)
+    code, general = training_text(
+        bench.corpus,
         bench.loaded,
-        {domain.name: packed[domain.name] for domain in scored if domain.kind == "code"},
-        {domain.name: packed[domain.name] for domain in scored if domain.kind == "general"},
-        shortlist,
-        LearnSettings(seed=bench.seed),
+        sequence_length=bench.sequence_length,
+        token_budget=bench.token_budget,
+        seed=bench.seed,
     )
+    given = TrainingInput(bench.loaded, store, code, general, SCOPE, LARGEST_K)
+    seeded = {"seed": bench.seed} if "seed" in RECIPES.parameters(recipe) else {}
+    trained = train_spot(given, recipe=recipe, **seeded)
     keys = torch.full((store.layout.total,), -torch.inf)
-    # What was not chosen keeps the shortlist's order, below everything that was.
+    shortlist = trained.shortlist
     keys[shortlist.positions] = -torch.arange(len(shortlist), dtype=torch.float32) - len(shortlist)
-    keys[mask.spot.positions] = -torch.arange(len(mask.spot), dtype=torch.float32)
+    keys[trained.spot.positions] = -torch.arange(len(trained.spot), dtype=torch.float32)
     return keys

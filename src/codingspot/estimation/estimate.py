@@ -16,8 +16,6 @@ from codingspot.study.planning import control_draws, plan_cells
 from codingspot.testbed.shipped import model_source
 
 _SPOT_BYTES = 12  # a position and a key
-_RECIPES_OF_CODE = ("sum", "consensus")
-_RECIPES_BY_RANK = ("consensus", "rank_difference")
 
 
 @dataclass(frozen=True)
@@ -126,20 +124,20 @@ class _Needs:
         if finetune is not None:
             state = optimizer_bytes(self.layout, finetune.optimizer)
             found += finetuning_peaks(model, self.passes(finetune.sequences_per_step), finetune, state)
-        learned = [section.learned for section in self.study.spots if section.learned is not None]
-        if learned:
-            sequences = max(recipe.settings.sequences for recipe in learned)
-            shortlisted = count_for(max(recipe.shortlist_percent for recipe in learned), model.parameters)
+        trained = [section.training for section in self.study.spots if section.training is not None]
+        if trained:
+            sequences = max(cost.sequences for cost in trained)
+            shortlisted = count_for(max(cost.shortlist_percent for cost in trained), model.parameters)
             found.append(learning_peak(model, self.passes(sequences), shortlisted))
         if self.study.spots:
             found.append(max((self._selection(section, model) for section in self.study.spots), key=lambda p: p.total))
         return found
 
     def _selection(self, section: SpotSection, model: Footprint) -> MemoryPeak:
-        percent = section.k_percent[-1] if section.learned is None else section.learned.shortlist_percent
-        selected = count_for(percent, model.parameters)
-        domains = self.languages if section.recipe in _RECIPES_OF_CODE else self.domains
-        return selection_peak(selected, domains, model.largest_tensor, ranked=section.recipe in _RECIPES_BY_RANK)
+        selected = count_for(section.selected_percent, model.parameters)
+        recipe = section.traits
+        domains = self.domains if recipe.contrast else self.languages
+        return selection_peak(selected, domains, model.largest_tensor, ranked=recipe.ranks)
 
     def disk(self, model: Footprint) -> dict[str, int]:
         scores = 4 * model.parameters * self.domains
@@ -167,8 +165,7 @@ class _Needs:
             seeds = 1 + len(scoring.snapshot_seeds)
             found["fine-tuning"] = model.flops_per_token * self.domains * seeds * (stepped + snapshots)
         for section in self.study.spots:
-            if section.learned is not None:
-                learning = section.learned.settings
-                read = 2 * learning.steps * learning.sequences * scoring.sequence_length
+            if section.training is not None:
+                read = 2 * section.training.steps * section.training.sequences * scoring.sequence_length
                 found["learned masks"] = found.get("learned masks", 0.0) + model.flops_per_token * read
         return found

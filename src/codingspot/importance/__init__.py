@@ -4,23 +4,34 @@ from codingspot.importance import activations as activations  # these register t
 from codingspot.importance import baselines as baselines
 from codingspot.importance import curvature as curvature
 from codingspot.importance.draws import disjoint_draws, merge, score_pieces
-from codingspot.importance.estimators import ALIASES, ESTIMATORS, DomainInput, Estimate, is_additive, resolve
+from codingspot.importance.estimators import (
+    ALIASES,
+    DEFAULT_ESTIMATOR,
+    ESTIMATORS,
+    DomainInput,
+    Estimate,
+    EstimatorTraits,
+    estimator_traits,
+    resolve,
+)
 from codingspot.importance.finetune import FineTune
 from codingspot.importance.scoring import record_snapshots, score
 from codingspot.importance.store import DomainScores, NewDomainScores, Normalisation, ScoreStore
 
 __all__ = [
     "ALIASES",
+    "DEFAULT_ESTIMATOR",
     "ESTIMATORS",
     "DomainInput",
     "DomainScores",
     "Estimate",
+    "EstimatorTraits",
     "FineTune",
     "NewDomainScores",
     "Normalisation",
     "ScoreStore",
     "disjoint_draws",
-    "is_additive",
+    "estimator_traits",
     "merge",
     "record_snapshots",
     "resolve",

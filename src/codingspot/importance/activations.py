@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate
+from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, EstimatorTraits
 from codingspot.models import unique_parameters
 
 Collect = Callable[[Tensor, Tensor], Tensor]
 """From a layer's input [tokens, inputs] and output [tokens, outputs] to what is summed over batches."""
 
 
-@ESTIMATORS.register("wanda")
+@ESTIMATORS.register("wanda", reference="arXiv 2306.11695")
 def wanda(domain: DomainInput, *, comparison: Literal["row", "layer"] = "row") -> Estimate:
     """|W_ij| ||x_j||: a weight's magnitude times the norm of its input over the domain's tokens (Sun et al. 2023).
 
@@ -41,7 +41,7 @@ def wanda(domain: DomainInput, *, comparison: Literal["row", "layer"] = "row") -
     return _complete(domain, scores)
 
 
-@ESTIMATORS.register("activation")
+@ESTIMATORS.register("activation", reference="arXiv 1607.03250", traits=EstimatorTraits(additive=True))
 def activation(domain: DomainInput) -> Estimate:
     """Mean |y_i| over the domain's tokens for every weight of row i: how strongly the row's output is active.
 

@@ -11,11 +11,11 @@ from torch import nn
 from codingspot.errors import StudyError
 from codingspot.files import digest
 from codingspot.importance.accumulation import accumulate_gradients
-from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, add_signed
+from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, EstimatorTraits, add_signed
 from codingspot.models import unique_parameters
 
 
-@ESTIMATORS.register("magnitude")
+@ESTIMATORS.register("magnitude", reference="arXiv 1506.02626")
 def magnitude(domain: DomainInput) -> Estimate:
     """|theta|, the same for every domain (Han et al. 2015, arXiv 1506.02626)."""
     return Estimate({name: theta.detach().float().abs().cpu() for name, theta in domain.weights.items()}, None)
@@ -31,7 +31,7 @@ def random_scores(domain: DomainInput, *, seed: int = 0) -> Estimate:
     return Estimate(scores, None)
 
 
-@ESTIMATORS.register("integrated_gradients")
+@ESTIMATORS.register("integrated_gradients", reference="arXiv 1703.01365", traits=EstimatorTraits(additive=True))
 def integrated_gradients(domain: DomainInput, *, steps: int = 8) -> Estimate:
     """theta times the mean gradient on the straight way from 0 to theta (Sundararajan et al. 2017, arXiv 1703.01365).
 

@@ -8,11 +8,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from codingspot.errors import NonFiniteError
 from codingspot.importance.accumulation import accumulate_gradients, gradients_enabled, summed_loss
-from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, add_square
+from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, EstimatorTraits, add_square
 from codingspot.models import unique_parameters
 
 
-@ESTIMATORS.register("fisher")
+@ESTIMATORS.register("fisher", reference="arXiv 1801.05787", traits=EstimatorTraits(additive=True))
 def fisher(domain: DomainInput) -> Estimate:
     """theta^2 F with F the diagonal of the empirical Fisher information over sequences.
 
@@ -35,7 +35,7 @@ def fisher(domain: DomainInput) -> Estimate:
     return Estimate(found.gradients, found.loss)
 
 
-@ESTIMATORS.register("obd")
+@ESTIMATORS.register("obd", reference="LeCun et al. 1989", traits=EstimatorTraits(additive=True))
 def optimal_brain_damage(domain: DomainInput, *, probes: int = 1, seed: int = 0) -> Estimate:
     """theta^2 H_ii / 2, with the diagonal of the Hessian of the mean loss estimated by Hutchinson's method.
 

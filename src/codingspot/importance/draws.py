@@ -49,7 +49,7 @@ def disjoint_draws(pieces: Sequence[ScoreStore], folder: Path) -> dict[int, list
     Stops where fewer than two draws would be left. Merged stores are written as sub-folders of ``folder``.
 
     Raises:
-        StudyError: the scores are not linear in the loss (an L2 norm, or fine-tuning).
+        StudyError: the scores don't add up (of such an estimator, or after fine-tuning).
     """
     draws: dict[int, list[ScoreStore]] = {}
     size = 1
@@ -65,15 +65,17 @@ def merge(stores: Sequence[ScoreStore], folder: Path) -> ScoreStore:
     """The scores of all the stores' text together: means weighted by predicted tokens.
 
     Raises:
-        StudyError: the scores are not linear in the loss (an L2 norm, or fine-tuning).
+        StudyError: the scores don't add up (of such an estimator, or after fine-tuning).
     """
     if len(stores) == 1:
         return stores[0]
     first = stores[0]
-    estimator = first.manifest.get("estimator", {})
     settings = first.manifest.get("settings", {})
-    if settings.get("finetune") or (estimator.get("norm") == "l2" and estimator.get("reduction") != "corpus"):
-        raise StudyError("scores with an L2 norm or fine-tuning don't add up over texts; score each budget by itself")
+    if not first.traits.additive:
+        raise StudyError(
+            f"the scores of {first.folder} don't add up over texts: their estimator isn't linear in the loss (as an L2 "
+            "norm isn't), or the model was fine-tuned; score each budget by itself"
+        )
     budgets = [store.manifest.get("settings", {}).get("token_budget") for store in stores]
     if None not in budgets:
         settings = {**settings, "token_budget": sum(budgets)}

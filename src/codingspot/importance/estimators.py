@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Int64
@@ -55,7 +55,27 @@ class Estimate:
 
 Estimator = Callable[..., Estimate]
 
-ESTIMATORS: Registry[Estimator] = Registry("estimator")
+
+@dataclass(frozen=True)
+class EstimatorTraits:
+    """What an estimator's scores are, for the stages that read them.
+
+    Attributes:
+        additive: those of two texts, as means weighted by predicted tokens, are those of both together.
+        first_order: theta times the gradient of the mean loss at theta, with its sign, so that sums predict changes.
+        reductions: values of its parameter ``reduction``, where it has one: they should not matter, and are compared.
+        of_the_paper: it is what the Coding Spot paper scores by.
+    """
+
+    additive: bool = False
+    first_order: bool = False
+    reductions: tuple[str, ...] = ()
+    of_the_paper: bool = False
+
+
+ESTIMATORS: Registry[Estimator, EstimatorTraits] = Registry("estimator", EstimatorTraits())
+
+DEFAULT_ESTIMATOR = "taylor"
 
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     # SNIP (Lee et al. 2019, arXiv 1810.02340, equation 5) divides |g theta| of a batch by its sum over all weights.
@@ -81,17 +101,32 @@ def resolve(name: str, parameters: Mapping[str, Any]) -> tuple[str, dict[str, An
     return target, {**decided, **parameters}
 
 
-def is_additive(name: str, parameters: Mapping[str, Any]) -> bool:
-    """Whether the scores of two texts add up to those of both, as means weighted by predicted tokens."""
-    name, parameters = resolve(name, parameters)
-    return name == "taylor" and (parameters.get("norm", "l1") == "l1" or parameters.get("reduction") == "corpus")
+def estimator_traits(name: str, parameters: Mapping[str, Any]) -> EstimatorTraits:
+    """What the estimator that is run for ``name`` declares of itself under these parameters.
+
+    Raises:
+        StudyError: the estimator or a parameter is unknown, or a parameter has a wrong value.
+    """
+    return ESTIMATORS.traits(*resolve(name, parameters))
 
 
-@ESTIMATORS.register("taylor")
+Reduction = Literal["corpus", "microbatch", "sequence"]
+
+
+def _taylor_traits(*, reduction: Reduction, norm: str) -> EstimatorTraits:
+    return EstimatorTraits(
+        additive=norm == "l1" or reduction == "corpus",
+        first_order=reduction == "corpus",
+        reductions=get_args(Reduction),
+        of_the_paper=True,
+    )
+
+
+@ESTIMATORS.register("taylor", reference="arXiv 1906.10771", traits=_taylor_traits)
 def taylor(
     domain: DomainInput,
     *,
-    reduction: Literal["corpus", "microbatch", "sequence"] = "corpus",
+    reduction: Reduction = "corpus",
     norm: Literal["l1", "l2"] = "l1",
 ) -> Estimate:
     """Taylor saliency: to first order, minus the change of loss when a weight is set to 0 (Molchanov et al. 2019).

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from codingspot.corpus import BosPolicy, Corpus, Domain, PackedTokens, pack
 from codingspot.errors import CorpusError
-from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, resolve
+from codingspot.importance.estimators import DEFAULT_ESTIMATOR, ESTIMATORS, DomainInput, Estimate, resolve
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
 from codingspot.importance.store import NewDomainScores, Normalisation, ScoreStore
 from codingspot.models import LoadedModel, unique_parameters
@@ -29,7 +29,7 @@ def score(
     corpus: Corpus,
     out: str | Path,
     *,
-    estimator: str = "taylor",
+    estimator: str = DEFAULT_ESTIMATOR,
     normalise: Normalisation = "tokens",
     sequence_length: int = 512,
     token_budget: int | None = 65_536,
@@ -86,7 +86,7 @@ def record_snapshots(
     on_snapshot: OnSnapshot,
     *,
     finetune: FineTune,
-    estimator: str = "taylor",
+    estimator: str = DEFAULT_ESTIMATOR,
     sequence_length: int = 512,
     token_budget: int | None = 65_536,
     micro_batch_tokens: int = 2_048,

@@ -26,6 +26,7 @@ from torch import Tensor
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
 from codingspot.files import atomic_path, digest, read_json, write_json
+from codingspot.importance.estimators import EstimatorTraits, estimator_traits
 from codingspot.models import ParameterLayout
 from codingspot.provenance import library_versions
 
@@ -139,6 +140,20 @@ class ScoreStore:
         for domain in domains:
             store._check_files(domain)
         return store
+
+    @cached_property
+    def traits(self) -> EstimatorTraits:
+        """What the scores are, as their estimator declares it; those at fine-tuned weights neither add up nor predict.
+
+        Raises:
+            StudyError: the estimator isn't installed any more.
+        """
+        made = dict(self.manifest.get("estimator") or {})
+        if not made:
+            return EstimatorTraits()
+        found = estimator_traits(str(made.pop("name")), made)
+        tuned = (self.manifest.get("settings") or {}).get("finetune") is not None
+        return replace(found, additive=False, first_order=False) if tuned else found
 
     @cached_property
     def digest(self) -> str:

@@ -1,7 +1,8 @@
 """Learned masks: a spot found by training which weights to remove, the weights themselves frozen; what they mean."""
 
+from codingspot.learning import recipe as recipe  # registers it
 from codingspot.learning.learner import Cost, Learner, Measure, Split, domain_losses
-from codingspot.learning.mask import LearnedMask, LearnSettings, learn_mask, learning_memory
+from codingspot.learning.mask import LearnSettings, learn_mask, learning_memory
 from codingspot.learning.questions import (
     Answer,
     arbitrary_splits,
@@ -18,7 +19,6 @@ __all__ = [
     "Answer",
     "Cost",
     "LearnSettings",
-    "LearnedMask",
     "Learner",
     "Measure",
     "RelearnSettings",

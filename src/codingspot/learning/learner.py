@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from codingspot.corpus import DomainKind, PackedTokens
+from codingspot.corpus import PackedTokens
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.importance.accumulation import summed_loss
-from codingspot.learning.mask import LearnedMask, LearnSettings, learn_mask
+from codingspot.learning.mask import LearnSettings, learn_mask
 from codingspot.models import LoadedModel
-from codingspot.spot import Spot, find_spot
+from codingspot.spot import Spot, TrainedSpot, TrainingInput
 
 Measure = Callable[[], Mapping[str, float]]
 """Figures by name of the model's present weights, such as the loss of each domain, or the rate of each task."""
@@ -85,23 +85,11 @@ class Learner:
             SelectionError: the scope has too few parameters.
             ArtefactError: a domain of the split was not scored.
         """
-        kinds: dict[str, DomainKind] = {
-            **dict.fromkeys(split.removed, "code"),
-            **dict.fromkeys(split.kept, "general"),
-        }
-        domains = tuple(replace(self.store.domain(name), kind=kind) for name, kind in kinds.items())
-        relabelled = replace(self.store, domains=domains)
-        return find_spot(
-            relabelled,
-            recipe=self.recipe,
-            scope=self.scope,
-            max_k_percent=self.shortlist_percent,
-            without=excluded,
-        )
+        return self._given(split, excluded).shortlist(self.recipe, self.shortlist_percent)
 
     def learn(
         self, split: Split, *, excluded: Int64[Tensor, " n"] | None = None, seed: int | None = None
-    ) -> tuple[LearnedMask, Cost]:
+    ) -> tuple[TrainedSpot, Cost]:
         """A mask that removes one side of the split and keeps the other, and what it took.
 
         Raises:
@@ -112,16 +100,21 @@ class Learner:
             raise SelectionError(f"there is no text of {missing[0]!r} to learn from; give it, or leave the domain out")
         started = time.perf_counter()
         settings = self.settings if seed is None else replace(self.settings, seed=seed)
-        mask = learn_mask(
-            self.loaded,
-            {name: self.texts[name] for name in split.removed},
-            {name: self.texts[name] for name in split.kept},
-            self.shortlist(split, excluded=excluded),
-            settings,
-        )
+        given = self._given(split, excluded)
+        best = given.shortlist(self.recipe, self.shortlist_percent)
+        mask = learn_mask(self.loaded, given.code, given.general, best, settings)
         return mask, self._cost(mask, time.perf_counter() - started)
 
-    def _cost(self, mask: LearnedMask, seconds: float) -> Cost:
+    def _given(self, split: Split, excluded: Int64[Tensor, " n"] | None) -> TrainingInput:
+        """The split's text, its kept side in the place of general text."""
+        code, general = (
+            {name: self.texts[name] for name in side if name in self.texts} for side in (split.removed, split.kept)
+        )
+        return TrainingInput(
+            self.loaded, self.store, code, general, self.scope, self.settings.doses[-1], without=excluded
+        )
+
+    def _cost(self, mask: TrainedSpot, seconds: float) -> Cost:
         length = next(iter(self.texts.values())).input_ids.shape[1]
         training = int((mask.curve["part"] == "training").sum())
         sequences = training * self.settings.sequences

@@ -32,7 +32,7 @@ from codingspot.errors import NonFiniteError, SelectionError, StudyError
 from codingspot.importance.accumulation import gradients_enabled, summed_loss
 from codingspot.models import LoadedModel, unique_parameters
 from codingspot.provenance import library_versions
-from codingspot.spot import Spot
+from codingspot.spot import Spot, TrainedSpot
 
 _BYTES_A_PARAMETER = 8 + 4 + 4 + 8 + 4  # position, weight, score, Adam's moments, gradient
 
@@ -75,18 +75,6 @@ class LearnSettings:
                 raise StudyError(f"{name} of a learned mask is {getattr(self, name)}; it must be above 0")
 
 
-@dataclass(frozen=True)
-class LearnedMask:
-    """A learned spot, as long as its largest dose, and its loss curve.
-
-    ``curve`` has columns ``step``, ``part`` (training or validation), ``k_percent``, ``code_loss`` and
-    ``general_loss`` (nats a token), and ``objective``.
-    """
-
-    spot: Spot
-    curve: pd.DataFrame
-
-
 def learn_mask(
     loaded: LoadedModel,
     code: Mapping[str, PackedTokens],
@@ -95,8 +83,11 @@ def learn_mask(
     settings: LearnSettings | None = None,
     *,
     on_step: Callable[[int, int], None] = lambda _done, _steps: None,
-) -> LearnedMask:
+) -> TrainedSpot:
     """Learn which parameters of ``shortlist`` to remove. The model's weights are put back bit for bit.
+
+    The spot is as long as the largest dose. Columns of its curve: ``step``, ``part`` (training or validation),
+    ``k_percent``, ``code_loss`` and ``general_loss`` (nats a token), and ``objective``.
 
     ``code`` and ``general`` are packed sequences by domain; sequences of a kind are drawn alike from all its domains.
     ``on_step`` hears the steps done and those there are at most.
@@ -141,7 +132,8 @@ def learn_mask(
         else:
             if validate(settings.steps) < best_objective:
                 best = scores.clone()
-    return LearnedMask(_spot(shortlist, best, counts[-1], settings, code, general), pd.DataFrame(rows))
+    spot = _spot(shortlist, best, counts[-1], settings, code, general)
+    return TrainedSpot(spot, shortlist, pd.DataFrame(rows))
 
 
 def learning_memory(shortlisted: int, largest_tensor: int, bytes_a_weight: int) -> int:

@@ -126,46 +126,58 @@ def _kind(parts: list[str], kinds: Mapping[str, Kind]) -> Kind:
 
 Scope = Callable[[Role], bool]
 
-SCOPES: Registry[Scope] = Registry("scope")
+
+@dataclass(frozen=True)
+class ScopeTraits:
+    """``inside`` ends a sentence about the scope, as in: by this recipe inside the transformer blocks alone."""
+
+    inside: str | None = None
 
 
-@SCOPES.register("all")
+SCOPES: Registry[Scope, ScopeTraits] = Registry("scope", ScopeTraits())
+
+
+@SCOPES.register("all", label="all parameters", traits=ScopeTraits(""))
 def every_parameter(role: Role) -> bool:  # noqa: ARG001 - a scope is a predicate of the role
     """Every parameter."""
     return True
 
 
-@SCOPES.register("blocks")
+@SCOPES.register(
+    "blocks", label="attention and MLP matrices", traits=ScopeTraits(" inside the transformer blocks alone")
+)
 def blocks(role: Role) -> bool:
     """The attention and MLP matrices of the layers, with their biases; no norm, embedding or head."""
     return role.layer is not None and role.block in ("attention", "mlp")
 
 
-@SCOPES.register("layers")
+@SCOPES.register("layers", label="parameters of the layers", traits=ScopeTraits(" inside the layers alone"))
 def layers(role: Role) -> bool:
     """Everything in the numbered layers, their norms included."""
     return role.layer is not None
 
 
-@SCOPES.register("vocabulary")
+@SCOPES.register(
+    "vocabulary", label="embedding and output head", traits=ScopeTraits(" in the embedding and output head alone")
+)
 def vocabulary(role: Role) -> bool:
     """The token embedding and the output head, where the model has a row for each token."""
     return role.kind in ("embedding", "head")
 
 
-@SCOPES.register("norms")
+@SCOPES.register("norms", traits=ScopeTraits(" in the norms alone"))
 def norms(role: Role) -> bool:
     """Every normalisation weight, in the layers and after them."""
     return role.block == "norm"
 
 
-@SCOPES.register("mlp")
+@SCOPES.register("mlp", label="MLP matrices", traits=ScopeTraits(" in the MLP matrices alone"))
 def mlp(role: Role) -> bool:
     """The MLP matrices of the layers, experts and routers included."""
     return role.layer is not None and role.block == "mlp"
 
 
-@SCOPES.register("attention")
+@SCOPES.register("attention", label="attention matrices", traits=ScopeTraits(" in the attention matrices alone"))
 def attention(role: Role) -> bool:
     """The attention matrices of the layers."""
     return role.layer is not None and role.block == "attention"

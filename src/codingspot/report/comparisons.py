@@ -8,7 +8,7 @@ from codingspot.evaluation.area import Area, specificity_areas
 from codingspot.evaluation.paired import compare_cells
 from codingspot.report.labels import control_label, join_words, task_label
 from codingspot.report.run_files import Run
-from codingspot.report.specificity import MATCHED
+from codingspot.report.specificity import matched_controls
 from codingspot.report.summary import RunSummary, resample
 from codingspot.report.table import Column, Number, Role, Row, Table, Value
 from codingspot.study.cells import ORIGINAL, Control
@@ -109,6 +109,6 @@ def _pairs(summary: RunSummary) -> Iterator[tuple[str, float, str, str, str]]:
         for k in summary.doses(spot):
             cell = summary.at(spot, None, k)[0].cell.name
             yield spot, k, "Original model", cell, ORIGINAL
-            for control in (c for c in summary.controls(spot) if c in MATCHED):
+            for control in matched_controls(summary, spot):
                 for drawn in summary.at(spot, control, k):
                     yield spot, k, control_label(control).capitalize(), cell, drawn.cell.name

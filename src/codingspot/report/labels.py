@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+from codingspot import learning as learning  # registers its recipe
+from codingspot.ablation import CONTROLS
+from codingspot.models import SCOPES
+from codingspot.spot import RECIPES
 from codingspot.study.cells import Cell, Plan
 
 _TASKS: Final = {
@@ -30,28 +35,6 @@ _DOMAINS: Final = {
     "javascript": "JavaScript",
     "typescript": "TypeScript",
 }
-_SCOPES: Final = {
-    "all": "all parameters",
-    "blocks": "attention and MLP matrices",
-    "layers": "parameters of the layers",
-    "vocabulary": "embedding and output head",
-    "norms": "norms",
-    "mlp": "MLP matrices",
-    "attention": "attention matrices",
-}
-_CONTROLS: Final = {
-    "uniform": "uniform random",
-    "matched": "matched random",
-    "matched_magnitude": "magnitude-matched random",
-    "matched_general": "general-matched random",
-    "top_magnitude": "largest weights",
-    "general_spot": "spot of general text",
-    "shuffled_labels": "shuffled labels",
-    "bottom": "bottom of the order",
-    "super_weights": "super weights alone",
-    "without_super_weights": "spot without super weights",
-}
-
 MINUS: Final = "−"
 MISSING: Final = "–"
 
@@ -73,41 +56,26 @@ def general_names(plan: Plan) -> str:
     return join_words([domain_label(domain.name) for domain in plan.domains if domain.kind == "general"])
 
 
-def recipe_label(recipe: str | None, aggregation: str, plan: Plan) -> str:
-    """What a recipe ranks by, for people; a recipe this module doesn't know is given by its name.
-
-    Args:
-        recipe: its name in the study.
-        aggregation: how it makes one score of the languages' (``sum``, ``median``, ...).
-        plan: names the general domains.
-    """
-    scores = f"{aggregation} of the languages' scores".replace("-weighted of", "-weighted sum of")
-    match recipe:
-        case "sum":
-            return scores
-        case "set_difference":
-            return f"{scores}, the top of {general_names(plan) or 'general text'} removed"
-        case "consensus":
-            return "consensus of the languages"
-        case "learned":
-            return f"a mask learned to remove code and spare {general_names(plan) or 'general text'}"
-        case _:
-            return (recipe or "").replace("_", " ")
+def recipe_label(recipe: str | None, parameters: Mapping[str, Any], plan: Plan) -> str:
+    """What a recipe ranks by under the parameters that a study gives it, for people."""
+    scores = f"{parameters.get('aggregation', 'sum')} of the languages' scores"
+    scores = scores.replace("-weighted of", "-weighted sum of")
+    return RECIPES.label(recipe or "").format(scores=scores, general=general_names(plan) or "general text")
 
 
 def scope_label(scope: str | None) -> str:
     """What a scope holds, for people."""
-    return _SCOPES.get(scope or "", scope or "")
+    return SCOPES.label(scope or "")
 
 
 def control_label(control: str | None) -> str:
     """``spot``, or how the control was drawn."""
-    return "spot" if control is None else _CONTROLS.get(control, control)
+    return "spot" if control is None else CONTROLS.label(control)
 
 
-def spot_title(cell: Cell, aggregation: str, plan: Plan) -> str:
+def spot_title(cell: Cell, parameters: Mapping[str, Any], plan: Plan) -> str:
     """A spot's name, recipe and scope in one phrase."""
-    return f"{cell.spot}: {recipe_label(cell.recipe, aggregation, plan)}; {scope_label(cell.scope)}"
+    return f"{cell.spot}: {recipe_label(cell.recipe, parameters, plan)}; {scope_label(cell.scope)}"
 
 
 def join_words(words: list[str]) -> str:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from codingspot.ablation import CONTROLS
 from codingspot.evaluation.statistics import Interval
 from codingspot.report.labels import control_label, domain_label, dose, plural
 from codingspot.report.point_labels import PointLabels
@@ -22,13 +23,8 @@ from codingspot.study.cells import Control
 
 _BAND_ALPHA: Final = 0.16
 _THIN: Final[dict[str, Any]] = {"linewidth": 1.1, "markersize": 3.8, "markerfacecolor": "none"}
-_CONTROLS: Final[dict[str, dict[str, Any]]] = {
-    "matched": {"linestyle": "--", "marker": "s", **_THIN},
-    "uniform": {"linestyle": ":", "marker": "^", **_THIN},
-}
-_OTHER_CONTROLS: Final[tuple[dict[str, Any], ...]] = tuple(
-    {"linestyle": "-.", "marker": marker, **_THIN} for marker in "vDP*Xh"
-)
+_CONTROLS: Final = {"matched": ("--", "sDPX"), "drawn": (":", "^<>1"), "": ("-.", "vDP*Xh")}
+"""Line and markers of the matched random controls, the other random ones, and the rest, in order of appearance."""
 
 _Value = Callable[[CellSummary], float | None]
 _Range = Callable[[CellSummary], Interval | None]
@@ -108,10 +104,15 @@ def draw_specificity(axes: Axes, *, summary: RunSummary) -> None:
 
 def _control_style(summary: RunSummary, control: Control) -> dict[str, Any]:
     """Line and marker of a kind of control, the same in every panel of a report."""
-    if control in _CONTROLS:
-        return _CONTROLS[control]
-    others = [c for spot in summary.plan.spots() for c in summary.controls(spot) if c not in _CONTROLS]
-    return _OTHER_CONTROLS[list(dict.fromkeys(others)).index(control) % len(_OTHER_CONTROLS)]
+    shown = dict.fromkeys(c for spot in summary.plan.spots() for c in summary.controls(spot))
+    alike = [other for other in shown if _kind(other) == _kind(control)]
+    linestyle, markers = _CONTROLS[_kind(control)]
+    return {"linestyle": linestyle, "marker": markers[alike.index(control) % len(markers)], **_THIN}
+
+
+def _kind(control: Control) -> str:
+    traits = CONTROLS.traits_if_known(control)
+    return "matched" if traits.matched else "drawn" if traits.drawn else ""
 
 
 def draw_perplexity(axes: Axes, *, summary: RunSummary, spot: str) -> None:

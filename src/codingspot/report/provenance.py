@@ -131,7 +131,7 @@ def _spot_details(run: Run, name: str) -> str:
     cells = [cell for cell in run.plan.cells if cell.spot == name and cell.purpose == "dose"]
     settings = run.recipe_parameters(name)
     parts = [
-        recipe_label(cells[0].recipe, str(settings.get("aggregation", "sum")), run.plan),
+        recipe_label(cells[0].recipe, settings, run.plan),
         f"scope {cells[0].scope} ({scope_label(cells[0].scope)})",
         *(f"{key} = {value}" for key, value in settings.items()),
         f"edit {cells[0].edit}",

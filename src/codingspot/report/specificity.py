@@ -25,18 +25,16 @@ from typing import Final
 
 import pandas as pd
 
+from codingspot.ablation import CONTROLS
 from codingspot.evaluation.metrics import KEPT as KEPT
 from codingspot.evaluation.metrics import LOST as LOST
 from codingspot.evaluation.metrics import onset
 from codingspot.evaluation.statistics import Interval
 from codingspot.report.summary import CellSummary, RunSummary
-from codingspot.study.cells import Plan
+from codingspot.study.cells import Control, Plan
 
 PERPLEXITY_LIMIT: Final = 2.0
 """Factor on a general domain's perplexity above which general ability doesn't count as kept."""
-
-MATCHED: Final = ("matched", "matched_magnitude", "matched_general")
-"""Controls that have the spot's number of parameters in every tensor: those a specific spot must surpass."""
 
 
 class Verdict(StrEnum):
@@ -166,9 +164,14 @@ def _decide(
     return (Verdict.NO_MORE_THAN_CONTROLS if highest >= interval.low else Verdict.SPECIFIC), judged
 
 
+def matched_controls(summary: RunSummary, spot: str) -> list[Control]:
+    """A spot's controls that have its number of parameters in every tensor: those a specific spot must surpass."""
+    return [c for c in summary.controls(spot) if "tensor" in CONTROLS.traits_if_known(c).matched]
+
+
 def _matched(summary: RunSummary, spot: str, k_percent: float) -> tuple[CellSummary, ...]:
-    """Every draw of every kind of matched control at one dose."""
-    return tuple(c for control in MATCHED for c in summary.at(spot, control, k_percent))
+    """Every draw at one dose of every control that has the spot's number of parameters in each tensor."""
+    return tuple(cell for control in matched_controls(summary, spot) for cell in summary.at(spot, control, k_percent))
 
 
 def _judged(cells: tuple[CellSummary, ...], kept: CellSummary | None) -> CellSummary:

@@ -18,6 +18,7 @@ from codingspot.evaluation.sequential import on_common_items
 from codingspot.evaluation.statistics import CellIntervals, Interval, bootstrap_intervals
 from codingspot.report.labels import spot_title
 from codingspot.report.run_files import Run
+from codingspot.spot import RECIPES, RecipeTraits, recipe_parameters
 from codingspot.study.cells import ORIGINAL, Cell, Control, Plan, Purpose
 
 
@@ -81,12 +82,17 @@ class RunSummary:
     Attributes:
         plan: the run's.
         cells: the original model first.
-        aggregations: how each spot's recipe makes one score of the languages' scores.
+        parameters: what the study gives to each spot's recipe.
     """
 
     plan: Plan
     cells: tuple[CellSummary, ...]
-    aggregations: Mapping[str, str]
+    parameters: Mapping[str, Mapping[str, Any]]
+
+    def recipe(self, cell: Cell) -> RecipeTraits:
+        """What the recipe of a cell's spot declares of itself."""
+        parameters = recipe_parameters(self.parameters.get(cell.spot or "", {}))
+        return RECIPES.traits_if_known(cell.recipe or "", parameters)
 
     @property
     def original(self) -> CellSummary:
@@ -95,7 +101,7 @@ class RunSummary:
 
     def title(self, spot: str) -> str:
         """The spot's name, recipe and scope, for people."""
-        return spot_title(self.of(spot)[0].cell, self.aggregations[spot], self.plan)
+        return spot_title(self.of(spot)[0].cell, self.parameters[spot], self.plan)
 
     def of(self, spot: str, control: Control | None = None) -> tuple[CellSummary, ...]:
         """The cells of a spot, or of one kind of its controls (all seeds), doses increasing."""
@@ -200,8 +206,7 @@ def summarise(run: Run) -> RunSummary:
                 },
             )
         )
-    aggregations = {spot: str(run.recipe_parameters(spot).get("aggregation", "sum")) for spot in plan.spots()}
-    return RunSummary(plan, tuple(cells), aggregations)
+    return RunSummary(plan, tuple(cells), {spot: run.recipe_parameters(spot) for spot in plan.spots()})
 
 
 def _as_stopped(intervals: CellIntervals, stopped: pd.DataFrame | None, cell: Cell) -> CellIntervals:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Final
 
+from codingspot.ablation import CONTROLS, EDITS
 from codingspot.evaluation.statistics import Interval
+from codingspot.importance import ESTIMATORS
+from codingspot.models import SCOPES
 from codingspot.report.labels import MINUS, dose, general_names, plural, ratio, recipe_label, task_label
 from codingspot.report.specificity import (
     KEPT,
@@ -17,24 +20,6 @@ from codingspot.report.specificity import (
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.study.cells import Plan
 
-_SCOPES: Final = {
-    "all": "",
-    "blocks": " inside the transformer blocks alone",
-    "layers": " inside the layers alone",
-    "vocabulary": " in the embedding and output head alone",
-    "norms": " in the norms alone",
-    "mlp": " in the MLP matrices alone",
-    "attention": " in the attention matrices alone",
-}
-_EDITS: Final = {
-    "zero": "zeroing",
-    "scale": "scaling",
-    "amplify": "amplifying",
-    "noise": "adding noise to",
-    "sign_flip": "flipping the sign of",
-    "mean": "averaging",
-    "resample": "resampling",
-}
 _MOSTLY_VOCABULARY: Final = 0.5
 """Share of a spot in embedding and output head from which a sentence mentions it."""
 
@@ -67,7 +52,7 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
     cell, plan = finding.cell, summary.plan
     code = "pass@1" if brief else code_name(plan)
     before, after = _rate(summary.original.metrics.code), _rate(cell.metrics.code)
-    start = f"{_condition(cell, summary)}, {_EDITS.get(cell.cell.edit or '', 'editing')}"
+    start = f"{_condition(cell, summary)}, {EDITS.label(cell.cell.edit or '') or 'editing'}"
     top = f"the top {dose(cell.cell.k_percent)}{'' if brief else ' of all weights'}"
     takes = f"{start} {top} takes {code} from {before} to {after}"
     general = _keeps(cell.metrics.general_retention, cell.intervals.general_retention)
@@ -99,27 +84,23 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
         case Verdict.UNCONTROLLED:
             return (
                 f"{takes} while general ability keeps {general}: specific to code, "
-                f"as far as can be said without matched controls{_vocabulary(finding)}.{_one_of_several(finding)}"
+                f"as far as can be said without matched controls{_vocabulary(finding)}."
+                f"{_one_of_several(summary, finding)}"
             )
         case _:
             return (
                 f"{takes} while general ability keeps {general}, and as many random weights of the same tensors "
                 f"leave pass@1 at {_spread(finding.matched)}: the damage is specific to code{_vocabulary(finding)}."
-                f"{_one_of_several(finding)}"
+                f"{_one_of_several(summary, finding)}"
             )
 
 
 def controls_sentence(summary: RunSummary, finding: Finding) -> str:
     """One sentence on what as many random weights do at a finding's key dose."""
     k = finding.cell.cell.k_percent
-    how = {
-        "uniform": "drawn from all others of the scope",
-        "matched": "drawn from the same tensors",
-        "matched_magnitude": "drawn from the same tensors with the same magnitudes",
-        "matched_general": "drawn from the same tensors with the same general scores",
-    }
+    how = {control: CONTROLS.traits_if_known(control).drawn for control in summary.controls(finding.spot)}
     parts, draws = [], 0
-    for control in [c for c in summary.controls(finding.spot) if c in how]:
+    for control in [control for control, drawn in how.items() if drawn]:
         cells = summary.at(finding.spot, control, k)
         if cells:
             parts.append(f"at {_rate(_mean_code(cells))} where {how[control]}")
@@ -142,23 +123,17 @@ def code_name(plan: Plan) -> str:
 
 def _condition(cell: CellSummary, summary: RunSummary) -> str:
     """By which recipe, and where; what the paper did is called so only where estimator and aggregation are its own."""
-    spot = cell.cell
-    aggregation = summary.aggregations.get(spot.spot or "", "sum")
-    match spot.recipe:
-        case "set_difference":
-            by = f"With {general_names(summary.plan) or 'general text'} subtracted"
-        case "sum" if aggregation == "sum" and spot.estimator == "taylor":
-            by = "By the paper's recipe"
-        case "sum":
-            by = f"By the {recipe_label('sum', aggregation, summary.plan)} ({spot.estimator})"
-        case "consensus":
-            by = "By consensus of the languages"
-        case "learned":
-            by = "By a learned mask"
-        case _:
-            by = f"By recipe {spot.recipe}"
+    spot, recipe = cell.cell, summary.recipe(cell.cell)
+    parameters = summary.parameters.get(spot.spot or "", {})
+    label = recipe_label(spot.recipe, parameters, summary.plan)
+    by = (recipe.by or "By recipe {label}").format(
+        label=label, general=general_names(summary.plan) or "general text", estimator=spot.estimator
+    )
+    if recipe.of_the_paper and ESTIMATORS.traits_if_known(spot.estimator or "").of_the_paper:
+        by = "By the paper's recipe"
     left_out = f", the weights of {' and '.join(spot.without)} left out," if spot.without else ""
-    return by + left_out + _SCOPES.get(spot.scope or "", f" in scope {spot.scope}")
+    inside = SCOPES.traits_if_known(spot.scope or "").inside
+    return by + left_out + (f" in scope {spot.scope}" if inside is None else inside)
 
 
 def _not_specific(finding: Finding, plan: Plan, general: str) -> str:
@@ -193,12 +168,12 @@ def _vocabulary(finding: Finding) -> str:
     )
 
 
-def _one_of_several(finding: Finding) -> str:
+def _one_of_several(summary: RunSummary, finding: Finding) -> str:
     """What a specific spot says of another that it leaves out, or doesn't say where its recipe is trained."""
     spot = finding.cell.cell
     if spot.without:
         return f" So {' and '.join(spot.without)} {'is' if len(spot.without) == 1 else 'are'} not the only place."
-    if spot.recipe == "learned":
+    if summary.recipe(spot).training is not None:
         return " That a trained mask removes code doesn't show that code lies there: others may do as well."
     return ""
 

@@ -7,13 +7,18 @@ from codingspot.spot.domains import domain_overlap, domain_spots, general_overla
 from codingspot.spot.overlap import overlap, overlap_by_tensor
 from codingspot.spot.polysemanticity import measure_shares, polysemanticity, shares_by_domain
 from codingspot.spot.prediction import predicted_changes
-from codingspot.spot.recipes import RECIPES
+from codingspot.spot.recipes import RECIPES, RecipeTraits, TrainingCost
 from codingspot.spot.reliability import reliability
-from codingspot.spot.spot import Spot, find_spot
+from codingspot.spot.spot import Spot, find_spot, recipe_parameters
+from codingspot.spot.training import TrainedSpot, TrainingInput, train_spot, training_cost, training_text
 
 __all__ = [
     "RECIPES",
+    "RecipeTraits",
     "Spot",
+    "TrainedSpot",
+    "TrainingCost",
+    "TrainingInput",
     "Variant",
     "agreement",
     "budget_curve",
@@ -27,7 +32,11 @@ __all__ = [
     "overlap_by_tensor",
     "polysemanticity",
     "predicted_changes",
+    "recipe_parameters",
     "reliability",
     "shares_by_domain",
     "smallest_agreeing_budget",
+    "train_spot",
+    "training_cost",
+    "training_text",
 ]

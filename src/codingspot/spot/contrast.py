@@ -14,13 +14,18 @@ from torch import Tensor
 from codingspot.errors import SelectionError
 from codingspot.spot.aggregation import Aggregate, Aggregation, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
-from codingspot.spot.recipes import RECIPES
+from codingspot.spot.recipes import RECIPES, RecipeTraits
 from codingspot.spot.selection import KeySource, find_cut
 
 _BINS = 1 << 16
 
 
-@RECIPES.register("set_difference")
+@RECIPES.register(
+    "set_difference",
+    label="{scores}, the top of {general} removed",
+    reference="arXiv 2402.05162",
+    traits=RecipeTraits(contrast=True, by="With {general} subtracted"),
+)
 def set_difference(
     candidates: Candidates,
     *,
@@ -60,7 +65,7 @@ def set_difference(
     return keys
 
 
-@RECIPES.register("log_ratio")
+@RECIPES.register("log_ratio", traits=RecipeTraits(contrast=True))
 def log_ratio(
     candidates: Candidates, *, smoothing: float = 1.0, aggregation: Aggregation = "sum", trim: float = 0.1
 ) -> Keys:
@@ -84,7 +89,7 @@ def log_ratio(
     return keys
 
 
-@RECIPES.register("share")
+@RECIPES.register("share", traits=RecipeTraits(contrast=True))
 def share_of_total(
     candidates: Candidates, *, smoothing: float = 1.0, aggregation: Aggregation = "sum", trim: float = 0.1
 ) -> Keys:
@@ -107,7 +112,7 @@ def share_of_total(
     return lambda run: (aggregate(run).div_(total(run) + smoothing * mean), None)
 
 
-@RECIPES.register("rank_difference")
+@RECIPES.register("rank_difference", traits=RecipeTraits(contrast=True, ranks=True))
 def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: float = 0.1) -> Keys:
     """Rank for general text minus rank for code, both as shares of the scope; of several general domains the best rank.
 
@@ -129,7 +134,7 @@ def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum",
     return keys
 
 
-@RECIPES.register("orthogonal")
+@RECIPES.register("orthogonal", traits=RecipeTraits(contrast=True))
 def orthogonal_residual(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: float = 0.1) -> Keys:
     """c minus its least-squares projection on the general magnitudes: what they do not explain linearly.
 

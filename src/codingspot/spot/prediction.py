@@ -8,8 +8,7 @@ quantity that the edit leaves (Molchanov et al. 2019, arXiv 1906.10771).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,36 +17,6 @@ from torch import Tensor
 
 from codingspot.importance import ScoreStore
 from codingspot.spot.spot import Spot
-
-
-def is_signed(store: ScoreStore) -> bool:
-    """Whether a store's scores are first-order terms with their sign: Taylor saliency reduced over the corpus.
-
-    Scores at fine-tuned weights are not: the weights that are edited are others.
-    """
-    estimator = store.manifest.get("estimator") or {}
-    settings = store.manifest.get("settings") or {}
-    return (
-        estimator.get("name") == "taylor"
-        and estimator.get("reduction", "corpus") == "corpus"
-        and settings.get("finetune") is None
-    )
-
-
-def edit_factor(edit: str, parameters: Mapping[str, Any] | None = None) -> float | None:
-    """What an edit multiplies weights by; None for one that does something else."""
-    given = dict(parameters or {})
-    match edit:
-        case "zero":
-            return 0.0
-        case "scale":
-            return float(given["alpha"])
-        case "amplify":
-            return float(given.get("alpha", 1.1))
-        case "sign_flip":
-            return -1.0
-        case _:
-            return None
 
 
 def predicted_changes(

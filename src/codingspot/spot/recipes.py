@@ -1,12 +1,15 @@
 """Recipes: how the scores of several domains become one total order of the parameters.
 
 A recipe is a registered function from :class:`Candidates` to :data:`Keys`; ties in the keys are broken by position. Its
-keyword-only, typed parameters are the keys that a study file or :func:`codingspot.spot.find_spot` may set.
+keyword-only, typed parameters are the keys that a study file or :func:`codingspot.spot.find_spot` may set. One that is
+trained takes a :class:`codingspot.spot.training.TrainingInput` instead, and gives a spot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float32
@@ -18,12 +21,55 @@ from codingspot.spot.aggregation import Aggregation, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
 from codingspot.spot.selection import KeySource, select_top
 
-Recipe = Callable[..., Keys]
-
-RECIPES: Registry[Recipe] = Registry("recipe")
+Recipe = Callable[..., Any]
 
 
-@RECIPES.register("sum")
+@dataclass(frozen=True)
+class TrainingCost:
+    """What training a recipe takes.
+
+    Attributes:
+        shortlist_percent: percentage of all parameters that are selected from scores to begin with.
+        sequences: of each kind of text in one step.
+        steps: at most.
+    """
+
+    shortlist_percent: float
+    sequences: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class RecipeTraits:
+    """What a recipe is, for the stages beside it.
+
+    Its label may name ``{general}``, the general domains, and ``{scores}``, what its parameter ``aggregation`` makes of
+    the languages' scores.
+
+    Attributes:
+        contrast: it reads the general domains' scores too.
+        ranks: it keeps the ranks of each domain's parameters, which takes memory.
+        training: from the recipe's parameters, what training it takes; None for one that is computed from scores alone.
+        by: as a sentence begins that tells what was done by it; ``{label}`` and ``{estimator}`` may be named.
+        of_the_paper: it is what the Coding Spot paper selects by.
+    """
+
+    contrast: bool = False
+    ranks: bool = False
+    training: Callable[..., TrainingCost] | None = None
+    by: str = ""
+    of_the_paper: bool = False
+
+
+RECIPES: Registry[Recipe, RecipeTraits] = Registry("recipe", RecipeTraits())
+
+
+def _sum_traits(*, aggregation: Aggregation, trim: float) -> RecipeTraits:
+    del trim
+    return RecipeTraits(by="By the {label} ({estimator})", of_the_paper=aggregation == "sum")
+
+
+@RECIPES.register("sum", label="{scores}", traits=_sum_traits)
 def aggregated(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: float = 0.1) -> Keys:
     """The languages' magnitudes, aggregated; by default their sum, as in the Coding Spot paper.
 
@@ -37,7 +83,11 @@ def aggregated(candidates: Candidates, *, aggregation: Aggregation = "sum", trim
     return lambda run: (aggregate(run), None)
 
 
-@RECIPES.register("consensus")
+@RECIPES.register(
+    "consensus",
+    label="consensus of the languages",
+    traits=RecipeTraits(ranks=True, by="By consensus of the languages"),
+)
 def consensus(candidates: Candidates, *, at_least: int | None = None) -> Keys:
     """Orders by the ``at_least``-th best of the languages' ranks.
 

@@ -119,6 +119,14 @@ class Spot:
         return cls(positions, scores, layout, metadata)
 
 
+_OF_EVERY_RECIPE = ("per_tensor", "languages", "worst_first")
+
+
+def recipe_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's own among the parameters of a spot, without those that :func:`find_spot` takes for every recipe."""
+    return {name: value for name, value in parameters.items() if name not in _OF_EVERY_RECIPE}
+
+
 def find_spot(
     store: ScoreStore,
     *,
@@ -143,6 +151,8 @@ def find_spot(
         SelectionError: k is not in (0, 100], or fewer parameters are eligible than k asks for.
         StudyError: the recipe, its parameter or the scope is unknown.
     """
+    if RECIPES.traits(recipe, parameters).training is not None:
+        raise SelectionError(f"recipe {recipe!r} is trained, which takes the model and its text; name it in a study")
     wanted = count_for(max_k_percent, store.layout.total)
     found = candidates(store, scope, wanted, languages=languages)
     bound = RECIPES.bind(recipe, parameters)

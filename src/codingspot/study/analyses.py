@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from codingspot.ablation import matched_control
+from codingspot.ablation import EDITS, matched_control
 from codingspot.evaluation.sequential import retention_intervals
 from codingspot.importance import ScoreStore
 from codingspot.models import scope_sizes
 from codingspot.spot import (
-    RECIPES,
     Spot,
     domain_overlap,
     domain_spots,
@@ -26,7 +25,6 @@ from codingspot.spot import (
     reliability,
     shares_by_domain,
 )
-from codingspot.spot.prediction import edit_factor, is_signed
 from codingspot.study.cells import ORIGINAL, Cell, Plan
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
@@ -70,7 +68,7 @@ def analyse_spots(
     several = len(store.domains) > 1
     if "polysemanticity" in study.analyses and several and not _exists(directory, "polysemanticity", "shares"):
         _polysemanticity(study, store, spots, directory)
-    if "prediction" in study.analyses and is_signed(store) and not _exists(directory, "prediction"):
+    if "prediction" in study.analyses and store.traits.first_order and not _exists(directory, "prediction"):
         _prediction(study, store, spots, cells, directory)
 
 
@@ -107,8 +105,8 @@ def _reliability(section: SpotSection, stores: Sequence[ScoreStore]) -> pd.DataF
 
 
 def _computed(study: Study) -> list[SpotSection]:
-    """The spots that a recipe finds in scores alone; a learned one would have to be learned again."""
-    return [section for section in study.spots if section.recipe in RECIPES]
+    """The spots that a recipe finds in scores alone; others would have to be trained again."""
+    return [section for section in study.spots if section.training is None]
 
 
 def _polysemanticity(study: Study, store: ScoreStore, spots: Mapping[str, Spot], directory: RunDirectory) -> None:
@@ -127,7 +125,7 @@ def _prediction(
     study: Study, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell], directory: RunDirectory
 ) -> None:
     """One row a cell of the grid and scored domain, for the spots whose edit multiplies weights."""
-    factors = {section.name: edit_factor(section.edit, section.edit_parameters) for section in study.spots}
+    factors = {section.name: EDITS.traits(section.edit, section.edit_parameters).factor for section in study.spots}
     by_source: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.spot is not None and cell.purpose == "dose" and factors[cell.spot] is not None:

@@ -19,21 +19,19 @@ from pydantic import (
     model_validator,
 )
 
-from codingspot.ablation import CONTROLS, EDITS, edits_the_rest
+from codingspot import learning as learning  # registers its recipe
+from codingspot.ablation import CONTROLS, EDITS
 from codingspot.corpus import BosPolicy, Source
 from codingspot.corpus.languages import STUDIED
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import StudyError
 from codingspot.evaluation.task_spec import TaskSpec
-from codingspot.importance import ESTIMATORS, FineTune, resolve
+from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
 from codingspot.models.roles import SCOPES
-from codingspot.spot import RECIPES
+from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, recipe_parameters, training_cost
 from codingspot.study.cells import Control, TaskRole
-from codingspot.study.learned import LEARNED, LearnedRecipe
 from codingspot.study.views_config import ViewsSection
 from codingspot.testbed.shipped import TESTBED
-
-_OF_EVERY_RECIPE = ("per_tensor", "languages", "worst_first")  # parameters that find_spot takes itself
 
 
 def _percent(value: float) -> float:
@@ -90,7 +88,7 @@ class CorpusSection(_Section):
 class ScoringSection(_Section):
     """How parameters are scored, per domain."""
 
-    estimator: str = "taylor"
+    estimator: str = DEFAULT_ESTIMATOR
     parameters: Mapping[str, Any] = Field(default_factory=dict, description="the estimator's own, such as reduction")
     normalise: Literal["tokens", "none", "zscore"] = "tokens"
     sequence_length: int = Field(256, gt=1)
@@ -154,9 +152,23 @@ class SpotSection(_Section):
     sufficiency: SufficiencySection | None = None
 
     @property
-    def learned(self) -> LearnedRecipe | None:
-        """How the spot's mask is learned; None for a recipe that is computed from scores."""
-        return LearnedRecipe.parse(self.parameters, self.k_percent) if self.recipe == LEARNED else None
+    def _own_parameters(self) -> dict[str, Any]:
+        return recipe_parameters(self.parameters)
+
+    @property
+    def traits(self) -> RecipeTraits:
+        """What the spot's recipe declares of itself."""
+        return RECIPES.traits(self.recipe, self._own_parameters)
+
+    @property
+    def training(self) -> TrainingCost | None:
+        """What training the spot's recipe takes; None for one that is computed from scores."""
+        return training_cost(self.recipe, self._own_parameters)
+
+    @property
+    def selected_percent(self) -> float:
+        """How much is selected from scores: the spot at its largest dose, or what training begins with."""
+        return self.k_percent[-1] if self.training is None else self.training.shortlist_percent
 
     @field_validator("controls")
     @classmethod
@@ -170,8 +182,16 @@ class SpotSection(_Section):
     def _recipe_exists(self) -> SpotSection:
         with _as_setting(f"spot {self.name}: "):
             SCOPES[self.scope]
-            if self.learned is None:
-                RECIPES.check(self.recipe, {k: v for k, v in self.parameters.items() if k not in _OF_EVERY_RECIPE})
+            RECIPES.check(self.recipe, self._own_parameters)
+            training = self.training
+        others = self.parameters.keys() - self._own_parameters.keys()
+        if training is not None and others:
+            raise ValueError(f"spot {self.name}: {min(others)} is for recipes computed from scores; leave it out")
+        if training is not None and training.shortlist_percent <= self.k_percent[-1]:
+            raise ValueError(
+                f"spot {self.name}: shortlist_percent is {training.shortlist_percent:g}; a spot of "
+                f"{self.k_percent[-1]:g}% is chosen from more than that"
+            )
         return self
 
     @model_validator(mode="after")
@@ -184,7 +204,7 @@ class SpotSection(_Section):
     def _removes_the_spot(self) -> SpotSection:
         with _as_setting(f"spot {self.name}: "):
             EDITS.check(self.edit, self.edit_parameters)
-            rest = edits_the_rest(self.edit)
+            rest = EDITS.traits(self.edit, self.edit_parameters).of_the_rest
         if rest:
             raise ValueError(f"spot {self.name}: {self.edit} edits what is outside the spot; ask for sufficiency")
         return self

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from codingspot.ablation import has_own_size, is_random
+from codingspot.ablation import CONTROLS, is_random
 from codingspot.spot import Spot
 from codingspot.spot.selection import count_for
 from codingspot.study.cells import ORIGINAL, Cell, Control
@@ -47,7 +47,7 @@ def with_own_sizes(cells: tuple[Cell, ...], spots: Mapping[str, Spot]) -> tuple[
     """The cells with the number of parameters of the controls that have one of their own."""
     return tuple(
         cell.model_copy(update={"parameters": len(spots[source(cell)])})
-        if cell.control and has_own_size(cell.control)
+        if cell.control and CONTROLS.traits(cell.control).own_size
         else cell
         for cell in cells
     )
@@ -63,7 +63,7 @@ def _doses(
     study: Study, section: SpotSection, parameters: int, control: Control | None, seed: int | None
 ) -> Iterator[Cell]:
     # A control of its own size is one cell, shown at the smallest dose.
-    doses = section.k_percent[:1] if control and has_own_size(control) else section.k_percent
+    doses = section.k_percent[:1] if control and CONTROLS.traits(control).own_size else section.k_percent
     for k in doses:
         yield _cell(study, section, parameters, control, seed, k)
 
@@ -77,7 +77,7 @@ def _sufficiency(study: Study, section: SpotSection, parameters: int) -> Iterato
     yield base.model_copy(update={**kept, "name": f"{section.name}-keep-base", "k_percent": 0.0, "parameters": 0})
     first_draws: dict[Control, int | None] = {}
     for name, drawn in control_draws(section):
-        if not has_own_size(name):
+        if not CONTROLS.traits(name).own_size:
             first_draws.setdefault(name, drawn)
     replaced: list[tuple[Control | None, int | None]] = [(None, None), *first_draws.items()]
     for control, seed in replaced:

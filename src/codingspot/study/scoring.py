@@ -17,7 +17,17 @@ from typing import Any
 import pandas as pd
 
 from codingspot.corpus import Corpus
-from codingspot.importance import FineTune, ScoreStore, disjoint_draws, is_additive, merge, resolve, score, score_pieces
+from codingspot.importance import (
+    EstimatorTraits,
+    FineTune,
+    ScoreStore,
+    disjoint_draws,
+    estimator_traits,
+    merge,
+    resolve,
+    score,
+    score_pieces,
+)
 from codingspot.models import LoadedModel
 from codingspot.spot import Variant, agreement, budget_curve
 from codingspot.study.analyses import analyse_scores
@@ -29,7 +39,6 @@ from codingspot.study.tables import write_table
 AGREEMENT_K = (0.01, 0.09, 0.25, 1.0)
 """Percentages of all parameters at which rankings are compared."""
 
-_REDUCTIONS = ("corpus", "microbatch", "sequence")
 _AGGREGATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "sum": ("sum", {}),
     "token-weighted": ("sum", {"aggregation": "token-weighted"}),
@@ -48,7 +57,7 @@ def study_scores(
     settings = _settings(study)
     if study.scoring.finetune is not None:
         return _after_finetuning(study, study.scoring.finetune, loaded, corpus, directory, settings, advance)
-    if study.scoring.draws == 1 or not is_additive(study.scoring.estimator, study.scoring.parameters):
+    if study.scoring.draws == 1 or not _traits(study).additive:
         store = score(loaded, corpus, directory.scores, token_budget=study.scoring.token_budget, **settings)
         analyse_scores(study, store, {}, directory)
         advance(1.0)
@@ -143,7 +152,11 @@ def _settings(study: Study) -> dict[str, Any]:
 
 def _other_reductions(study: Study) -> list[str]:
     own = _reduction(study)
-    return [reduction for reduction in _REDUCTIONS if reduction != own]
+    return [reduction for reduction in _traits(study).reductions if reduction != own]
+
+
+def _traits(study: Study) -> EstimatorTraits:
+    return estimator_traits(study.scoring.estimator, study.scoring.parameters)
 
 
 def _reduction(study: Study) -> str:

@@ -1,25 +1,22 @@
-"""A study's spots and their controls: selected from scores or learned, each saved as soon as it is found."""
+"""A study's spots and their controls: selected from scores or trained, each saved as soon as it is found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from codingspot.ablation import CONTROLS, Controlled
-from codingspot.corpus import Corpus, DomainKind, PackedTokens, pack
+from codingspot.corpus import Corpus
 from codingspot.importance import ScoreStore
-from codingspot.learning import learn_mask
 from codingspot.models import LoadedModel
-from codingspot.spot import Spot, density, find_spot
+from codingspot.spot import Spot, TrainingInput, density, find_spot, train_spot, training_text
 from codingspot.study.cells import Control
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
-from codingspot.study.learned import LearnedRecipe
 from codingspot.study.planning import control_draws, control_name
 from codingspot.study.tables import write_table
 
@@ -73,47 +70,34 @@ class _Finder:
         """A spot by its recipe, without the weights of those ``before`` that it names."""
         taken = [before[name].positions for name in section.without]
         without = torch.unique(torch.cat(taken)) if taken else None
-        if section.learned is None:
-            spot = self._select(section.recipe, section, section.k_percent[-1], without, section.parameters)
+        if section.training is None:
+            spot = find_spot(
+                self.store,
+                recipe=section.recipe,
+                scope=section.scope,
+                max_k_percent=section.k_percent[-1],
+                without=without,
+                **section.parameters,
+            )
         else:
-            spot = self._learn(section.learned, section, without)
+            spot = self._train(section, without)
         spot.save(self.directory.spot(section.name))
         return spot
 
-    def _select(
-        self,
-        recipe: str,
-        section: SpotSection,
-        percent: float,
-        without: Tensor | None,
-        parameters: Mapping[str, Any],
-    ) -> Spot:
-        return find_spot(
-            self.store, recipe=recipe, scope=section.scope, max_k_percent=percent, without=without, **parameters
+    def _train(self, section: SpotSection, without: Tensor | None) -> Spot:
+        """The spot of a trained recipe; the curve of its training is kept with the analyses."""
+        scoring = self.study.scoring
+        code, general = training_text(
+            self.corpus,
+            self.loaded,
+            sequence_length=scoring.sequence_length,
+            token_budget=scoring.token_budget,
+            seed=scoring.seed,
         )
-
-    def _learn(self, recipe: LearnedRecipe, section: SpotSection, without: Tensor | None) -> Spot:
-        """A learned mask over a shortlist found in the scores; its loss curve is kept with the analyses."""
-        shortlist = self._select(recipe.shortlist, section, recipe.shortlist_percent, without, {})
-        code, general = (_packed(self.study, self.loaded, self.corpus, kind) for kind in ("code", "general"))
-        learned = learn_mask(self.loaded, code, general, shortlist, recipe.settings)
-        curve = learned.curve.assign(spot=section.name)
+        given = TrainingInput(
+            self.loaded, self.store, code, general, section.scope, section.k_percent[-1], without=without
+        )
+        trained = train_spot(given, recipe=section.recipe, **section.parameters)
+        curve = trained.curve.assign(spot=section.name)
         write_table(curve, self.directory.analysis / f"learning-{section.name}.parquet")
-        return learned.spot
-
-
-def _packed(study: Study, loaded: LoadedModel, corpus: Corpus, kind: DomainKind) -> dict[str, PackedTokens]:
-    """The scored domains of one kind; general ones get as much text in all as code does."""
-    domains = [domain for domain in corpus.scored if domain.kind == kind]
-    others = len(corpus.scored) - len(domains)
-    times = max(1, others // max(1, len(domains))) if kind == "general" else 1
-    return {
-        domain.name: pack(
-            domain,
-            loaded.tokenizer,
-            sequence_length=study.scoring.sequence_length,
-            token_budget=study.scoring.token_budget * times,
-            seed=study.scoring.seed,
-        )
-        for domain in domains
-    }
+        return trained.spot

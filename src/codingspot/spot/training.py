@@ -1,0 +1,107 @@
+"""Trained recipes: what they are given, and what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+from jaxtyping import Int64
+from torch import Tensor
+
+from codingspot.corpus import Corpus, DomainKind, PackedTokens, pack
+from codingspot.errors import SelectionError
+from codingspot.importance import ScoreStore
+from codingspot.models import LoadedModel
+from codingspot.spot.recipes import RECIPES, TrainingCost
+from codingspot.spot.spot import Spot, find_spot
+
+
+@dataclass(frozen=True)
+class TrainedSpot:
+    """A spot as long as its largest dose, the shortlist it was chosen from, and the curve of its training.
+
+    The curve's columns are the recipe's own.
+    """
+
+    spot: Spot
+    shortlist: Spot
+    curve: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class TrainingInput:
+    """What a trained recipe may use.
+
+    Attributes:
+        loaded: the model; its weights are put back bit for bit.
+        store: scores of the same domains as the text.
+        code, general: packed sequences by domain.
+        scope: where the spot is to be.
+        max_k_percent: its length, as a percentage of all the model's parameters.
+        without: positions that are left out.
+    """
+
+    loaded: LoadedModel
+    store: ScoreStore
+    code: Mapping[str, PackedTokens]
+    general: Mapping[str, PackedTokens]
+    scope: str
+    max_k_percent: float
+    without: Int64[Tensor, " n"] | None = None
+
+    def shortlist(self, recipe: str, percent: float) -> Spot:
+        """The best ``percent`` percent of all parameters by a recipe over the scores of this text's domains.
+
+        Raises:
+            SelectionError: the scope has too few parameters.
+            ArtefactError: a domain was not scored.
+        """
+        kinds: dict[str, DomainKind] = {**dict.fromkeys(self.code, "code"), **dict.fromkeys(self.general, "general")}
+        domains = tuple(replace(self.store.domain(name), kind=kind) for name, kind in kinds.items())
+        store = replace(self.store, domains=domains)
+        return find_spot(store, recipe=recipe, scope=self.scope, max_k_percent=percent, without=self.without)
+
+
+def training_text(
+    corpus: Corpus, loaded: LoadedModel, *, sequence_length: int, token_budget: int, seed: int
+) -> tuple[dict[str, PackedTokens], dict[str, PackedTokens]]:
+    """Packed sequences of the scored code and general domains; the general ones get as much text in all as code does.
+
+    Raises:
+        CorpusError: a domain is too short.
+    """
+    sides = [[domain for domain in corpus.scored if domain.kind == kind] for kind in ("code", "general")]
+    times = max(1, len(sides[0]) // max(1, len(sides[1])))
+    code, general = (
+        {
+            domain.name: pack(domain, loaded.tokenizer, sequence_length=sequence_length, token_budget=budget, seed=seed)
+            for domain in domains
+        }
+        for domains, budget in zip(sides, (token_budget, token_budget * times), strict=True)
+    )
+    return code, general
+
+
+def training_cost(recipe: str, parameters: Mapping[str, Any]) -> TrainingCost | None:
+    """What training a recipe takes under these parameters; None for one that is computed from scores alone.
+
+    Raises:
+        StudyError: the recipe or a parameter is unknown, or a parameter has a wrong value.
+    """
+    cost = RECIPES.traits(recipe, parameters).training
+    return None if cost is None else cost(**RECIPES.check(recipe, parameters))
+
+
+def train_spot(given: TrainingInput, *, recipe: str, **parameters: Any) -> TrainedSpot:
+    """The spot of a trained recipe.
+
+    Raises:
+        SelectionError: the recipe isn't trained (:func:`codingspot.spot.find_spot` computes it), or what it refuses.
+        StudyError: the recipe or a parameter is unknown, or a parameter has a wrong value.
+    """
+    if RECIPES.traits(recipe, parameters).training is None:
+        raise SelectionError(f"recipe {recipe!r} is computed from scores, not trained; use find_spot")
+    trained: TrainedSpot = RECIPES.bind(recipe, parameters)(given)
+    return trained
