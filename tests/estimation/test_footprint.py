@@ -8,8 +8,7 @@ from transformers import LlamaConfig
 
 from codingspot.errors import ModelError
 from codingspot.estimation import Footprint, measure_footprint
-from codingspot.importance.accumulation import summed_loss
-from codingspot.models import unique_parameters
+from codingspot.models import OutputHead, unique_parameters
 
 LLAMA = LlamaConfig(
     vocab_size=512,
@@ -64,7 +63,7 @@ def test_the_pass_holds_at_least_what_is_saved_for_the_backward_and_little_more(
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = summed_loss(model, torch.zeros((4, 64), dtype=torch.int64))
+        loss = OutputHead(model).text_loss(torch.zeros((4, 64), dtype=torch.int64))
     saved = sum(kept.values())
     assert loss.isfinite()
     logits = 4 * 64 * 512 * 4

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from codingspot.errors import ModelError, NonFiniteError
-from codingspot.importance.accumulation import accumulate_gradients, summed_loss
+from codingspot.importance.accumulation import accumulate_gradients
 from codingspot.importance.estimators import add_signed
-from codingspot.models import fingerprint, unique_parameters
+from codingspot.models import OutputHead, fingerprint, unique_parameters
 
 
 def _batches(sequences: int = 6, length: int = 8, at_once: int = 2) -> list[torch.Tensor]:
@@ -98,7 +98,7 @@ def test_half_precision_gradients_are_summed_in_float32(llama) -> None:
     found = accumulate_gradients(model, batches, add_signed, domain="x")
     name = "model.layers.0.mlp.down_proj.weight"
     weight = unique_parameters(model)[name]
-    by_batch = torch.stack([torch.autograd.grad(summed_loss(model, batch), weight)[0] for batch in batches])
+    by_batch = torch.stack([torch.autograd.grad(OutputHead(model).text_loss(batch), weight)[0] for batch in batches])
     torch.testing.assert_close(found.gradients[name], by_batch.float().sum(0), rtol=1e-5, atol=1e-5)
     in_bfloat16 = torch.zeros_like(weight)
     for gradient in by_batch:

@@ -4,9 +4,8 @@ import torch
 from codingspot.corpus import PackedTokens
 from codingspot.errors import ModelError, NonFiniteError, StudyError
 from codingspot.importance import FineTune
-from codingspot.importance.accumulation import summed_loss
 from codingspot.importance.finetune import fine_tuned, optimizer_bytes, stochastically_rounded
-from codingspot.models import ParameterLayout, fingerprint
+from codingspot.models import OutputHead, ParameterLayout, fingerprint
 
 
 def _tokens(sequences: int = 8) -> PackedTokens:
@@ -93,7 +92,7 @@ def test_every_sequence_is_seen_before_any_is_seen_again(llama) -> None:
     tokens = _tokens(6)
     with fine_tuned(llama, tokens, FineTune(steps=3, learning_rate=0.0, sequences_per_step=2)) as tuned:
         pass
-    whole = summed_loss(llama, tokens.input_ids).item() / (6 * 7)
+    whole = OutputHead(llama).text_loss(tokens.input_ids).item() / (6 * 7)
     assert sum(tuned.losses) / 3 == pytest.approx(whole, rel=1e-5)
 
 
@@ -123,7 +122,7 @@ def test_steps_in_hooks_are_those_of_the_library_over_all_parameters_at_once(lla
     stepper = makers[optimizer](list(llama.parameters()))
     for _ in range(3):
         stepper.zero_grad()
-        (summed_loss(llama, tokens.input_ids) / (4 * 7)).backward()
+        (OutputHead(llama).text_loss(tokens.input_ids) / (4 * 7)).backward()
         stepper.step()
     for name, weight in llama.named_parameters():
         torch.testing.assert_close(found[name], weight.detach(), rtol=1e-3, atol=1e-3)

@@ -9,9 +9,8 @@ from codingspot.ablation import edited
 from codingspot.corpus import PackedTokens, pack
 from codingspot.errors import FingerprintError, SelectionError
 from codingspot.importance import score
-from codingspot.importance.accumulation import summed_loss
 from codingspot.learning import LearnSettings, learn_mask, learning_memory
-from codingspot.models import LoadedModel, ParameterLayout, fingerprint, unique_parameters
+from codingspot.models import LoadedModel, OutputHead, ParameterLayout, fingerprint, unique_parameters
 from codingspot.spot import Spot, find_spot
 from codingspot.testbed.world import world_corpus
 
@@ -79,7 +78,7 @@ def test_the_first_step_follows_the_gradient_by_hand(loaded) -> None:
     n = whole.count(1.0)
     learned = learn_mask(loaded, code, GENERAL, whole, settings)
     with edited(loaded, whole.positions[:n]):
-        losses = [summed_loss(loaded.model, t.input_ids[2:]) / 70 for t in (GENERAL["english"], code["go"])]
+        losses = [OutputHead(loaded.model).text_loss(t.input_ids[2:]) / 70 for t in (GENERAL["english"], code["go"])]
         found = torch.autograd.grad(3 * losses[0] - losses[1], list(unique_parameters(loaded.model).values()))
     weights = torch.cat([p.detach().flatten() for p in unique_parameters(loaded.model).values()])
     removal = -(weights * torch.cat([g.flatten() for g in found]))[whole.positions]

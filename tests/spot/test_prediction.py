@@ -4,8 +4,7 @@ import torch
 from codingspot.ablation import EDITS
 from codingspot.corpus import Corpus, Domain, pack
 from codingspot.importance import score
-from codingspot.importance.accumulation import summed_loss
-from codingspot.models import load_model, unique_parameters
+from codingspot.models import OutputHead, load_model, unique_parameters
 from codingspot.spot import Spot, find_spot, predicted_changes
 from codingspot.spot.prediction import signed_scores
 from codingspot.testbed.shipped import shipped_model
@@ -53,10 +52,10 @@ def test_a_small_edit_of_a_model_changes_its_loss_as_predicted(tmp_path) -> None
     for domain in corpus.domains:
         ids = pack(domain, loaded.tokenizer, sequence_length=128, token_budget=512, seed=0).input_ids
         with torch.no_grad():
-            before = float(summed_loss(loaded.model, ids))
+            before = float(OutputHead(loaded.model).text_loss(ids))
             for name, located in spot.layout.locate(spot.positions).items():
                 unique_parameters(loaded.model)[name].view(-1)[located.offsets] *= factor
-            after = float(summed_loss(loaded.model, ids))
+            after = float(OutputHead(loaded.model).text_loss(ids))
             for name, located in spot.layout.locate(spot.positions).items():
                 unique_parameters(loaded.model)[name].view(-1)[located.offsets] /= factor
         actual = (after - before) / (ids.shape[0] * (ids.shape[1] - 1))

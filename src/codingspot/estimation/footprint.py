@@ -27,8 +27,8 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 from transformers import PreTrainedModel
 
 from codingspot.errors import ModelError
-from codingspot.importance.accumulation import gradients_enabled, summed_loss
-from codingspot.models import configured_model, unique_parameters
+from codingspot.importance.accumulation import gradients_enabled
+from codingspot.models import OutputHead, configured_model, unique_parameters
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,10 @@ def measure_footprint(
         try:
             with _silent(), _gradients_dropped(measured):
                 meter.ignore(measured)
+                head = OutputHead(measured)
                 with flops, meter:
                     ids = torch.zeros((sequences, sequence_length), dtype=torch.int64)
-                    summed_loss(measured, ids).backward()  # type: ignore[no-untyped-call]
+                    head.text_loss(ids).backward()  # type: ignore[no-untyped-call]
         except (RuntimeError, TypeError) as error:
             reason = " ".join(str(error).split())[:160]
             raise ModelError(

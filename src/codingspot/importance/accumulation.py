@@ -3,7 +3,8 @@
 1. A hook on every unique parameter runs as soon as its gradient is complete: it folds the gradient into the
    parameter's accumulator and frees it, so that the peak is weights + accumulators + activations + one
    gradient.
-2. The loss of a micro-batch is the sum of its tokens' negative log-likelihoods (nats). Dividing what was
+2. The loss of a micro-batch is the sum of its tokens' negative log-likelihoods (nats), computed in chunks of positions
+   so that its logits never exist as a whole (:mod:`codingspot.models.output_head`). Dividing what was
    folded by the number of predicted tokens makes it that of the domain's mean loss, however it was cut into
    micro-batches.
 """
@@ -16,12 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from codingspot.errors import ModelError, NonFiniteError
-from codingspot.models import unique_parameters
+from codingspot.models import OutputHead, unique_parameters
 
 Fold = Callable[[Tensor, Tensor], None]
 """Adds a gradient (second) into a float32 accumulator (first), in place; it may overwrite the gradient."""
@@ -39,14 +39,6 @@ class Accumulated:
     def loss(self) -> float:
         """Mean loss in nats a token."""
         return self.loss_sum / self.predicted_tokens
-
-
-def summed_loss(model: nn.Module, input_ids: Int64[Tensor, "sequences length"]) -> Float[Tensor, ""]:
-    """Negative log-likelihood in nats, summed over all tokens but the first of each sequence; float32."""
-    logits = model(input_ids=input_ids, use_cache=False).logits
-    # The last position predicts nothing. Ignoring it by its label spares a copy of the logits.
-    targets = F.pad(input_ids[:, 1:], (0, 1), value=-100)
-    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum", ignore_index=-100)
 
 
 def accumulate_gradients(
@@ -68,11 +60,11 @@ def accumulate_gradients(
         ModelError: a parameter can't have a gradient (quantised weights).
     """
     parameters = unique_parameters(model)
-    device = next(iter(parameters.values())).device
+    head = OutputHead(model)
     loss_sum, predicted = 0.0, 0
     with _folding(model, parameters, fold) as gradients:
         for batch in micro_batches:
-            loss = summed_loss(model, batch.to(device))
+            loss = head.text_loss(batch)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise NonFiniteError(_explain_loss(parameters, domain, value))

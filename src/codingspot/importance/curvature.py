@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from codingspot.errors import NonFiniteError
-from codingspot.importance.accumulation import accumulate_gradients, gradients_enabled, summed_loss
+from codingspot.importance.accumulation import accumulate_gradients, gradients_enabled
 from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, EstimatorTraits, add_square
-from codingspot.models import unique_parameters
+from codingspot.models import OutputHead, unique_parameters
 
 
 @ESTIMATORS.register("fisher", reference="arXiv 1801.05787", traits=EstimatorTraits(additive=True))
@@ -50,11 +50,12 @@ def optimal_brain_damage(domain: DomainInput, *, probes: int = 1, seed: int = 0)
     parameters = unique_parameters(domain.model)
     names, weights = list(parameters), list(parameters.values())
     diagonal = {name: torch.zeros(weight.shape, device=weight.device) for name, weight in parameters.items()}
+    head = OutputHead(domain.model)
     loss_sum, predicted = 0.0, 0
     # The fused attention kernels have no second derivative.
     with gradients_enabled(domain.model), sdpa_kernel(SDPBackend.MATH):
         for batch in domain.micro_batches():
-            loss = summed_loss(domain.model, batch.to(weights[0].device))
+            loss = head.text_loss(batch, twice=True)
             gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True, materialize_grads=True)
             for probe in range(probes):
                 signs = _signs(weights, seed + probe)

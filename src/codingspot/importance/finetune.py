@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from codingspot.corpus import PackedTokens
 from codingspot.errors import ModelError, NonFiniteError, StudyError
 from codingspot.files import digest
-from codingspot.importance.accumulation import gradients_enabled, summed_loss
-from codingspot.models import ParameterLayout, unique_parameters
+from codingspot.importance.accumulation import gradients_enabled
+from codingspot.models import OutputHead, ParameterLayout, unique_parameters
 
 OptimizerName = Literal["sgd", "adafactor", "adamw"]
 
@@ -134,14 +134,14 @@ def _train(
 ) -> list[float]:
     losses: list[float] = []
     order = _endless_order(len(tokens.input_ids), settings.seed)
-    device = next(iter(parameters.values())).device
+    head = OutputHead(model)
     updates = [_Update(name, parameter, settings) for name, parameter in parameters.items()]
     after(0)
     for step in range(settings.steps):
         rows = torch.tensor([next(order) for _ in range(settings.sequences_per_step)])
         with gradients_enabled(model), _stepping(updates):
-            batch = tokens.input_ids[rows].to(device)
-            loss = summed_loss(model, batch) / (batch.shape[0] * (batch.shape[1] - 1))
+            batch = tokens.input_ids[rows]
+            loss = head.text_loss(batch) / (batch.shape[0] * (batch.shape[1] - 1))
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise NonFiniteError(

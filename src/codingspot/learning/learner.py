@@ -13,9 +13,8 @@ from torch import Tensor
 from codingspot.corpus import PackedTokens
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
-from codingspot.importance.accumulation import summed_loss
 from codingspot.learning.mask import LearnSettings, learn_mask
-from codingspot.models import LoadedModel
+from codingspot.models import LoadedModel, OutputHead
 from codingspot.spot import Spot, TrainedSpot, TrainingInput
 
 Measure = Callable[[], Mapping[str, float]]
@@ -127,11 +126,11 @@ def domain_losses(loaded: LoadedModel, texts: Mapping[str, PackedTokens]) -> Mea
 
     @torch.no_grad()
     def measure() -> dict[str, float]:
-        device = next(loaded.model.parameters()).device
+        head = OutputHead(loaded.model)
         found = {}
         for name, tokens in texts.items():
             batches = torch.split(tokens.input_ids, _BATCH)
-            total = sum(float(summed_loss(loaded.model, batch.to(device))) for batch in batches)
+            total = sum(float(head.text_loss(batch)) for batch in batches)
             found[name] = total / tokens.predicted_tokens
         return found
 

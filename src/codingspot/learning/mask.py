@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from codingspot.corpus import PackedTokens
 from codingspot.errors import NonFiniteError, SelectionError, StudyError
-from codingspot.importance.accumulation import gradients_enabled, summed_loss
-from codingspot.models import LoadedModel, unique_parameters
+from codingspot.importance.accumulation import gradients_enabled
+from codingspot.models import LoadedModel, OutputHead, unique_parameters
 from codingspot.provenance import library_versions
 from codingspot.spot import Spot, TrainedSpot
 
@@ -145,7 +145,7 @@ class _Shortlisted:
     """The model's weights at the shortlist, which of them are removed, and the gradients there."""
 
     def __init__(self, model: nn.Module, shortlist: Spot) -> None:
-        self.model = model
+        self.model, self.head = model, OutputHead(model)
         self._located = [
             (parameter.view(-1), located.offsets.to(parameter.device), located.source)
             for name, located in shortlist.layout.locate(shortlist.positions).items()
@@ -260,12 +260,11 @@ def _losses(
     removed = torch.zeros(len(scores), dtype=torch.bool)
     removed[scores.topk(count).indices] = True
     weights.remove(removed)
-    device = next(weights.model.parameters()).device
     found = []
     for kind, sequences in zip(("code", "general"), texts, strict=True):
         predicted = sequences.shape[0] * (sequences.shape[1] - 1)
         with torch.set_grad_enabled(learn is not None):
-            loss = summed_loss(weights.model, sequences.to(device)) / predicted
+            loss = weights.head.text_loss(sequences) / predicted
         value = float(loss.detach())
         if not np.isfinite(value):
             raise NonFiniteError(f"the loss of {kind} text is {value} with {count} weights removed; load it in float32")

@@ -3,14 +3,17 @@
 from codingspot.models.finding import configured_model, find_model, torch_dtype
 from codingspot.models.layout import Located, ParameterLayout, fingerprint, unique_parameters
 from codingspot.models.loading import LoadedModel, load_model
+from codingspot.models.output_head import MAX_LOGITS, OutputHead
 from codingspot.models.registry import Registry
 from codingspot.models.roles import SCOPES, Role, Scope, role_of, scope_sizes
 from codingspot.models.structure import Part, Structure, describe, kinds_table
 
 __all__ = [
+    "MAX_LOGITS",
     "SCOPES",
     "LoadedModel",
     "Located",
+    "OutputHead",
     "ParameterLayout",
     "Part",
     "Registry",
