@@ -86,7 +86,6 @@ def _written_by(cell: Cell) -> str:
 
 def _cut(text: str) -> str:
     """The text without blank ends; a very long one is cut, and says so."""
-    text = text.strip("\n").rstrip()
-    lines = text[:_CHARACTERS].splitlines()[:_LINES]
-    shown = "\n".join(lines)
-    return shown if len(shown) >= len("\n".join(text.splitlines())) else f"{shown}\n[cut]"
+    text = text.strip("\n").rstrip().replace("\r\n", "\n")
+    shown = "\n".join(text[:_CHARACTERS].split("\n")[:_LINES])
+    return shown if shown == text else f"{shown}\n[cut]"

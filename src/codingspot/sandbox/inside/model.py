@@ -87,5 +87,5 @@ class Outcome:
 
 def last_line(text: str) -> str:
     """Last line of ``text`` that isn't blank, cut to the length a detail may have."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     return lines[-1][:DETAIL_LENGTH] if lines else ""
