@@ -74,3 +74,18 @@ def test_generated_programs_run_in_the_sandbox(llama: LlamaForCausalLM, tokenize
     assert all(results.outcomes["verdict"])
     assert set(results.outcomes["outcome"]) == {0.0}
     assert results.losses.empty
+
+
+def test_a_missing_package_is_named_before_the_model_runs(
+    llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        sandbox = Sandbox(workers=1)
+    except SandboxError as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
+    tasks = load_tasks([TaskSpec("testbed_humaneval", limit=2)])
+    for request in tasks[0].requests:
+        monkeypatch.setitem(request.doc, "test", "import not_a_package\n" + request.doc["test"])
+    assert tasks[0].packages == {"not_a_package"}
+    with sandbox, pytest.raises(SandboxError, match="need the package not_a_package"):
+        Evaluator(ModelAdapter(llama, tokenizer), tasks, sandbox=sandbox)

@@ -25,6 +25,9 @@ class Evaluator:
         domains: whose documents' losses are taken; may be empty.
         sandbox: where generated programs run; needed by code tasks only.
         seed: of sampled programs.
+
+    Raises:
+        SandboxError: the programs of a task need a package that isn't installed.
     """
 
     def __init__(
@@ -40,6 +43,8 @@ class Evaluator:
         self._adapter = adapter
         self._losses = HeldOutLoss(adapter, domains)
         self._judge = None if sandbox is None else Judge(sandbox)
+        if self._judge is not None:
+            self._judge.prepare({name for task in self.tasks for name in task.packages})
         self._seed = seed
 
     def evaluate(self, cell: str, *, require_finite: bool = False) -> Results:

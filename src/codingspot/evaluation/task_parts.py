@@ -18,7 +18,7 @@ from codingspot.errors import EvaluationError
 from codingspot.evaluation.code_tasks import fenced
 from codingspot.evaluation.generation import Completion
 from codingspot.evaluation.harness import quiet
-from codingspot.evaluation.programs import Judge, make_program
+from codingspot.evaluation.programs import Judge, make_program, packages_of
 from codingspot.evaluation.results import ItemOutcome
 from codingspot.sandbox import Verdict
 
@@ -128,6 +128,13 @@ class TaskPart:
         self._groups = groups
         self._numbers = [first + index for index in chosen]
         self.requests = [request for group in groups for request in group]
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """Packages outside the standard library that the programs of the evaluated items need."""
+        if self._language is None:
+            return frozenset()
+        return frozenset(name for group in self._groups for name in packages_of(group[0].doc, self._language))
 
     @property
     def numbers(self) -> tuple[int, ...]:

@@ -111,6 +111,11 @@ class EvaluationTask:
             yield json.dumps(request.args[1:], sort_keys=True, default=str)
 
     @property
+    def packages(self) -> frozenset[str]:
+        """Packages outside the standard library that the programs of a code task need."""
+        return frozenset(name for part in self._parts for name in part.packages)
+
+    @property
     def numbers(self) -> tuple[int, ...]:
         """Number of each item that is evaluated, as in the results."""
         return tuple(number for part in self._parts for number in part.numbers)
