@@ -18,7 +18,6 @@ import sys
 import tempfile
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 from . import linux, seccomp
@@ -47,6 +46,9 @@ class Jail(ABC):
             _limit(resource.RLIMIT_NOFILE, _OPEN_FILES),
             _limit(resource.RLIMIT_CORE, 0),
         ]
+
+    def prepare(self) -> None:  # noqa: B027
+        """Make ready for a program, before anything is opened for it."""
 
     @abstractmethod
     def fork(self) -> int:
@@ -86,12 +88,19 @@ class FreshJail(Jail):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self._folder_options = f"size={limits.file_bytes},nr_inodes=4096,mode=700".encode()
+        self._untouched: object = None
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
 
+    def prepare(self) -> None:
+        """Have a network, of this process and the program, that nobody has used."""
+        if self._untouched is None or linux.network_state() != self._untouched:
+            linux.unshare(linux.NEW_NETWORK)
+            linux.start_loopback()
+            self._untouched = linux.network_state()
+
     def fork(self) -> int:
-        """Fork a child that is the first process of a new namespace, and follow it to a new network."""
-        linux.unshare(linux.NEW_PIDS | linux.NEW_NETWORK)
-        linux.start_loopback()
+        """Fork a child that is the first process of a new namespace."""
+        linux.unshare(linux.NEW_PIDS)
         pid = os.fork()
         if pid:
             linux.enter_namespace(self._own_pids, linux.NEW_PIDS)
@@ -100,7 +109,6 @@ class FreshJail(Jail):
     def enter(self) -> None:
         """Leave everything behind but a read-only root and an empty /tmp, which is /dev/shm as well."""
         os.setsid()
-        _go_first()
         linux.unshare(linux.NEW_MOUNTS | linux.NEW_IPC)
         linux.mount(b"tmpfs", b"/tmp", b"tmpfs", linux.NO_SUID | linux.NO_DEVICES, self._folder_options)
         linux.mount(b"/tmp", b"/dev/shm", b"", linux.BIND)
@@ -141,7 +149,6 @@ class SharedJail(Jail):
         os.chdir(self._folder)
         os.environ.update(HOME=self._folder, TMPDIR=self._folder)
         if sys.platform == "linux":
-            _go_first()
             self._limit_resources()
             linux.drop_capabilities()
             linux.set_dumpable(True)
@@ -162,12 +169,6 @@ class SharedJail(Jail):
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-
-
-def _go_first() -> None:
-    """Be the process that the kernel ends where memory is short, rather than the fork server or another."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _end_children() -> None:

@@ -84,6 +84,15 @@ def start_loopback() -> None:
         fcntl.ioctl(any_socket, _SET_INTERFACE_FLAGS, _LOOPBACK_UP)
 
 
+def network_state() -> tuple[bytes, bytes]:
+    """Number of open sockets and of packets sent in this network namespace; as it was new, nobody has left a trace.
+
+    A closed connection that keeps its port has sent packets; a name, a port or an undelivered message has a socket.
+    """
+    sockets = Path("/proc/self/net/sockstat").read_bytes().partition(b"\n")[0]
+    return sockets, Path("/proc/self/net/dev").read_bytes()
+
+
 def prctl(option: int, first: int, second: int = 0) -> None:
     """Set an attribute of this process."""
     _check(_libc.prctl(option, first, second, 0, 0), "prctl")

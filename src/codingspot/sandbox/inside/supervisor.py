@@ -91,6 +91,7 @@ class Supervisor:
         Raises:
             RuntimeError: the process can't be confined; nothing was run in it.
         """
+        self._jail.prepare()
         pipes = [os.pipe() for _ in range(2)]
         (output, _), (trouble, _) = pipes
         ours, theirs = socket.socketpair()
@@ -127,6 +128,9 @@ class Supervisor:
             os.closerange(3, REPORT_DESCRIPTOR)
             os.closerange(_TROUBLE_DESCRIPTOR + 1, _LAST_DESCRIPTOR)
             try:
+                if self._memory_events is not None:
+                    # Where the group's memory is full the kernel then ends this process, not the fork server.
+                    Path("/proc/self/oom_score_adj").write_text("1000")
                 self._jail.enter()
             except OSError as error:
                 os.write(_TROUBLE_DESCRIPTOR, str(error).encode())
