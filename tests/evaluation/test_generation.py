@@ -98,9 +98,10 @@ def _bloom() -> PreTrainedModel:
 def test_what_all_prompts_begin_with_is_read_once(make, read_once, tokenizer: PreTrainedTokenizerFast) -> None:
     model = make()
     prompts, decoding = _few_shot(50), Decoding(max_new_tokens=12)
+    generator = Generator(model, tokenizer, max_batch_tokens=1000)
     passes: list[tuple[int, int]] = []
     model.get_input_embeddings().register_forward_hook(lambda _m, given, _o: passes.append(tuple(given[0].shape)))
-    found = Generator(model, tokenizer, max_batch_tokens=1000).generate(prompts, decoding)
+    found = generator.generate(prompts, decoding)
     assert passes[:2] == ([(1, 40), (3, 12)] if read_once else [(3, 52), (3, 1)])
     alone = [Generator(model, tokenizer, max_batch_tokens=1000).generate([prompt], decoding)[0] for prompt in prompts]
     assert found == alone

@@ -18,10 +18,10 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from codingspot.errors import EvaluationError
+from codingspot.evaluation.batch_support import longest_shared_row
 from codingspot.evaluation.chat import render_chat
 from codingspot.evaluation.generation import Completion, Decoding, Generator
 from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
-from codingspot.evaluation.prefix_support import longest_shared_row
 
 _MAX_NEW_TOKENS = 256  # of a task that sets none, as in HFLM
 # On a CPU larger tensors leave the processor's cache; on a GPU these leave room for the weights of an 8 B model.
