@@ -14,6 +14,7 @@ from codingspot.corpus.purification import purify
 from codingspot.corpus.schemas import ENGLISH, Candidate, Reading, Variant
 from codingspot.corpus.sources import Source, Texts, texts_of
 from codingspot.errors import CorpusError
+from codingspot.tokenization import encode
 
 if TYPE_CHECKING:  # loading transformers takes seconds
     from transformers import PreTrainedTokenizerBase
@@ -136,4 +137,4 @@ def _canonical(names: Iterable[str]) -> frozenset[str]:
 
 
 def _counter(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], int]:
-    return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return lambda text: len(encode(tokenizer, [text], special_tokens=False)[0])

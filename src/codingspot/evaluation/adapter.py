@@ -3,7 +3,8 @@ between calls.
 
 Requests are tokenised and laid out in batches once and remembered; only the forward passes are repeated
 after an edit. Answers are never remembered. Tokenisation follows lm-eval's own Hugging Face model (HFLM),
-so that log-likelihoods, choices and greedy texts are the same.
+so that log-likelihoods, choices and greedy texts are the same; but no end-of-text token that a tokenizer appends
+stands after a prompt or is scored (:mod:`~codingspot.tokenization`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from codingspot.evaluation.batch_support import longest_shared_row
 from codingspot.evaluation.chat import render_chat
 from codingspot.evaluation.generation import Completion, Decoding, Generator
 from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
+from codingspot.tokenization import encode
 
 _MAX_NEW_TOKENS = 256  # of a task that sets none, as in HFLM
 # On a CPU larger tensors leave the processor's cache; on a GPU these leave room for the weights of an 8 B model.
@@ -104,7 +106,7 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         """Token ids of a text, with the tokenizer's usual special tokens unless the text spells them out."""
         if add_special_tokens is None:
             return list(self._encode([string])[string])
-        return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
+        return encode(self.tokenizer, [string], special_tokens=add_special_tokens)[0]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """Log-probability in nats of each continuation given its context, and whether it is greedy's choice.
@@ -217,10 +219,9 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         distinct = list(dict.fromkeys(texts))
         for spelled in (False, True):
             part = [text for text in distinct if text.startswith(prefix) == spelled]
-            options = {"add_special_tokens": False} if spelled else {}
             for start in range(0, len(part), _TEXTS_AT_A_TIME):
                 chunk = part[start : start + _TEXTS_AT_A_TIME]
-                for text, ids in zip(chunk, self.tokenizer(chunk, verbose=False, **options)["input_ids"], strict=True):
+                for text, ids in zip(chunk, encode(self.tokenizer, chunk, special_tokens=not spelled), strict=True):
                     encoded[text] = tuple(same.setdefault(token, token) for token in ids)
         return encoded
 

@@ -23,6 +23,7 @@ from codingspot.provenance import library_versions
 from codingspot.sandbox import Sandbox
 from codingspot.testbed.routing import Subset
 from codingspot.testbed.world import BROAD, general_english, pure_code, world_corpus
+from codingspot.tokenization import encode
 
 TASKS = (
     "testbed_humaneval",
@@ -113,11 +114,11 @@ def shared_vocabulary(
     tokenizer: PreTrainedTokenizerBase, languages: list[str], *, programs: int = 500, documents: int = 4000
 ) -> dict[str, float]:
     """Share of token occurrences in pure programs that are of types English documents use too, by language."""
-    english = {token for ids in tokenizer(list(general_english(documents, _SEED)))["input_ids"] for token in ids}
+    english = {token for ids in encode(tokenizer, list(general_english(documents, _SEED))) for token in ids}
     shares = {}
     for language in languages:
         texts = list(pure_code(language, programs, _SEED))
-        counts = Counter(token for ids in tokenizer(texts)["input_ids"] for token in ids)
+        counts = Counter(token for ids in encode(tokenizer, texts) for token in ids)
         shares[language] = sum(n for token, n in counts.items() if token in english) / counts.total()
     return shares
 

@@ -33,6 +33,7 @@ from codingspot.testbed.recipe import Recipe
 from codingspot.testbed.routing import Router, Split, Subset
 from codingspot.testbed.tokenizer import train_tokenizer
 from codingspot.testbed.world import training_documents
+from codingspot.tokenization import encode
 
 STEPS_PER_SHARD = 32
 TOKENIZER_DOCUMENTS = 12_000
@@ -180,7 +181,7 @@ def shard_tokens(recipe: Recipe, out: Path, phase: int, shard: int) -> npt.NDArr
 def _tokens(tokenizer: PreTrainedTokenizerBase, documents: Iterator[str], wanted: int) -> npt.NDArray[np.int64]:
     pieces: list[int] = []
     while len(pieces) < wanted:
-        for ids in tokenizer(list(itertools.islice(documents, 256)))["input_ids"]:
+        for ids in encode(tokenizer, list(itertools.islice(documents, 256))):
             pieces.extend(ids)
             pieces.append(int(tokenizer.eos_token_id))
     return np.asarray(pieces[:wanted], dtype=np.int64)
