@@ -31,6 +31,7 @@ _STRATA = ("subject", "category", "split_type")  # columns of MMLU, many others,
 _TOKEN_LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens", "max_length")
 _FEWSHOT_SEED = 1234  # the harness's own
 _CERTAIN = 1e4  # nats by which one choice is ahead when chance levels are computed
+_SMALLEST = -700.0  # nats; below -708, exp of a float64 loses digits and then all of them
 
 
 class TaskPart:
@@ -180,8 +181,26 @@ class TaskPart:
         sample, finite = _sample(given)
         if not finite:
             return ItemOutcome(self._name, number, 0.0, sample, NON_FINITE)
-        plain = [answer.text if isinstance(answer, Completion) else answer for answer in given]
+        if isinstance(given[0], Completion):
+            plain: list[Any] = [answer.text for answer in given if isinstance(answer, Completion)]
+        else:
+            plain = self._in_range(group, [answer for answer in given if not isinstance(answer, Completion)])
         return ItemOutcome(self._name, number, self._outcome(group, plain), sample)
+
+    def _in_range(self, group: Sequence[Instance], scores: list[tuple[float, bool]]) -> list[tuple[float, bool]]:
+        """Log-likelihoods the largest of which is 0 where all are too low for ``exp`` and the metric stays the same.
+
+        Normalised probabilities and the likeliest choice are the same when all log-likelihoods grow by a constant. A
+        metric that divides each by its length is not, which shows when a choice that is ahead by a hair is taken.
+        """
+
+        def ahead(taken: int, level: float) -> float:
+            return self._outcome(group, [(level - 1e-3 * (i != taken), False) for i in range(len(group))])
+
+        highest = max(score for score, _ in scores)
+        if highest > _SMALLEST or any(abs(ahead(i, 0.0) - ahead(i, -300.0)) > 1e-9 for i in range(len(group))):
+            return scores
+        return [(score - highest, greedy) for score, greedy in scores]
 
     def _outcome(self, group: Sequence[Instance], answers: Sequence[Any]) -> float:
         """The metric of one item, after the task's filter."""
