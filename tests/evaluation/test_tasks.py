@@ -271,3 +271,8 @@ def test_a_choice_s_length_counts_however_unlikely_all_choices_are(level: float,
     for metric, outcome in (("acc", 0.0), ("acc_norm", 1.0)):
         (found,) = load_tasks([TaskSpec("hellaswag", data=file, metric=metric)])[0].outcomes(responses)
         assert found.outcome == outcome
+
+
+def test_a_task_named_twice_is_refused() -> None:
+    with pytest.raises(EvaluationError, match="task testbed_events is named twice"):
+        load_tasks([TaskSpec("testbed_events"), TaskSpec("testbed_roles"), TaskSpec("testbed_events", limit=2)])

@@ -188,7 +188,8 @@ def evaluate(
         loaded = load_named(model, device=device)
         tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
         with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
-            results = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, sandbox=sandbox).evaluate(model)
+            evaluator = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, sandbox=sandbox)
+            results = evaluator.evaluate(model, require_finite=True)
         results.write(directory)
         rates = task_rates(results.outcomes)[model]
         if as_json:

@@ -11,6 +11,7 @@ from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.results import DocumentLoss, ItemOutcome, Results
 from codingspot.evaluation.tasks import NON_FINITE, EvaluationTask, Response
+from codingspot.models.finite import require_finite as require_finite_weights
 from codingspot.sandbox import Sandbox
 
 
@@ -52,14 +53,18 @@ class Evaluator:
 
         Args:
             cell: name given to the rows.
-            require_finite: refuse a model whose output is not numbers, as is right for the original one. An edited
-                model may break: its items then have outcome 0 and verdict "non-finite", its losses are infinite.
+            require_finite: refuse a model whose weights or output are not numbers, as is right for the original one.
+                An edited model may break: its items then have outcome 0 and verdict "non-finite", its losses are
+                infinite.
 
         Raises:
-            NonFiniteError: only where ``require_finite``; names the task or domain.
+            NonFiniteError: only where ``require_finite``; names the weight, before anything is evaluated, or the task
+                or domain.
             EvaluationError: a task can't be evaluated.
             SandboxError: a generated program can't be run.
         """
+        if require_finite:
+            require_finite_weights(self._adapter.model)
         losses = self.losses()
         outcomes = self.outcomes(self.tasks)
         if require_finite:

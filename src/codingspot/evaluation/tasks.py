@@ -175,8 +175,13 @@ def load_tasks(
         tokenizer: whose chat template is applied, where a spec wants it.
 
     Raises:
-        EvaluationError: a task is unknown, its data can't be read, or a chat template is wanted and there is none.
+        EvaluationError: a task is unknown or named twice, its data can't be read, or a chat template is wanted and
+            there is none.
     """
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise EvaluationError(f"task {name} is named twice; results are kept by name, so name it once")
     library = library or TaskLibrary()
     tasks = []
     for spec in specs:
