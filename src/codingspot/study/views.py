@@ -275,7 +275,7 @@ def _ablation(loaded: LoadedModel, held_out: Corpus, spots: Mapping[str, Spot], 
     rows = []
     for ablated, name, positions in edits:
         with nullcontext() if positions is None else zeroed(positions):
-            losses = evaluator.evaluate("across").losses
+            losses = evaluator.evaluate("across", require_finite=positions is None).losses
         sums = losses.groupby("domain", sort=False, as_index=False)[["tokens", "loss"]].sum()
         number = 0 if positions is None else len(positions)
         rows.append(sums.rename(columns={"domain": "evaluated"}).assign(ablated=ablated, spot=name, parameters=number))
