@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from codingspot.cli.console import err, friendly_errors, out, print_json
+from codingspot.cli.console import err, friendly_errors, out, print_json, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def bench(
             return
         rendered = bench_table(table)
         keys = [c.key for c in rendered.columns if c.key not in ("tokens", "precision_at_0.1", "precision_at_5")]
-        shown = Table(title="Localisation methods, best first", title_justify="left", box=None, padding=(0, 1, 0, 0))
+        shown = Table(box=None, padding=(0, 1, 0, 0))
         for column in rendered.columns:
             if column.key in keys:
                 shown.add_column(
@@ -58,6 +58,6 @@ def bench(
                 )
         for line in table_lines(rendered, keys):
             shown.add_row(*line)
-        out.print(shown)
+        print_table("Localisation methods, best first", shown)
         out.print(rendered.caption, style="dim")
         out.print(f"Table and figure: {directory}", soft_wrap=True)

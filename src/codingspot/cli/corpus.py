@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import err, friendly_errors, out, print_json
+from codingspot.cli.console import err, friendly_errors, out, print_json, print_table
 
 if TYPE_CHECKING:  # loading takes seconds, which `--help` should not
     from transformers import PreTrainedTokenizerBase
@@ -106,7 +106,7 @@ def corpus(
 
 def _print(built: Corpus, directory: Path) -> None:
     counted: dict[str, int] = built.made.get("tokens", {})
-    table = Table(title=f"{directory}: {built.name}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for heading in ("domain", "kind", "texts", "bytes", *(["tokens"] if counted else []), "dropped"):
         table.add_column(heading, justify="left" if heading in ("domain", "kind", "dropped") else "right")
     for one in built.domains:
@@ -119,7 +119,7 @@ def _print(built: Corpus, directory: Path) -> None:
             _counts(one.dropped),
         ]
         table.add_row(*row)
-    out.print(table)
+    print_table(f"{directory}: {built.name}", table)
     made: dict[str, Any] = dict(built.made)
     absent = [name for name in made.get("languages", ()) if name not in {one.name for one in built.domains}]
     if absent:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import friendly_errors, out, print_json
+from codingspot.cli.console import friendly_errors, out, print_json, print_table
 
 Model = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
 Corpus = Annotated[str, typer.Option(help="'testbed', a corpus made by `codingspot corpus`, or any of its sources.")]
@@ -58,12 +58,12 @@ def score(
             sequence_length=sequence_length,
             seed=seed,
         )
-        table = Table(title=f"{directory}: {store.layout.total:,} parameters", title_justify="left")
+        table = Table()
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
             table.add_column(heading, justify="right" if heading not in ("domain", "kind") else "left")
         for domain in store.domains:
             table.add_row(domain.name, domain.kind, f"{domain.details['tokens']:,}", f"{domain.details['loss']:.4f}")
-        out.print(table)
+        print_table(f"{directory}: {store.layout.total:,} parameters", table)
 
 
 def spot(
@@ -95,13 +95,13 @@ def spot(
         )
         found.save(file)
         share = density(found).groupby("block", sort=False)[["parameters", "selected"]].sum()
-        table = Table(title=f"{file}: {len(found):,} parameters", title_justify="left")
+        table = Table()
         for heading in ("block", "parameters", "selected", "share of spot"):
             table.add_column(heading, justify="left" if heading == "block" else "right")
         for block, row in share.iterrows():
             part = row["selected"] / len(found)
             table.add_row(str(block), f"{row['parameters']:,}", f"{row['selected']:,}", f"{part:.1%}")
-        out.print(table)
+        print_table(f"{file}: {len(found):,} parameters", table)
 
 
 def ablate(
@@ -196,7 +196,7 @@ def evaluate(
             print_json(rates)
             return
         intervals = rate_intervals(results.outcomes)
-        table = Table(title=f"{model}: rows in {directory}", title_justify="left")
+        table = Table()
         for heading in ("task", "rate", "95% interval", "chance", "how"):
             table.add_column(heading, justify="left" if heading in ("task", "how") else "right")
         for one in tasks:
@@ -204,7 +204,7 @@ def evaluate(
             table.add_row(
                 one.name, f"{rates[one.name]:.3f}", f"{low:.3f}-{high:.3f}", f"{one.chance:.2f}", one.protocol
             )
-        out.print(table)
+        print_table(f"{model}: rows in {directory}", table)
 
 
 def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json
+from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, print_table
 from codingspot.studies import DEMO
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
@@ -117,12 +117,12 @@ def compare(
             rows = [dict(zip(keys, line, strict=True)) for line in lines]
             print_json({"title": table.title, "rows": rows, "differences": differences})
             return
-        shown = Table(title=table.title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+        shown = Table(box=None, padding=(0, 1, 0, 0))
         for column in table.columns:
             shown.add_column(column.header.split(" ")[0], justify="left" if column.kind == "text" else "right")
         for row, line in zip(table.rows, lines, strict=True):
             shown.add_row(*line, style="dim" if row.role == "control" else "")
-        out.print(shown)
+        print_table(table.title, shown)
         out.print("\nWhat differs:")
         for difference in differences:
             out.print(f"- {difference}", style="dim")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.progress import Progress
 from rich.table import Table
 
-from codingspot.cli.console import err, friendly_errors, out, print_json
+from codingspot.cli.console import err, friendly_errors, out, print_json, print_table
 from codingspot.errors import StudyError
 
 app = typer.Typer(help="The shipped model's own recipe, tasks and measured quality.", no_args_is_help=True)
@@ -131,20 +131,20 @@ def _measure(folder: Path) -> None:
 def _print_quality(name: str, quality: Any) -> None:
     without = quality.without_subset
     title = f"{name}: {quality.parameters:,} parameters, weights {quality.fingerprint[:12]}"
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for heading in ("task", "accuracy", *(("subset zeroed",) if without else ()), "chance", "items"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for task, measured in quality.tasks.items():
         zeroed = (f"{without[task]:.3f}",) if without else ()
         table.add_row(task, f"{measured.accuracy:.3f}", *zeroed, f"{measured.chance:.2f}", str(measured.items))
-    out.print(table)
-    domains = Table(title=f"{name}, per domain", title_justify="left")
+    print_table(title, table)
+    domains = Table()
     for heading in ("domain", "perplexity", "token occurrences of types English uses too"):
         domains.add_column(heading, justify="left" if heading == "domain" else "right")
     for domain, value in quality.perplexity.items():
         share = quality.shared_vocabulary.get(domain)
         domains.add_row(domain, f"{value:.3f}", "" if share is None else f"{share:.1%}")
-    out.print(domains)
+    print_table(f"{name}, per domain", domains)
 
 
 def _recipe(routed: bool, scale: float, **settings: Any) -> Any:
