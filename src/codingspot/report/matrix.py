@@ -19,6 +19,7 @@ from codingspot.report.further import matrix_caption, predicted_and_actual
 from codingspot.report.labels import domain_label, dose, ratio
 from codingspot.report.run_files import Run
 from codingspot.report.theme import CODE, GENERAL, INK, MUTED
+from codingspot.report.ticks import symmetric_axes
 
 _CELL_INCHES: Final = 0.42
 _MARGIN_INCHES: Final = 1.25
@@ -139,15 +140,14 @@ def _draw_prediction(axes: Axes, *, joined: pd.DataFrame) -> None:
     for kind, colour, marker in (("code", CODE, "o"), ("general", GENERAL, "s")):
         rows = joined[joined["kind"] == kind]
         axes.plot(rows["predicted"], rows["change"], color=colour, marker=marker, linestyle="", markersize=3, alpha=0.6)
-    axes.set_xscale("symlog", linthresh=least)
-    axes.set_yscale("symlog", linthresh=least)
+    symmetric_axes(axes, least=least)
     axes.set_xlabel("predicted, nats a token")
     axes.set_ylabel("actual, nats a token")
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=kind)
         for kind, colour, marker in (("code", CODE, "o"), ("general", GENERAL, "s"))
     ]
-    axes.legend(handles=handles, loc="upper left")
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, borderaxespad=0)
 
 
 def _size(values: pd.DataFrame) -> tuple[float, float]:
