@@ -30,10 +30,10 @@ from codingspot.evaluation.resampling import Resampling
 from codingspot.evaluation.results import Results
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
 from codingspot.files import atomic_path, read_json, write_json
-from codingspot.models import load_model
+from codingspot.models import load_model, shipped_model
 from codingspot.sandbox import Sandbox
 from codingspot.testbed.routing import Subset
-from codingspot.testbed.shipped import languages_of, shipped_model
+from codingspot.testbed.shipped import languages_of
 from codingspot.testbed.world import world_corpus
 
 MODELS = ("routed", "plain")

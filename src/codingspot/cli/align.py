@@ -56,8 +56,8 @@ def align(
     """
     with friendly_errors(), setting_error():
         from codingspot.alignment import AlignSettings
+        from codingspot.models import load_model
         from codingspot.study.views import study_alignment
-        from codingspot.testbed.shipped import load_named
 
         settings = AlignSettings.model_validate(
             {
@@ -72,7 +72,7 @@ def align(
         place = directory or Path("runs/align")
         with StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_named(model, device=device)
+            loaded = load_model(model, device=device)
             found = study_alignment(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
         if as_json:
             print_json(_plain(found))

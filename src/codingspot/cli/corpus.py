@@ -146,7 +146,7 @@ def _tokenizer(model: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     from codingspot.errors import ModelError
-    from codingspot.testbed.shipped import model_source
+    from codingspot.models import model_source
 
     source = model_source(model)
     try:

@@ -65,9 +65,9 @@ def lens(
     with friendly_errors("the same command resumes where it stopped"), setting_error():
         from codingspot.files import write_text
         from codingspot.lens import LensSettings
+        from codingspot.models import load_model
         from codingspot.report.lens_table import example_page
         from codingspot.study.views import study_lens
-        from codingspot.testbed.shipped import load_named
 
         settings = LensSettings(
             parallel=parallel,
@@ -85,7 +85,7 @@ def lens(
         place = directory or Path("runs/lens")
         with StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_named(model, device=device)
+            loaded = load_model(model, device=device)
             found = study_lens(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
         page = place / "lens.html"
         write_text(page, example_page(found.example, str(found.inputs["model"])))

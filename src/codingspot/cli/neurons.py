@@ -79,11 +79,11 @@ def neurons(
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
         from codingspot.corpus.languages import STUDIED
+        from codingspot.models import TESTBED, load_model
         from codingspot.neurons import NeuronSettings, compare, records, summary
         from codingspot.study.config import CorpusSection
         from codingspot.study.corpora import study_corpora
         from codingspot.study.views import study_neurons
-        from codingspot.testbed.shipped import TESTBED, load_named
 
         settings = NeuronSettings(
             token_budget=tokens,
@@ -101,7 +101,7 @@ def neurons(
         place = directory or Path("runs/neurons")
         with StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_named(model, device=device)
+            loaded = load_model(model, device=device)
             section = CorpusSection(
                 source=TESTBED if list(corpus) == [TESTBED] else tuple(corpus),
                 languages=tuple(language or STUDIED),

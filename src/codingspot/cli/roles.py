@@ -33,10 +33,9 @@ def roles(
     Example: codingspot roles meta-llama/Llama-3.2-3B-Instruct
     """
     from codingspot.models import configured_model, describe, kinds_table
-    from codingspot.testbed.shipped import model_source
 
     with friendly_errors():
-        built = configured_model(model_source(model), revision=revision, trust_remote_code=trust_remote_code)
+        built = configured_model(model, revision=revision, trust_remote_code=trust_remote_code)
         structures = describe(built)
         if as_json:
             print_json([_record(name, one) for name, one in structures.items()])

@@ -42,12 +42,12 @@ def score(
     Example: codingspot score testbed --out runs/scores --token-budget 4096
     """
     from codingspot.importance import score as score_model
+    from codingspot.models import load_model
     from codingspot.study.config import CorpusSection
     from codingspot.study.corpora import study_corpora
-    from codingspot.testbed.shipped import load_named
 
     with friendly_errors():
-        loaded = load_named(model, device=device)
+        loaded = load_model(model, device=device)
         section = CorpusSection(source=corpus, general=tuple(general), held_out=tuple(held_out), seed=seed)
         store = score_model(
             loaded,
@@ -121,11 +121,11 @@ def ablate(
     """
     from codingspot.ablation import edited
     from codingspot.files import atomic_path
+    from codingspot.models import load_model
     from codingspot.spot import Spot
-    from codingspot.testbed.shipped import load_named
 
     with friendly_errors():
-        loaded = load_named(model, device=device)
+        loaded = load_model(model, device=device)
         whole = Spot.load(spot_file)
         chosen = whole if k is None else whole.top(k)
         with edited(loaded, chosen, edit, **_settings(setting or [])), atomic_path(directory) as temporary:
@@ -166,9 +166,9 @@ def evaluate(
     from codingspot.evaluation.metrics import task_rates
     from codingspot.evaluation.statistics import rate_intervals
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
+    from codingspot.models import load_model
     from codingspot.sandbox import Sandbox
     from codingspot.study.config import EvaluationSection
-    from codingspot.testbed.shipped import load_named
 
     with friendly_errors():
         names = task or [spec.name for _, spec in EvaluationSection().tasks()]
@@ -185,7 +185,7 @@ def evaluate(
             )
             for name in names
         ]
-        loaded = load_named(model, device=device)
+        loaded = load_model(model, device=device)
         tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
         with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
             evaluator = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, sandbox=sandbox)

@@ -99,8 +99,8 @@ def info(
 
     Example: codingspot testbed info plain
     """
+    from codingspot.models import shipped_model, shipped_models
     from codingspot.testbed.evaluate import load_quality
-    from codingspot.testbed.shipped import shipped_model, shipped_models
 
     with friendly_errors():
         if model is None:

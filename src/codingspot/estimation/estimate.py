@@ -13,7 +13,6 @@ from codingspot.models import ParameterLayout, configured_model
 from codingspot.spot.selection import count_for
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.planning import control_draws, plan_cells
-from codingspot.testbed.shipped import model_source
 
 _SPOT_BYTES = 12  # a position and a key
 _RECIPES_OF_CODE = ("sum", "consensus")
@@ -88,7 +87,6 @@ class _Needs:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self._source = model_source(study.model.id)
         self._layout: ParameterLayout | None = None
         corpus = study.corpus
         scored = (set(corpus.languages) | set(corpus.general)) - set(corpus.held_out)
@@ -101,9 +99,7 @@ class _Needs:
         """The model's parameters."""
         if self._layout is None:
             section = self.study.model
-            built = configured_model(
-                self._source, revision=section.revision, trust_remote_code=section.trust_remote_code
-            )
+            built = configured_model(section.id, revision=section.revision, trust_remote_code=section.trust_remote_code)
             self._layout = ParameterLayout.of(built)
         return self._layout
 
@@ -111,7 +107,7 @@ class _Needs:
         """The footprint of a pass over so many of the study's sequences."""
         section = self.study.model
         return measure_footprint(
-            self._source,
+            section.id,
             sequences=sequences,
             sequence_length=self.study.scoring.sequence_length,
             dtype=section.dtype,

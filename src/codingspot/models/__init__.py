@@ -5,10 +5,12 @@ from codingspot.models.layout import Located, ParameterLayout, fingerprint, uniq
 from codingspot.models.loading import LoadedModel, load_model
 from codingspot.models.registry import Registry
 from codingspot.models.roles import SCOPES, Role, Scope, role_of, scope_sizes
+from codingspot.models.shipped import TESTBED, model_source, names_shipped, shipped_model, shipped_models
 from codingspot.models.structure import Part, Structure, describe, kinds_table
 
 __all__ = [
     "SCOPES",
+    "TESTBED",
     "LoadedModel",
     "Located",
     "ParameterLayout",
@@ -23,8 +25,12 @@ __all__ = [
     "fingerprint",
     "kinds_table",
     "load_model",
+    "model_source",
+    "names_shipped",
     "role_of",
     "scope_sizes",
+    "shipped_model",
+    "shipped_models",
     "torch_dtype",
     "unique_parameters",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from codingspot.errors import ModelError
+from codingspot.models.shipped import model_source
 
 _HUB_TIMEOUT_SECONDS = 5.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
@@ -24,9 +25,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class FoundModel:
     """Where a causal language model is, and its configuration.
 
-    ``source`` is a folder or Hub id; ``local`` says whether only files on this machine are read.
+    ``id`` is what a user calls it: the name of a shipped one, whose folder differs between machines, or else
+    ``source``, a folder or Hub id. ``local`` says whether only files on this machine are read.
     """
 
+    id: str
     source: str
     revision: str | None
     local: bool
@@ -49,20 +52,22 @@ class FoundModel:
 
 
 def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> FoundModel:
-    """Read the configuration of a Hub id (``org/name`` or ``org/name@revision``) or folder.
+    """Read the configuration of a shipped model, a Hub id (``org/name`` or ``org/name@revision``) or a folder.
 
-    Where the Hub can't be reached, what was downloaded before is used.
+    This is the one place where names of models are resolved (:func:`codingspot.models.shipped.model_source`). Where the
+    Hub can't be reached, what was downloaded before is used.
 
     Raises:
         ModelError: nothing is found there, it is not a causal language model, or its weights are quantised.
     """
-    source, revision = _split_revision(str(id_or_path), revision)
+    asked, revision = _split_revision(str(id_or_path), revision)
+    source = model_source(asked)
     local = Path(source).is_dir() or not _hub_answers()
-    found = FoundModel(source, revision, local, trust_remote_code, None)
+    found = FoundModel(asked, source, revision, local, trust_remote_code, None)
     config = _load_config(source, found.options)
     _require_causal(source, config)
     _require_unquantised(source, config)
-    return FoundModel(source, revision, local, trust_remote_code, config)
+    return replace(found, config=config)
 
 
 def configured_model(

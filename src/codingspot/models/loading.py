@@ -54,7 +54,8 @@ def load_model(
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer.
 
-    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``) or a folder. ``dtype`` is ``float32``,
+    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``), a folder, or ``testbed`` or ``testbed-routed``,
+    which ship with the package. ``dtype`` is ``float32``,
     ``bfloat16``, ``float16`` or ``auto`` (as saved). ``device`` defaults to the GPU where there is one; ``device_map``
     (``auto``, ``balanced``, ``sequential``, or modules to devices; needs accelerate) spreads the model over several
     instead. ``attention`` names the implementation (``eager``, ``sdpa``, ``flash_attention_2``, ...), by default the
@@ -77,7 +78,7 @@ def load_model(
     if device_map is None:
         _move(found.source, model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model.train(False)
-    return LoadedModel(model, tokenizer, found.source, found.commit)
+    return LoadedModel(model, tokenizer, found.id, found.commit)
 
 
 def _load_weights(

@@ -26,12 +26,11 @@ from codingspot.corpus.schemas import Variant
 from codingspot.errors import StudyError
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.importance import ESTIMATORS, FineTune, resolve
-from codingspot.models.roles import SCOPES
+from codingspot.models import SCOPES, TESTBED
 from codingspot.spot import RECIPES
 from codingspot.study.cells import Control, TaskRole
 from codingspot.study.learned import LEARNED, LearnedRecipe
 from codingspot.study.views_config import ViewsSection
-from codingspot.testbed.shipped import TESTBED
 
 _OF_EVERY_RECIPE = ("per_tensor", "languages", "worst_first")  # parameters that find_spot takes itself
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from codingspot.corpus import Corpus, Domain, Source, open_corpus
 from codingspot.corpus.languages import canonical_language
 from codingspot.errors import CorpusError
+from codingspot.models import TESTBED
 from codingspot.study.config import CorpusSection
 from codingspot.testbed.programs import LANGUAGES
-from codingspot.testbed.shipped import TESTBED
 from codingspot.testbed.world import ENGLISH, world_corpus
 
 

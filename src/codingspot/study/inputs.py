@@ -9,11 +9,10 @@ from functools import cached_property
 from codingspot.corpus import Corpus
 from codingspot.evaluation.tasks import EvaluationTask, load_tasks
 from codingspot.files import digest
-from codingspot.models import LoadedModel, ParameterLayout, scope_sizes
+from codingspot.models import LoadedModel, ParameterLayout, load_model, scope_sizes
 from codingspot.study.cells import Cell, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
 from codingspot.study.config import ModelSection, Study
 from codingspot.study.corpora import study_corpora
-from codingspot.testbed.shipped import load_named
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def load_inputs(study: Study, stage: Callable[[str], None]) -> StudyInputs:
 
 
 def _load_model(section: ModelSection) -> LoadedModel:
-    return load_named(
+    return load_model(
         section.id,
         revision=section.revision,
         dtype=section.dtype,

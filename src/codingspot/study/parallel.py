@@ -8,9 +8,9 @@ from pathlib import Path
 from codingspot.corpus.languages import canonical_language
 from codingspot.corpus.parallel import ParallelCorpus, read_parallel
 from codingspot.errors import CorpusError
+from codingspot.models import TESTBED
 from codingspot.testbed.parallel import parallel_programs
 from codingspot.testbed.programs import LANGUAGES
-from codingspot.testbed.shipped import TESTBED
 
 _TESTBED_ROWS = 200
 
