@@ -166,6 +166,23 @@ def test_onset_and_the_dose_by_rule_are_bracketed(run_directory: Path):
     assert low <= before < onset <= high  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(("accuracy", "undefined"), [(0.0, "code and general tasks"), (0.55, None)])
+def test_no_onset_of_what_was_not_there(accuracy: float, undefined: str | None, maker: RunMaker, tmp_path: Path):
+    run = read_run(maker.with_(accuracy=accuracy).write(tmp_path / "run"))
+    tables = _tables(run)
+    table = tables["doses"]
+    assert ("Not defined" in table.caption) == (undefined is not None)
+    assert (undefined or "") in table.caption
+    assert ("M_s isn't defined" in tables["table3_monosemanticity"].caption) == (undefined is not None)
+    keys = [column.key for column in table.columns]
+    for row in table.rows:
+        shown = dict(zip(keys, row.values, strict=True))
+        assert {shown["onset"] == "not defined", shown["kept"] == "not defined"} == {undefined is not None}
+        if undefined:
+            assert {shown[key] for key in keys if key not in ("doses", "onset", "kept")} == {Number(None)}
+    assert ("not defined" in build_report(tmp_path / "run").read_text()) == (undefined is not None)
+
+
 def test_a_sequential_run_is_set_beside_the_original_on_its_own_items(maker: RunMaker, tmp_path: Path):
     folder = maker.with_(spots=(("paper", "sum", "all", DOSES),)).write(tmp_path / "run")
     run = read_run(folder)

@@ -122,6 +122,11 @@ def monosemanticity(run: Run, summary: RunSummary) -> Table:
         f"Random rows: mean (min to max) over {_seeds(run)}. Code: {decoding_phrase(run)}. "
         f"Estimator: {estimator_phrase(run)}."
     )
+    if summary.original.metrics.m_s is None:
+        caption += (
+            " In this run M_s isn't defined: the original model is too near chance on every code or every general "
+            "task, or there is none."
+        )
     return Table("table3_monosemanticity", "Table 3: relative change and M_s", caption, columns, tuple(rows))
 
 
