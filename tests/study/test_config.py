@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from codingspot.errors import StudyError
+from codingspot.errors import CorpusError, StudyError
 from codingspot.studies import DEMO
-from codingspot.study import load_study, parse_study
+from codingspot.study import load_study, parse_study, run_study
 
 
 def test_demo_study_is_the_papers_grid_with_controls():
@@ -93,3 +93,49 @@ def test_a_learned_spot_is_trained_at_the_usual_doses_below_its_largest():
     assert recipe is not None
     assert (recipe.shortlist, recipe.shortlist_percent) == ("set_difference", 5.0)
     assert (recipe.settings.doses, recipe.settings.steps) == ((0.1, 0.25, 0.4), 9)
+
+
+SPOT = "spots: [{name: s, k_percent: [1]}]"
+VIEWS = "views: {align: {}, lens: {}}\nlanguage_matrix: {}"
+
+
+@pytest.mark.parametrize("model", ["testbed", "testbed-routed"])
+def test_a_testbed_model_has_its_own_text_and_tasks_where_none_are_named(model: str):
+    study = parse_study(f"name: a\nmodel: {{id: {model}}}\nevaluation: {{limit: 3}}\n{SPOT}\n{VIEWS}", "s.yaml")
+    assert study.corpus.source == "testbed"
+    assert [spec.name for role, spec in study.evaluation.tasks() if role != "general"] == [
+        "testbed_humaneval",
+        "testbed_comprehension",
+    ]
+    assert study.views.align is not None
+    assert study.views.align.parallel == "testbed"
+    assert study.language_matrix is not None
+    assert len(study.language_matrix.tasks) == 3
+    given = parse_study(f"name: a\nevaluation: {{other: []}}\ncorpus: {{source: mine}}\n{SPOT}", "s.yaml")
+    assert given.corpus.source == "mine"
+    assert [role for role, _ in given.evaluation.tasks()] == ["code", *["general"] * 5]
+    assert given.views.align is given.language_matrix is None
+
+
+@pytest.mark.parametrize("study", [f"{SPOT}\n{VIEWS}", f"evaluation: {{code: [humaneval]}}\n{SPOT}\n{VIEWS}"])
+def test_a_study_of_another_model_never_touches_the_testbed(study: str):
+    parsed = parse_study(f"name: a\nmodel: {{id: org/name}}\n{study}", "s.yaml")
+    assert "testbed" not in parsed.to_yaml()
+    assert parsed.corpus.source is None
+    swapped = parse_study(f"name: a\n{study}", "s.yaml", model="org/name@v1")
+    assert "testbed" not in swapped.to_yaml()
+    assert (swapped.model.id, swapped.model.revision) == ("org/name", "v1")
+
+
+@pytest.mark.parametrize(
+    ("study", "named"),
+    [
+        (SPOT, "no corpus is named for "),
+        (f"corpus: {{source: x}}\n{SPOT}\nviews: {{align: {{}}}}", "no parallel code is named for "),
+        ("corpus: {source: x}\nviews: {lens: {}}", "no parallel code is named for "),
+    ],
+)
+def test_what_a_study_reads_must_be_named_before_any_work(study: str, named: str, tmp_path: Path):
+    with pytest.raises(CorpusError, match=named):
+        run_study(parse_study(f"name: a\nmodel: {{id: org/name}}\n{study}", "s.yaml"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

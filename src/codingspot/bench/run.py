@@ -32,20 +32,13 @@ from codingspot.evaluation.tasks import TaskSpec, load_tasks
 from codingspot.files import atomic_path, read_json, write_json
 from codingspot.models import load_model, shipped_model
 from codingspot.sandbox import Sandbox
+from codingspot.testbed.defaults import CODE_TASKS, GENERAL_TASKS
 from codingspot.testbed.routing import Subset
 from codingspot.testbed.shipped import languages_of
 from codingspot.testbed.world import world_corpus
 
 MODELS = ("routed", "plain")
 DOSES = (0.1, 0.5, LARGEST_K)
-CODE = ("testbed_humaneval",)
-GENERAL = (
-    "testbed_arithmetic",
-    "testbed_events",
-    "testbed_knowledge",
-    "testbed_misconceptions",
-    "testbed_roles",
-)
 _DOCUMENTS = 400
 _ORIGINAL = "original"
 
@@ -59,7 +52,7 @@ def run_bench(
     methods: Iterable[tuple[str, str, Method]] | None = None,
     models: Iterable[str] = MODELS,
     token_budget: int = 4096,
-    items: int = 24,
+    limit: int = 24,
     seed: int = 0,
     on_method: OnMethod = lambda _name, _done, _total: None,
 ) -> pd.DataFrame:
@@ -68,7 +61,7 @@ def run_bench(
     One row a method and model: ``model``, ``estimator``, ``recipe``, ``area`` with ``area_low`` and ``area_high``
     (95% bootstrap over items), ``tokens`` and ``seconds`` to rank, ``peak_memory_gb`` of the process so far; on the
     routed model the figures of :func:`codingspot.bench.truth.ground_truth`. A first row a model, of estimator
-    ``chance``, has what a random ranking gets. ``items`` are evaluated of each task.
+    ``chance``, has what a random ranking gets. The first ``limit`` items of each task are evaluated.
 
     Raises:
         SandboxError: generated programs can't be run safely here.
@@ -78,11 +71,11 @@ def run_bench(
     rows: list[dict[str, object]] = []
     for number, name in enumerate(names):
         folder = out / name
-        settings = {"token_budget": token_budget, "items": items, "seed": seed}
+        settings = {"token_budget": token_budget, "limit": limit, "seed": seed}
         if not (folder / "settings.json").exists() or read_json(folder / "settings.json") != settings:
             shutil.rmtree(folder, ignore_errors=True)
             write_json(folder / "settings.json", settings)
-        with _Model(name, folder, token_budget, items, seed) as model:
+        with _Model(name, folder, token_budget, limit, seed) as model:
             rows.append(model.chance_row())
             for index, (estimator, recipe, method) in enumerate(entries):
                 on_method(f"{name}: {estimator} {recipe}", number * len(entries) + index, len(names) * len(entries))
@@ -96,14 +89,14 @@ def run_bench(
 class _Model:
     """One model under the benchmark: its text, its subset where it is known, and its evaluator."""
 
-    def __init__(self, name: str, folder: Path, token_budget: int, items: int, seed: int) -> None:
+    def __init__(self, name: str, folder: Path, token_budget: int, limit: int, seed: int) -> None:
         path = shipped_model(name)
         self.name, self._folder, self._seed = name, folder, seed
         self._loaded = load_model(path)
         self._subset = Subset.load(path) if Subset.is_in(path) else None
         corpus = world_corpus(_DOCUMENTS, seed, languages_of(path))
         self._bench = BenchInput(self._loaded, corpus, folder / "scores", token_budget, seed=seed)
-        self._tasks = load_tasks([TaskSpec(task, limit=items) for task in (*CODE, *GENERAL)])
+        self._tasks = load_tasks([TaskSpec(task, limit=limit) for task in (*CODE_TASKS, *GENERAL_TASKS)])
         self._sandbox = Sandbox()
 
     def __enter__(self) -> _Model:
@@ -163,7 +156,8 @@ class _Model:
         results = Results.concat(parts)
         chances = {task.name: task.chance for task in self._tasks}
         resampling = Resampling(results.outcomes, original=_ORIGINAL, chance=chances, seed=self._seed)
-        found = specificity_areas(resampling, {"curve": results.cells()}, code=CODE, general=GENERAL)["curve"]
+        curves = {"curve": results.cells()}
+        found = specificity_areas(resampling, curves, code=CODE_TASKS, general=GENERAL_TASKS)["curve"]
         return {"area": found.value, "area_low": found.interval.low, "area_high": found.interval.high}
 
     def _original(self) -> Results:

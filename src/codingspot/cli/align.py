@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
+from codingspot.cli.texts import Parallel, parallel_source
 
 if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
     from codingspot.alignment import Alignment
@@ -29,9 +30,7 @@ def align(
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; read where it holds the same analysis.")
     ] = None,
-    parallel: Annotated[
-        str, typer.Option(help="'testbed', or a .jsonl, .jsonl.gz or .parquet file with one column a language.")
-    ] = "testbed",
+    parallel: Parallel = None,
     language: Annotated[
         list[str] | None, typer.Option("--language", "-l", help="A language of the file; repeat. All by default.")
     ] = None,
@@ -61,7 +60,7 @@ def align(
 
         settings = AlignSettings.model_validate(
             {
-                "parallel": parallel,
+                "parallel": parallel_source(model, parallel),
                 "languages": tuple(language) if language else None,
                 "rows": rows,
                 "pooling": pooling,

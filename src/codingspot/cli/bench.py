@@ -22,7 +22,7 @@ def bench(
         "runs/bench"
     ),
     token_budget: Annotated[int, typer.Option(help="Tokens a domain that a method may read.")] = 4096,
-    items: Annotated[int, typer.Option(help="Items of each task.")] = 24,
+    limit: Annotated[int, typer.Option(help="First items of each task.")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of text, methods and intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -42,7 +42,7 @@ def bench(
             def show(name: str, done: int, total: int) -> None:
                 display.update(task, completed=done, total=total, description=f"{name[:44]:<44}")
 
-            table = run_bench(directory, token_budget=token_budget, items=items, seed=seed, on_method=show)
+            table = run_bench(directory, token_budget=token_budget, limit=limit, seed=seed, on_method=show)
         write_bench_report(table, directory)
         if as_json:
             print_json(table.astype(object).where(table.notna(), None).to_dict("records"))

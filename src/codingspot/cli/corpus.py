@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import err, friendly_errors, out, print_json, print_table
+from codingspot.cli.texts import General
 
 if TYPE_CHECKING:  # loading takes seconds, which `--help` should not
     from transformers import PreTrainedTokenizerBase
@@ -39,12 +40,15 @@ def corpus(
         typer.Option("--language", "-l", help="A programming language; repeat. Without it the paper's ten and Python."),
     ] = None,
     documents: Annotated[int, typer.Option(help="Texts a domain, at most; 0: all.", min=0)] = 1000,
-    tokens: Annotated[
+    token_budget: Annotated[
         int | None, typer.Option(help="Tokens of --tokenizer after which a domain takes no more.", min=1)
     ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Hub id or folder of the model that counts tokens.")] = None,
-    general: Annotated[list[str], typer.Option(help="A domain that is general text; repeat.")] = ["english"],  # noqa: B006 - typer copies it
-    held_out: Annotated[list[str], typer.Option(help="A domain left out of scoring; repeat.")] = ["python"],  # noqa: B006
+    general: General = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(help="A domain left out of scoring; repeat. Python by default, where there is some."),
+    ] = None,
     variant: Annotated[
         str, typer.Option(help="Of tiny-codes: paper (every fenced block) or released-code (the first, with its tag).")
     ] = "paper",
@@ -70,8 +74,7 @@ def corpus(
 
     Example: codingspot corpus my-project --schema files -l rust -l go --out corpora/mine
     """
-    from codingspot.corpus import Source, open_corpus
-    from codingspot.corpus.languages import STUDIED
+    from codingspot.corpus import Choice, Source, open_corpus
     from codingspot.files import read_json
 
     with friendly_errors():
@@ -85,18 +88,21 @@ def corpus(
                     Source(source, schema, config, split, domain, text_field=text_field, domain_field=domain_field)
                     for source in sources
                 ],
-                languages=language or STUDIED,
-                general=general,
-                held_out=held_out,
+                languages=language or None,
+                general=general or None,
+                held_out=held_out or None,
                 variant=_variant(variant),
                 purified=purify,
                 documents=documents or None,
-                token_budget=tokens,
+                token_budget=token_budget,
                 tokenizer=None if tokenizer is None else _tokenizer(tokenizer),
                 seed=seed,
                 workers=workers or os.cpu_count() or 1,
                 progress=show,
             )
+            if not held_out:  # Python too, as in the paper
+                kept = [domain.name for domain in built.domains if domain.held_out or domain.name == "python"]
+                built = Choice(held_out=kept).of(built)
             built.save(directory)
         if as_json:
             print_json(read_json(directory / "manifest.json"))

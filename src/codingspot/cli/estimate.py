@@ -74,8 +74,7 @@ def _asked(target: str, file: Path | None, preset: str | None) -> Study:
         raise StudyError("--study and --preset are both given; give one")
     if file is None:
         return preset_study(preset or "paper", target)
-    loaded = load_study(file)
-    return loaded.model_copy(update={"model": loaded.model.model_copy(update={"id": target, "revision": None})})
+    return load_study(file, target)
 
 
 def _changed(study: Study, dtype: str | None, micro_batch_tokens: int | None) -> Study:

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
+from codingspot.cli.texts import Parallel, parallel_source
 
 if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
     from codingspot.lens import LensAnalysis
@@ -28,9 +29,7 @@ def lens(
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
     ] = None,
-    parallel: Annotated[
-        str, typer.Option(help="'testbed', or a .jsonl, .jsonl.gz or .parquet file with one column a language.")
-    ] = "testbed",
+    parallel: Parallel = None,
     language: Annotated[
         list[str] | None, typer.Option("--language", "-l", help="A language of the file; repeat. All by default.")
     ] = None,
@@ -70,7 +69,7 @@ def lens(
         from codingspot.study.views import study_lens
 
         settings = LensSettings(
-            parallel=parallel,
+            parallel=parallel_source(model, parallel),
             languages=tuple(language) if language else None,
             rows=rows,
             shots=shots,

@@ -9,11 +9,9 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import friendly_errors, out, print_json, print_table
+from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
 
 Model = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
-Corpus = Annotated[str, typer.Option(help="'testbed', a corpus made by `codingspot corpus`, or any of its sources.")]
-General = Annotated[list[str], typer.Option(help="A domain that is general text; repeat.")]
-HeldOut = Annotated[list[str], typer.Option(help="A domain left out of scoring; repeat.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...")]
 
 
@@ -28,9 +26,11 @@ def register(app: typer.Typer) -> None:
 def score(
     model: Model,
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the score store.")],
-    corpus: Corpus = "testbed",
-    general: General = ["english"],  # noqa: B006 - typer copies it
-    held_out: HeldOut = ["python"],  # noqa: B006
+    corpus: Sources = None,
+    language: Languages = None,
+    general: General = None,
+    held_out: HeldOut = None,
+    documents: Annotated[int, typer.Option(help="Texts a domain, at most; 0: as many as the tokens need.", min=0)] = 0,
     reduction: Annotated[str, typer.Option(help="corpus, microbatch or sequence.")] = "corpus",
     token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
@@ -40,18 +40,27 @@ def score(
     """Score every parameter for every domain: |theta * dL/dtheta|, kept signed.
 
     Example: codingspot score testbed --out runs/scores --token-budget 4096
+
+    Example: codingspot score my-model --corpus corpora/tiny --held-out python --out runs/scores
     """
     from codingspot.importance import score as score_model
     from codingspot.models import load_model
-    from codingspot.study.config import CorpusSection
-    from codingspot.study.corpora import study_corpora
+    from codingspot.study.corpora import scoring_corpus
 
     with friendly_errors():
+        section = corpus_section(
+            model,
+            corpus,
+            language,
+            general,
+            held_out=tuple(held_out) if held_out else None,
+            documents=documents,
+            seed=seed,
+        )
         loaded = load_model(model, device=device)
-        section = CorpusSection(source=corpus, general=tuple(general), held_out=tuple(held_out), seed=seed)
         store = score_model(
             loaded,
-            study_corpora(section)[0],
+            scoring_corpus(section, loaded.tokenizer, token_budget),
             directory,
             reduction=reduction,
             token_budget=token_budget,
@@ -137,7 +146,9 @@ def ablate(
 def evaluate(
     model: Model,
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.parquet and losses.parquet.")],
-    task: Annotated[list[str] | None, typer.Option(help="An lm-evaluation-harness task; repeat.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="An lm-evaluation-harness task; repeat. A testbed model's own by default.")
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="TASK=PATH", help="Local files of a task: a folder with one a split, or a file; repeat."),
@@ -161,6 +172,7 @@ def evaluate(
 
     With local data: codingspot eval ID --task mmlu --data mmlu=data/mmlu --few-shot 5 --subsample 1000 --out runs/mmlu
     """
+    from codingspot.errors import StudyError
     from codingspot.evaluation.adapter import ModelAdapter
     from codingspot.evaluation.evaluator import Evaluator
     from codingspot.evaluation.metrics import task_rates
@@ -168,10 +180,12 @@ def evaluate(
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
     from codingspot.models import load_model
     from codingspot.sandbox import Sandbox
-    from codingspot.study.config import EvaluationSection
+    from codingspot.testbed.defaults import default_tasks
 
     with friendly_errors():
-        names = task or [spec.name for _, spec in EvaluationSection().tasks()]
+        names = task or default_tasks(model)
+        if not names:
+            raise StudyError(f"no task is named for {model}; name one with --task, such as humaneval")
         places = _places(data or [], names)
         specs = [
             TaskSpec(

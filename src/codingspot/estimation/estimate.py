@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from codingspot.corpus.languages import STUDIED
 from codingspot.estimation.footprint import Footprint, measure_footprint
 from codingspot.estimation.peaks import MemoryPeak, finetuning_peaks, learning_peak, scoring_peak, selection_peak
 from codingspot.importance.finetune import optimizer_bytes
-from codingspot.models import ParameterLayout, configured_model
+from codingspot.models import TESTBED, ParameterLayout, configured_model
 from codingspot.spot.selection import count_for
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.planning import control_draws, plan_cells
+from codingspot.testbed.world import ENGLISH, HELD_OUT_LANGUAGE
 
 _SPOT_BYTES = 12  # a position and a key
 _RECIPES_OF_CODE = ("sum", "consensus")
@@ -89,9 +91,12 @@ class _Needs:
         self.study = study
         self._layout: ParameterLayout | None = None
         corpus = study.corpus
-        scored = (set(corpus.languages) | set(corpus.general)) - set(corpus.held_out)
-        self.domains = len(scored)
-        self.languages = len(scored - set(corpus.general))
+        own = (HELD_OUT_LANGUAGE,) if corpus.source == TESTBED else ()
+        general = set(corpus.general or (ENGLISH,))
+        languages = set(STUDIED if corpus.languages is None else corpus.languages) - general
+        held_out = set(own if corpus.held_out is None else corpus.held_out)
+        self.domains = len((languages | general) - held_out)
+        self.languages = len(languages - held_out)
         self.tokens = self.domains * study.scoring.token_budget
 
     @property

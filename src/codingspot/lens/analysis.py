@@ -38,7 +38,7 @@ class LensSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    parallel: str = Field("testbed", description="testbed, or a file of parallel code")
+    parallel: str | None = Field(None, description="a file of parallel code, or testbed")
     languages: tuple[str, ...] | None = Field(None, description="all that the source has by default")
     rows: int | None = Field(None, gt=1, description="the first so many rows of the source")
     shots: int = Field(3, ge=0)

@@ -57,7 +57,7 @@ class NeuronSettings(BaseModel):
     parts: int = Field(4, gt=0, description="amounts of text compared in the sweep")
     control_seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), description="of the matched random neurons; empty: none")
     tasks: tuple[str, ...] = Field((), description="run under each edit, such as testbed_humaneval")
-    items: int | None = Field(None, gt=0, description="first items of each task; all by default")
+    limit: int | None = Field(None, gt=0, description="first items of each task; all by default")
     seed: int = 0
 
 

@@ -21,7 +21,6 @@ from pydantic import (
 
 from codingspot.ablation import CONTROLS, EDITS, edits_the_rest
 from codingspot.corpus import BosPolicy, Source
-from codingspot.corpus.languages import STUDIED
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import StudyError
 from codingspot.evaluation.task_spec import TaskSpec
@@ -29,6 +28,7 @@ from codingspot.importance import ESTIMATORS, FineTune, resolve
 from codingspot.models import SCOPES, TESTBED
 from codingspot.spot import RECIPES
 from codingspot.study.cells import Control, TaskRole
+from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.learned import LEARNED, LearnedRecipe
 from codingspot.study.views_config import ViewsSection
 
@@ -72,17 +72,23 @@ class ModelSection(_Section):
 class CorpusSection(_Section):
     """What is scored and read: the testbed's world, or the sources that :func:`codingspot.corpus.open_corpus` takes."""
 
-    source: str | Source | tuple[str | Source, ...] = Field(
-        TESTBED, description="testbed, a Hub id, a path, or a list of ids, paths and sources with options of their own"
+    source: str | Source | tuple[str | Source, ...] | None = Field(
+        None, description="testbed, a Hub id, a path, or a list of ids, paths and sources with options of their own"
     )
     text_field: str = Field("text", description="the column of the text in rows of no known data set")
-    languages: tuple[str, ...] = Field(STUDIED, description="languages taken where a source has several")
+    languages: tuple[str, ...] | None = Field(
+        None, description="the domains of code; all of a saved corpus, the eleven studied ones of other sources"
+    )
     variant: Variant = Field("paper", description="how tiny-codes' answers are read")
     purified: bool = Field(True, description="whether code loses its comments, documentation and prose")
-    documents: int = Field(700, gt=0, description="texts a domain for scoring, at most")
+    documents: int = Field(700, ge=0, description="texts a domain for scoring, at most; 0: all")
     evaluation_documents: int = Field(48, gt=0, description="texts a domain kept from scoring, for perplexity")
-    general: tuple[str, ...] = ("english",)
-    held_out: tuple[str, ...] = ("python",)
+    general: tuple[str, ...] | None = Field(
+        None, description="domains that are general text, besides those of which their source says so"
+    )
+    held_out: tuple[str, ...] | None = Field(
+        None, description="domains left out of scoring; what a saved corpus holds out, Python of the testbed's"
+    )
     seed: int = 0
 
 
@@ -206,18 +212,14 @@ TaskEntry = Annotated[Annotated[str, Tag("name")] | Annotated[TaskSpec, Tag("tas
 class EvaluationSection(_Section):
     """Tasks by lm-evaluation-harness name; ``code`` and ``general`` enter the metrics, ``other`` is reported.
 
+    Without any, perplexity alone is evaluated; a testbed model has its own tasks where none are named.
+
     ``limit``, ``code_limit``, ``samples`` and ``temperature`` are for the tasks that don't set their own.
     """
 
-    code: tuple[TaskEntry, ...] = ("testbed_humaneval",)
-    general: tuple[TaskEntry, ...] = (
-        "testbed_arithmetic",
-        "testbed_events",
-        "testbed_knowledge",
-        "testbed_misconceptions",
-        "testbed_roles",
-    )
-    other: tuple[TaskEntry, ...] = ("testbed_comprehension",)
+    code: tuple[TaskEntry, ...] = ()
+    general: tuple[TaskEntry, ...] = ()
+    other: tuple[TaskEntry, ...] = ()
     limit: int | None = Field(None, gt=0, description="first items of each task; all where not given")
     code_limit: int | None = Field(None, gt=0, description="first items of each code task; all where not given")
     samples: int = Field(1, gt=0, description="programs a problem (n of pass@k)")
@@ -269,7 +271,7 @@ class LanguageMatrixSection(_Section):
     scope: str = "blocks"
     k_percent: Percent = 0.25
     languages: tuple[str, ...] | None = Field(None, description="whose spots; all that are scored where not given")
-    tasks: tuple[str, ...] = ("testbed_humaneval", "testbed_humaneval_javascript", "testbed_humaneval_bash")
+    tasks: tuple[str, ...] = ()
     limit: int | None = Field(40, gt=0, description="first items of each task; all where null")
 
 
@@ -290,6 +292,11 @@ class Study(_Section):
     analyses: tuple[AnalysisName, ...] = Field(ANALYSES, description="tables made from scores and spots alone")
     language_matrix: LanguageMatrixSection | None = None
     views: ViewsSection = ViewsSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_testbed_s_own(cls, data: Any) -> Any:
+        return with_testbed_defaults(data)
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Study:

@@ -12,7 +12,8 @@ from codingspot.files import digest
 from codingspot.models import LoadedModel, ParameterLayout, load_model, scope_sizes
 from codingspot.study.cells import Cell, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
 from codingspot.study.config import ModelSection, Study
-from codingspot.study.corpora import study_corpora
+from codingspot.study.corpora import require_source, study_corpora
+from codingspot.study.parallel import require_parallel
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,18 @@ def load_inputs(study: Study, stage: Callable[[str], None]) -> StudyInputs:
     entries = study.evaluation.tasks()
     tasks = load_tasks([spec for _, spec in entries], tokenizer=loaded.tokenizer)
     return StudyInputs(loaded, scoring, evaluation, tuple(role for role, _ in entries), tuple(tasks))
+
+
+def require_sources(study: Study) -> None:
+    """Refuse, before any work, a study of which nothing says what it reads.
+
+    Raises:
+        CorpusError: no corpus is named, or a view has no parallel code.
+    """
+    require_source(study.corpus, study.model.id)
+    for view in (study.views.align, study.views.lens):
+        if view is not None:
+            require_parallel(view.parallel, study.model.id)
 
 
 def _load_model(section: ModelSection) -> LoadedModel:

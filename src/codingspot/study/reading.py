@@ -33,8 +33,8 @@ _SECTIONS = (
 _SETTINGS = sorted({name for section in _SECTIONS for name in section.model_fields})
 
 
-def load_study(path: Path) -> Study:
-    """Read and validate a study file.
+def load_study(path: Path, model: str | None = None) -> Study:
+    """Read and validate a study file, as one of ``model`` (``org/name``, ``org/name@revision``, a folder) where given.
 
     Raises:
         StudyError: the file is missing or isn't a valid study; the message names the first setting at fault.
@@ -45,11 +45,11 @@ def load_study(path: Path) -> Study:
         raise StudyError(
             f"{path} can't be read as a study file; `codingspot demo --show-study` prints one to start from"
         ) from None
-    return parse_study(text, str(path))
+    return parse_study(text, str(path), model)
 
 
-def parse_study(text: str, origin: str) -> Study:
-    """Validate a study given as YAML; ``origin`` names it in messages.
+def parse_study(text: str, origin: str, model: str | None = None) -> Study:
+    """Validate a study given as YAML; ``origin`` names it in messages, ``model`` is its model in place of its own.
 
     Raises:
         StudyError: as :func:`load_study`.
@@ -60,6 +60,10 @@ def parse_study(text: str, origin: str) -> Study:
         raise StudyError(f"{origin} is not valid YAML: {_yaml_reason(error)}; correct it there") from None
     if not isinstance(data, dict):
         raise StudyError(f"{origin} must be a mapping with the keys of a study (name, model, corpus, spots, ...)")
+    if model is not None:
+        source, revision = (model, None) if Path(model).exists() or "@" not in model else model.rsplit("@", 1)
+        own = data.get("model")
+        data["model"] = {**(own if isinstance(own, dict) else {}), "id": source, "revision": revision}
     try:
         return Study.model_validate(data)
     except ValidationError as error:

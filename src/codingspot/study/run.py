@@ -25,7 +25,7 @@ from codingspot.study.cells import Cell, Plan
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
-from codingspot.study.inputs import StudyInputs, load_inputs
+from codingspot.study.inputs import StudyInputs, load_inputs, require_sources
 from codingspot.study.language_matrix import language_matrix
 from codingspot.study.planning import plan_cells, with_own_sizes
 from codingspot.study.progress import Progress, Silent
@@ -45,10 +45,12 @@ def run_study(
     """Run ``study`` into the directory ``out``, or finish a run begun there, and return the directory.
 
     Raises:
+        CorpusError: nothing says what the study reads.
         FingerprintError: ``out`` holds a run of another study, other weights or another corpus.
         CodingSpotError: whatever the stages refuse; what was saved before stays.
     """
     progress = progress or Silent()
+    require_sources(study)
     directory = RunDirectory.claim(out, study)
     inputs = load_inputs(study, progress.stage)
     directory.claim_inputs(**inputs.fingerprints)

@@ -59,7 +59,7 @@ def study_neurons(
         CodingSpotError: as :func:`analyse_neurons`, or a task can't be loaded.
     """
     inputs = neuron_inputs(loaded, corpus, held_out.domains, settings)
-    tasks = load_tasks([TaskSpec(name, limit=settings.items) for name in settings.tasks])
+    tasks = load_tasks([TaskSpec(name, limit=settings.limit) for name in settings.tasks])
     with Sandbox(unsafe=unsafe_no_sandbox) if tasks else nullcontext() as sandbox:
         adapter = ModelAdapter(loaded.model, loaded.tokenizer)
         evaluator = Evaluator(adapter, tasks, held_out.domains, sandbox=sandbox, seed=settings.seed)
