@@ -54,7 +54,7 @@ def require_parallel(source: str | None, model: str = "the model") -> str:
     """
     if source is None:
         raise CorpusError(
-            f"no parallel code is named for {model}; name some (parallel or --parallel): a .jsonl, .jsonl.gz or .parquet "
-            "file with one column a language, or testbed, the testbed's programs"
+            f"no parallel code is named for {model}; name some (parallel or --parallel): a .jsonl, .jsonl.gz or "
+            ".parquet file with one column a language, or testbed, the testbed's programs"
         )
     return source

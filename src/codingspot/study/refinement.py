@@ -60,8 +60,8 @@ def _metrics(plan: Plan, directory: RunDirectory, cell: str) -> CellMetrics:
     both = Results.concat([directory.cell_results(ORIGINAL), directory.cell_results(cell)])
     rates = task_rates(on_common_items(both.outcomes, [ORIGINAL, cell]))
     return cell_metrics(
-        rates[cell],
-        rates[ORIGINAL],
+        rates.get(cell, {}),  # a study may have no task
+        rates.get(ORIGINAL, {}),
         code=_names(plan, "code"),
         general=_names(plan, "general"),
         chance={task.name: task.chance for task in plan.tasks},
