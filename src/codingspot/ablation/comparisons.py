@@ -21,6 +21,7 @@ from codingspot.ablation.super_weights import super_weights
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel, Registry, unique_parameters
+from codingspot.settings import Count, Seed
 from codingspot.spot import RECIPES, Spot, find_spot
 from codingspot.spot.candidates import names_in
 from codingspot.spot.selection import KeyChunk, select_top
@@ -93,19 +94,19 @@ def is_random(name: str) -> bool:
 
 
 @CONTROLS.register("uniform")
-def uniform(controlled: Controlled, *, seed: int = 0) -> Spot:
+def uniform(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """Parameters drawn uniformly from the spot's scope."""
     return uniform_control(controlled.spot, seed=seed, scope=controlled.scope)
 
 
 @CONTROLS.register("matched")
-def matched(controlled: Controlled, *, seed: int = 0) -> Spot:
+def matched(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """Random parameters, the same number from each tensor."""
     return matched_control(controlled.spot, seed=seed)
 
 
 @CONTROLS.register("matched_magnitude")
-def matched_magnitude(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
+def matched_magnitude(controlled: Controlled, *, bins: Count = 10, seed: Seed = 0) -> Spot:
     r"""Random parameters of the same tensors and the same magnitudes: each from the decile of \|theta\| of its own."""
     weights = unique_parameters(controlled.loaded.model)
 
@@ -116,7 +117,7 @@ def matched_magnitude(controlled: Controlled, *, bins: int = 10, seed: int = 0) 
 
 
 @CONTROLS.register("matched_general")
-def matched_general(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
+def matched_general(controlled: Controlled, *, bins: Count = 10, seed: Seed = 0) -> Spot:
     """Random parameters of the same tensors that matter as much to general text: from the same decile of its score.
 
     Raises:
@@ -160,7 +161,7 @@ def general_spot(controlled: Controlled) -> Spot:
 
 
 @CONTROLS.register("shuffled_labels")
-def shuffled_labels(controlled: Controlled, *, seed: int = 0) -> Spot:
+def shuffled_labels(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """The same recipe with the domains' labels exchanged at random: general text is called code, a language general.
 
     As many domains are general as before, and none of them is one that is.
@@ -186,7 +187,7 @@ def bottom(controlled: Controlled) -> Spot:
 
 @CONTROLS.register("super_weights")
 @of_own_size
-def super_weights_alone(controlled: Controlled, *, count: int = 6) -> Spot:
+def super_weights_alone(controlled: Controlled, *, count: Count = 6) -> Spot:
     """The weights behind the largest activation spikes alone: at most ``count``, one a layer, wherever the spot is."""
     positions = _super_positions(controlled, count)
     scores = torch.arange(len(positions), 0, -1, dtype=torch.float32)
@@ -195,7 +196,7 @@ def super_weights_alone(controlled: Controlled, *, count: int = 6) -> Spot:
 
 
 @CONTROLS.register("without_super_weights")
-def without_super_weights(controlled: Controlled, *, count: int = 6) -> Spot:
+def without_super_weights(controlled: Controlled, *, count: Count = 6) -> Spot:
     """The spot without the ``count`` weights behind the largest activation spikes; the next in order fill their places.
 
     A learned spot has no next: at its largest dose it is left with that many fewer.
