@@ -157,7 +157,7 @@ def evaluate(
     With local data: codingspot eval ID --task mmlu --data mmlu=data/mmlu --few-shot 5 --subsample 1000 --out runs/mmlu
     """
     from codingspot.evaluation.adapter import ModelAdapter
-    from codingspot.evaluation.evaluator import Evaluator
+    from codingspot.evaluation.evaluator import Evaluator, require_answerable
     from codingspot.evaluation.metrics import task_rates
     from codingspot.evaluation.statistics import rate_intervals
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
@@ -183,7 +183,9 @@ def evaluate(
         loaded = load_named(model, device=device)
         tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
         with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
-            results = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, sandbox=sandbox).evaluate(model)
+            adapter = ModelAdapter(loaded.model, loaded.tokenizer)
+            require_answerable(adapter, tasks, sandbox)
+            results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model)
         results.write(directory)
         rates = task_rates(results.outcomes)[model]
         if as_json:

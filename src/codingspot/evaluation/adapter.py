@@ -8,6 +8,7 @@ so that log-likelihoods, choices and greedy texts are the same.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -181,6 +182,29 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
             completions.update(zip(indices, self.generator.generate(prompts, decoding), strict=True))
         return [completions[index] for index in range(len(requests))]
 
+    def require_answerable(self, requests: Sequence[Instance]) -> None:
+        """Make sure that the model can read and answer the requests of a task, without running it.
+
+        Raises:
+            EvaluationError: requests are of a kind without an answer here, a continuation or the tokens to be generated
+                don't fit in what the model reads, or they leave no room for even the shortest prompt.
+        """
+        kinds = {request.request_type for request in requests}
+        if unknown := sorted(kinds - {"loglikelihood", "generate_until"}):
+            raise EvaluationError(f"its {', '.join(unknown)} requests have no outcome for single items; choose another")
+        self._continuations([request.args for request in requests if request.request_type == "loglikelihood"])
+        generating = [request for request in requests if request.request_type == "generate_until"]
+        decodings = {json.dumps(request.args[1], sort_keys=True, default=str): request for request in generating}
+        limits = [self._decoding(request.args[1], 0).max_new_tokens for request in decodings.values()]
+        room = self.max_length - max(limits, default=0)
+        shortest = min((str(request.args[0]) for request in requests), key=len, default="")
+        tokens = len(self._encode([shortest])[shortest])
+        if tokens > room:
+            raise EvaluationError(
+                f"even its shortest prompt has {tokens} tokens, and {room} of the {self.max_length} that the model "
+                f"reads are left for it; lower few_shot{' or max_new_tokens' if limits else ''}"
+            )
+
     def _decoding(self, settings: dict[str, Any], seed: int) -> Decoding:
         known = normalize_gen_kwargs(settings, _MAX_NEW_TOKENS)
         temperature = float(known.get("temperature", 0.0)) if known["do_sample"] else 0.0
@@ -189,8 +213,8 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
             raise EvaluationError(f"sampling by {unsupported[0]} is not supported; set temperature alone")
         if known["max_gen_toks"] >= self.max_length:
             raise EvaluationError(
-                f"a task generates up to {known['max_gen_toks']} tokens and the model reads {self.max_length}; "
-                "lower the task's max_gen_toks"
+                f"up to {known['max_gen_toks']} tokens are to be generated and the model reads {self.max_length}, so "
+                f"that none are left for a prompt; set max_new_tokens, to such as {self.max_length // 2}"
             )
         stop = [string for string in known["until"] if string]
         if self.tokenizer.eos_token is not None:

@@ -91,6 +91,23 @@ class Evaluator:
         return found
 
 
+def require_answerable(adapter: ModelAdapter, tasks: Sequence[EvaluationTask], sandbox: Sandbox | None) -> None:
+    """Make sure, before anything is computed, that every task can be evaluated: its requests, outcomes and programs.
+
+    Raises:
+        EvaluationError: one can't; the message names the task and what to set.
+        SandboxError: its programs can't be run on this machine.
+    """
+    for task in tasks:
+        task.require_outcomes()
+        try:
+            adapter.require_answerable(task.requests)
+        except EvaluationError as error:
+            raise EvaluationError(f"task {task.name}: {error}") from None
+        if sandbox is not None:
+            sandbox.require(task.languages)
+
+
 def _check_finite(outcomes: Sequence[ItemOutcome], losses: Sequence[DocumentLoss]) -> None:
     for outcome in outcomes:
         if outcome.verdict == NON_FINITE:
