@@ -63,12 +63,18 @@ def test_what_the_inputs_don_t_allow_is_one_line(
 @pytest.mark.parametrize(
     ("evaluation", "named"),
     [
-        ("code: [{name: testbed_humaneval, max_new_tokens: 1024}]", "task testbed_humaneval: up to 1024 tokens .* set"),
+        (
+            "code: [{name: testbed_humaneval, max_new_tokens: 1024}]",
+            "task testbed_humaneval: generates up to 1024 tokens .* set",
+        ),
         ("code: [{name: testbed_humaneval, max_new_tokens: 511}]", "humaneval: even its shortest prompt .* or max_new"),
         ("general: [{name: testbed_events, few_shot: 1000000}]", "testbed_events: few_shot is 1,000,000, and it has"),
         ("general: [{name: testbed_events, metric: bleu}]", "task testbed_events has no outcome .* named 'bleu'"),
         ("general: [{name: testbed_events, filter: strict}]", "task testbed_events has no filter 'strict'"),
-        ("code: [{name: testbed_humaneval, filter: x, max_new_tokens: 600}]", "task testbed_humaneval: up to 600"),
+        (
+            "code: [{name: testbed_humaneval, filter: x, max_new_tokens: 600}]",
+            "task testbed_humaneval: generates up to 600",
+        ),
     ],
 )
 def test_a_task_that_can_t_be_evaluated_is_named_before_any_is(

@@ -213,8 +213,8 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
             raise EvaluationError(f"sampling by {unsupported[0]} is not supported; set temperature alone")
         if known["max_gen_toks"] >= self.max_length:
             raise EvaluationError(
-                f"up to {known['max_gen_toks']} tokens are to be generated and the model reads {self.max_length}, so "
-                f"that none are left for a prompt; set max_new_tokens, to such as {self.max_length // 2}"
+                f"a task generates up to {known['max_gen_toks']} tokens and the model reads {self.max_length}, so that "
+                f"none are left for a prompt; set max_new_tokens, to such as {self.max_length // 2}"
             )
         stop = [string for string in known["until"] if string]
         if self.tokenizer.eos_token is not None:

@@ -103,7 +103,7 @@ def require_answerable(adapter: ModelAdapter, tasks: Sequence[EvaluationTask], s
         try:
             adapter.require_answerable(task.requests)
         except EvaluationError as error:
-            raise EvaluationError(f"task {task.name}: {error}") from None
+            raise EvaluationError(f"task {task.name}: {str(error).removeprefix('a task ')}") from None
         if sandbox is not None:
             sandbox.require(task.languages)
 
