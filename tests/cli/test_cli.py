@@ -98,6 +98,60 @@ def test_unknown_recipe_and_parameter_are_named(scores: Path, tmp_path: Path):
     assert "NAME=VALUE" in call("spot", str(scores), "--set", "colour", "--out", out).output
 
 
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("trim=[", "--set trim is not valid YAML"),
+        ("trim=" + "[" * 3000, "--set trim is nested more than 40 deep"),
+        ("trim=.nan", "trim is nan (Input should be a finite number)"),
+        ("trim=0.5", "trim is 0.5 (Input should be less than 0.5)"),
+        ("recipe=sum", "recipe 'sum' has no parameter 'recipe'"),
+        ("store=x", "recipe 'sum' has no parameter 'store'"),
+        ("max_k_percent=3", "recipe 'sum' has no parameter 'max_k_percent'"),
+        ("without=3", "recipe 'sum' has no parameter 'without'"),
+        ("languages=3", "languages is 3"),
+        ("languages=[go, go]", "'go' is listed twice"),
+        ("per_tensor=perhaps", "per_tensor is 'perhaps'"),
+    ],
+)
+def test_a_faulty_setting_of_a_spot_is_one_line(scores: Path, tmp_path: Path, setting: str, named: str):
+    out = tmp_path / "spot.safetensors"
+    result = call("spot", str(scores), "--set", setting, "--out", str(out))
+    assert result.exit_code == 1
+    (message,) = result.output.splitlines()
+    assert message.startswith("error:")
+    assert named in message
+    assert not out.exists()
+
+
+def test_a_setting_given_twice_is_refused(scores: Path, tmp_path: Path):
+    out = str(tmp_path / "spot.safetensors")
+    assert "trim twice" in call("spot", str(scores), "--set", "trim=0", "--set", "trim=0.1", "--out", out).output
+
+
+@pytest.mark.parametrize(
+    ("edit", "setting", "named"),
+    [
+        ("scale", "alpha=.nan", "alpha is nan (Input should be a finite number)"),
+        ("scale", "edit=zero", "edit 'scale' has no parameter 'edit'"),
+        ("scale", "spot=1", "edit 'scale' has no parameter 'spot'"),
+        ("noise", "scale=[", "--set scale is not valid YAML"),
+        ("noise", "seed=-1", "seed is -1"),
+        ("keep_only", "base=[nothing]", "unknown scope 'nothing'"),
+    ],
+)
+def test_a_faulty_setting_of_an_edit_is_one_line_before_a_model_is_loaded(
+    tmp_path: Path, edit: str, setting: str, named: str
+):
+    out = tmp_path / "edited"
+    result = call("ablate", "no/such/model", "none", "--edit", edit, "--set", setting, "--out", str(out))
+    assert result.exit_code == 1
+    (message,) = result.output.splitlines()
+    assert message.startswith("error:")
+    assert named in message
+    assert not out.exists()
+
+
 def test_a_file_where_a_folder_belongs_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("not a folder")
     result = call("spot", str(tmp_path / "file"), "--out", str(tmp_path / "spot.safetensors"))

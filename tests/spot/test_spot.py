@@ -3,7 +3,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from codingspot.errors import ArtefactError, FingerprintError, SelectionError
+from codingspot.errors import ArtefactError, FingerprintError, SelectionError, StudyError
 from codingspot.models import ParameterLayout
 from codingspot.spot import Spot, find_spot
 
@@ -126,3 +126,18 @@ def test_other_weights_are_refused(store) -> None:
     with pytest.raises(FingerprintError, match="found in other weights"):
         spot.check_model("0" * 64)
     Spot(spot.positions, spot.scores, spot.layout).check_model("0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"languages": 3}, "languages is 3"),
+        ({"languages": "Go"}, "languages is 'Go'"),
+        ({"per_tensor": "perhaps"}, "per_tensor is 'perhaps'"),
+        ({"trim": float("nan")}, "trim is nan"),
+        ({"k": 3}, "recipe 'sum' has no parameter 'k'"),
+    ],
+)
+def test_parameters_of_a_wrong_type_or_range_are_named(make_store, random_scores, parameters, named) -> None:
+    with pytest.raises(StudyError, match=named):
+        find_spot(make_store(Go=random_scores(0)), max_k_percent=5, **parameters)

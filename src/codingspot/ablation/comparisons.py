@@ -21,8 +21,10 @@ from codingspot.ablation.super_weights import super_weights
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel, Registry, unique_parameters
+from codingspot.settings import Count, Seed
 from codingspot.spot import RECIPES, Spot, find_spot
 from codingspot.spot.candidates import names_in
+from codingspot.spot.requirements import Domains, general_text, requires
 from codingspot.spot.selection import KeyChunk, select_top
 
 
@@ -38,6 +40,11 @@ class Controlled:
     def scope(self) -> str:
         """The scope the spot was found in."""
         return str(self.spot.metadata["scope"])
+
+    @property
+    def domains(self) -> Domains:
+        """The domains that were scored."""
+        return Domains(self.store.names("code"), self.store.names("general"))
 
     def found_again(
         self, store: ScoreStore, *, worst_first: bool = False, without: Int64[Tensor, " n"] | None = None
@@ -93,19 +100,19 @@ def is_random(name: str) -> bool:
 
 
 @CONTROLS.register("uniform")
-def uniform(controlled: Controlled, *, seed: int = 0) -> Spot:
+def uniform(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """Parameters drawn uniformly from the spot's scope."""
     return uniform_control(controlled.spot, seed=seed, scope=controlled.scope)
 
 
 @CONTROLS.register("matched")
-def matched(controlled: Controlled, *, seed: int = 0) -> Spot:
+def matched(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """Random parameters, the same number from each tensor."""
     return matched_control(controlled.spot, seed=seed)
 
 
 @CONTROLS.register("matched_magnitude")
-def matched_magnitude(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
+def matched_magnitude(controlled: Controlled, *, bins: Count = 10, seed: Seed = 0) -> Spot:
     r"""Random parameters of the same tensors and the same magnitudes: each from the decile of \|theta\| of its own."""
     weights = unique_parameters(controlled.loaded.model)
 
@@ -116,7 +123,8 @@ def matched_magnitude(controlled: Controlled, *, bins: int = 10, seed: int = 0) 
 
 
 @CONTROLS.register("matched_general")
-def matched_general(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
+@requires(general_text)
+def matched_general(controlled: Controlled, *, bins: Count = 10, seed: Seed = 0) -> Spot:
     """Random parameters of the same tensors that matter as much to general text: from the same decile of its score.
 
     Raises:
@@ -124,8 +132,7 @@ def matched_general(controlled: Controlled, *, bins: int = 10, seed: int = 0) ->
     """
     store = controlled.store
     general = store.names("general")
-    if not general:
-        raise SelectionError("matched_general needs scores of a general domain, such as English; score one")
+    general_text("matched_general", controlled.domains)
 
     def scores(name: str) -> np.ndarray:
         size = store.layout.sizes[name]
@@ -150,17 +157,23 @@ def top_magnitude(controlled: Controlled) -> Spot:
 
 
 @CONTROLS.register("general_spot")
+@requires(general_text)
 def general_spot(controlled: Controlled) -> Spot:
     """The same recipe with the roles exchanged: the spot of general text, with code taken out where it contrasts."""
     store = controlled.store
-    if not store.names("general"):
-        raise SelectionError("general_spot needs scores of a general domain, such as English; score one")
+    general_text("general_spot", controlled.domains)
     exchanged = store.with_kinds({d.name: "general" if d.kind == "code" else "code" for d in store.domains})
     return _named(controlled.found_again(exchanged), "general_spot")
 
 
+def _more_languages(name: str, domains: Domains) -> None:
+    if not 0 < len(domains.general) < len(domains.code):
+        raise SelectionError(f"{name} needs a general domain and more languages than general domains")
+
+
 @CONTROLS.register("shuffled_labels")
-def shuffled_labels(controlled: Controlled, *, seed: int = 0) -> Spot:
+@requires(_more_languages)
+def shuffled_labels(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """The same recipe with the domains' labels exchanged at random: general text is called code, a language general.
 
     As many domains are general as before, and none of them is one that is.
@@ -171,8 +184,7 @@ def shuffled_labels(controlled: Controlled, *, seed: int = 0) -> Spot:
     store = controlled.store
     general = [domain.name for domain in store.domains if domain.kind == "general"]
     languages = [domain.name for domain in store.domains if domain.kind == "code"]
-    if not 0 < len(general) < len(languages):
-        raise SelectionError("shuffled_labels needs a general domain and more languages than general domains")
+    _more_languages("shuffled_labels", controlled.domains)
     drawn = set(np.random.default_rng(seed).permutation(languages)[: len(general)].tolist())
     shuffled = store.with_kinds({d.name: "general" if d.name in drawn else "code" for d in store.domains})
     return _named(controlled.found_again(shuffled), "shuffled_labels", seed=seed, general=sorted(drawn))
@@ -186,7 +198,7 @@ def bottom(controlled: Controlled) -> Spot:
 
 @CONTROLS.register("super_weights")
 @of_own_size
-def super_weights_alone(controlled: Controlled, *, count: int = 6) -> Spot:
+def super_weights_alone(controlled: Controlled, *, count: Count = 6) -> Spot:
     """The weights behind the largest activation spikes alone: at most ``count``, one a layer, wherever the spot is."""
     positions = _super_positions(controlled, count)
     scores = torch.arange(len(positions), 0, -1, dtype=torch.float32)
@@ -195,7 +207,7 @@ def super_weights_alone(controlled: Controlled, *, count: int = 6) -> Spot:
 
 
 @CONTROLS.register("without_super_weights")
-def without_super_weights(controlled: Controlled, *, count: int = 6) -> Spot:
+def without_super_weights(controlled: Controlled, *, count: Count = 6) -> Spot:
     """The spot without the ``count`` weights behind the largest activation spikes; the next in order fill their places.
 
     A learned spot has no next: at its largest dose it is left with that many fewer.

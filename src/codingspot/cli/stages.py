@@ -91,17 +91,11 @@ def spot(
     Example: codingspot spot runs/scores --recipe set_difference --set general_percent=20 --out spot.safetensors
     """
     from codingspot.importance import ScoreStore
-    from codingspot.spot import density, find_spot
+    from codingspot.spot import check_recipe, density, find_spot
 
     with friendly_errors():
-        found = find_spot(
-            ScoreStore.open(scores),
-            recipe=recipe,
-            scope=scope,
-            max_k_percent=k,
-            per_tensor=per_tensor,
-            **_settings(setting or []),
-        )
+        settings = check_recipe(recipe, {"per_tensor": per_tensor, **_settings(setting or [])})
+        found = find_spot(ScoreStore.open(scores), recipe=recipe, scope=scope, max_k_percent=k, **settings)
         found.save(file)
         share = density(found).groupby("block", sort=False)[["parameters", "selected"]].sum()
         table = Table()
@@ -128,16 +122,17 @@ def ablate(
 
     Example: codingspot ablate testbed spot.safetensors --k 0.25 --out runs/ablated
     """
-    from codingspot.ablation import edited
+    from codingspot.ablation import EDITS, edited
     from codingspot.files import atomic_path
     from codingspot.models import load_model
     from codingspot.spot import Spot
 
     with friendly_errors():
+        parameters = EDITS.check(edit, _settings(setting or []))
         loaded = load_model(model, device=device)
         whole = Spot.load(spot_file)
         chosen = whole if k is None else whole.top(k)
-        with edited(loaded, chosen, edit, **_settings(setting or [])), atomic_path(directory) as temporary:
+        with edited(loaded, chosen, edit, **parameters), atomic_path(directory) as temporary:
             loaded.model.save_pretrained(temporary)
             loaded.tokenizer.save_pretrained(temporary)
         out.print(f"{len(chosen):,} parameters edited ({edit}): {directory}", soft_wrap=True)
@@ -174,7 +169,7 @@ def evaluate(
     """
     from codingspot.errors import StudyError
     from codingspot.evaluation.adapter import ModelAdapter
-    from codingspot.evaluation.evaluator import Evaluator
+    from codingspot.evaluation.evaluator import Evaluator, require_answerable
     from codingspot.evaluation.metrics import task_rates
     from codingspot.evaluation.statistics import rate_intervals
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
@@ -202,8 +197,9 @@ def evaluate(
         loaded = load_model(model, device=device)
         tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
         with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
-            evaluator = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, sandbox=sandbox)
-            results = evaluator.evaluate(model, require_finite=True)
+            adapter = ModelAdapter(loaded.model, loaded.tokenizer)
+            require_answerable(adapter, tasks, sandbox)
+            results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model, require_finite=True)
         results.write(directory)
         rates = task_rates(results.outcomes)[model]
         if as_json:
@@ -234,14 +230,15 @@ def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
-    import yaml
-
     from codingspot.errors import StudyError
+    from codingspot.settings_text import parse_settings
 
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise StudyError(f"--set takes NAME=VALUE, not {pair!r}")
-        found[name] = yaml.safe_load(value)
+        if name in found:
+            raise StudyError(f"--set gives {name} twice; give it once")
+        found[name] = parse_settings(value, f"--set {name}")
     return found

@@ -10,8 +10,9 @@ from codingspot.corpus.languages import STUDIED
 from codingspot.estimation.footprint import Footprint, measure_footprint
 from codingspot.estimation.peaks import MemoryPeak, finetuning_peaks, learning_peak, scoring_peak, selection_peak
 from codingspot.importance.finetune import optimizer_bytes
-from codingspot.models import TESTBED, ParameterLayout, configured_model
+from codingspot.models import TESTBED, ParameterLayout, configured_model, scope_sizes
 from codingspot.spot.selection import count_for
+from codingspot.study.checking import check_room
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.planning import control_draws, plan_cells
 from codingspot.testbed.world import ENGLISH, HELD_OUT_LANGUAGE
@@ -68,9 +69,10 @@ def estimate(study: Study) -> Estimate:
 
     Raises:
         ModelError: the model isn't found, or can't be run without data.
-        StudyError: a recipe's settings are wrong.
+        StudyError: a recipe's settings are wrong, or a spot has more parameters than its scope.
     """
     needs = _Needs(study)
+    check_room(study, scope_sizes(needs.layout))
     model = needs.passes(max(1, study.scoring.micro_batch_tokens // study.scoring.sequence_length))
     return Estimate(
         model=study.model.id,

@@ -42,6 +42,7 @@ class Evaluator:
     ) -> None:
         self.tasks = tuple(tasks)
         self._adapter = adapter
+        adapter.try_batches()
         self._losses = HeldOutLoss(adapter, domains)
         self._judge = None if sandbox is None else Judge(sandbox)
         if self._judge is not None:
@@ -99,6 +100,23 @@ class Evaluator:
             found += task.outcomes([responses[i] for i in range(start, end)], self._judge)
             start = end
         return found
+
+
+def require_answerable(adapter: ModelAdapter, tasks: Sequence[EvaluationTask], sandbox: Sandbox | None) -> None:
+    """Make sure, before anything is computed, that every task can be evaluated: its requests, outcomes and programs.
+
+    Raises:
+        EvaluationError: one can't; the message names the task and what to set.
+        SandboxError: its programs can't be run on this machine.
+    """
+    for task in tasks:
+        task.require_outcomes()
+        try:
+            adapter.require_answerable(task.requests)
+        except EvaluationError as error:
+            raise EvaluationError(f"task {task.name}: {str(error).removeprefix('a task ')}") from None
+        if sandbox is not None:
+            sandbox.require(task.languages)
 
 
 def _check_finite(outcomes: Sequence[ItemOutcome], losses: Sequence[DocumentLoss]) -> None:

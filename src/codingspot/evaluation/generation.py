@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 
 import numpy as np
@@ -96,7 +97,11 @@ class Generator:
         self.tokenizer = tokenizer
         self.max_batch_tokens = max_batch_tokens
         self.end_tokens = _end_tokens(model, tokenizer)
-        self._batching = prompt_batching(model)
+
+    @cached_property
+    def batching(self) -> PromptBatching:
+        """How prompts may share a batch, tried on the model's weights when first asked for."""
+        return prompt_batching(self.model)
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Completion]:
         """Complete each prompt, given as token ids; at least one token a prompt.
@@ -117,7 +122,7 @@ class Generator:
         """Indices of the prompts that are completed together."""
         groups: dict[int, list[int]] = {}
         for index, prompt in enumerate(prompts):
-            alike = {PromptBatching.ALONE: index, PromptBatching.EQUAL: len(prompt)}.get(self._batching, 0)
+            alike = {PromptBatching.ALONE: index, PromptBatching.EQUAL: len(prompt)}.get(self.batching, 0)
             groups.setdefault(alike, []).append(index)
         for group in groups.values():
             lengths = [len(prompts[index]) + new_tokens for index in group]
@@ -152,7 +157,7 @@ class Generator:
         same = (one == other for one, other in zip(heads[0], heads[-1], strict=False))
         shared = sum(takewhile(bool, same))
         fits = longest + new_tokens <= smallest_window(self.model, longest + new_tokens)
-        worth = self._batching is PromptBatching.SHARED and (len(prompts) - 1) * shared >= _WORTH_SHARING
+        worth = self.batching is PromptBatching.SHARED and (len(prompts) - 1) * shared >= _WORTH_SHARING
         return shared if fits and worth else 0
 
     def _end_at_stop_strings(self, rows: Sequence[_Row], stop: Sequence[str]) -> None:

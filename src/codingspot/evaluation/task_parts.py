@@ -14,7 +14,7 @@ import numpy as np
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from codingspot.errors import EvaluationError
+from codingspot.errors import CodingSpotError, EvaluationError
 from codingspot.evaluation.code_tasks import fenced
 from codingspot.evaluation.generation import Completion
 from codingspot.evaluation.harness import quiet
@@ -110,18 +110,33 @@ class TaskPart:
             first: number of the first item of all, in the results.
             chosen: indices of the items, in increasing order.
             chat_template: makes a text of a conversation; None writes plain text.
+
+        Raises:
+            EvaluationError: there are fewer solved examples than are asked for, or the rows don't make requests.
         """
         if not chosen:
             return
         task = self._task
-        task.set_fewshot_seed(_FEWSHOT_SEED)
-        with quiet():
-            task.build_all_requests(
-                samples=set(chosen),
-                apply_chat_template=chat_template is not None,
-                fewshot_as_multiturn=chat_template is not None,
-                chat_template=chat_template,
+        if self.few_shot and self.few_shot > (examples := len(task.sampler.fewshot_docs())):
+            raise EvaluationError(
+                f"task {self._name}: few_shot is {self.few_shot:,}, and it has {examples:,} solved examples; lower it"
             )
+        task.set_fewshot_seed(_FEWSHOT_SEED)
+        try:
+            with quiet():
+                task.build_all_requests(
+                    samples=set(chosen),
+                    apply_chat_template=chat_template is not None,
+                    fewshot_as_multiturn=chat_template is not None,
+                    chat_template=chat_template,
+                )
+        except CodingSpotError:
+            raise
+        except Exception as error:  # whatever a task's own code makes of its rows
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise EvaluationError(
+                f"task {self._name}: its requests can't be made ({reason}); check its data, or lower few_shot"
+            ) from error
         instances = sorted(task.instances, key=lambda request: (request.doc_id, request.idx))
         groups = [list(group) for _, group in groupby(instances, key=lambda request: request.doc_id)]
         if self._language is not None:
@@ -165,6 +180,29 @@ class TaskPart:
             self._scored(number, group, given)
             for number, group, given in zip(self._numbers, self._groups, answered, strict=True)
         ]
+
+    @property
+    def language(self) -> str | None:
+        """Of the programs that the answers make; None where they make none."""
+        return self._language
+
+    def require_outcome(self) -> None:
+        """Make sure that an answer has an outcome, by trying the first item.
+
+        Raises:
+            EvaluationError: the task has no such filter, or no such metric for single items.
+        """
+        if self._language is not None or not self._groups:
+            return
+        group = self._groups[0]
+        generates = group[0].request_type == "generate_until"
+        self._filter()
+        try:
+            self._outcome(group, ["" if generates else (-float(i), False) for i in range(len(group))])
+        except EvaluationError:
+            raise
+        except Exception:  # a task's own code may not foresee an empty answer, which says nothing of the metric
+            return
 
     def chance_levels(self) -> list[float]:
         """Each item's mean outcome when each of its choices in turn is certain to be taken; 0 without choices."""

@@ -120,6 +120,20 @@ class EvaluationTask:
         """Number of each item that is evaluated, as in the results."""
         return tuple(number for part in self._parts for number in part.numbers)
 
+    @property
+    def languages(self) -> frozenset[str]:
+        """Languages of the programs that answers make."""
+        return frozenset(part.language for part in self._parts if part.language is not None)
+
+    def require_outcomes(self) -> None:
+        """Make sure that answers have outcomes.
+
+        Raises:
+            EvaluationError: the task has no such filter, or no such metric for single items.
+        """
+        for part in self._parts:
+            part.require_outcome()
+
     def subset(self, numbers: Collection[int]) -> EvaluationTask:
         """The same task with no more than the items of these numbers; its requests are not built again."""
         task = copy(self)

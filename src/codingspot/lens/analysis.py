@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from codingspot.analysis import Pieces, is_saved, load_table, save_analysis
 from codingspot.corpus.languages import PURIFIABLE, canonical_language
@@ -28,15 +28,14 @@ from codingspot.lens.prompts import fitting_rows, translations
 from codingspot.lens.unembedding import TunedLens, Unembedding
 from codingspot.models import LoadedModel
 from codingspot.models.hidden_states import longest_input
+from codingspot.settings import Seed, Settings
 
 NAME: Final = "lens"
 _TABLES: Final = ("lens_sets", "lens_targets", "lens_tokens", "lens_example", "lens_generation", "lens_keywords")
 
 
-class LensSettings(BaseModel):
+class LensSettings(Settings):
     """Settings of the analysis; a study file's ``views.lens``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     parallel: str | None = Field(None, description="a file of parallel code, or testbed")
     languages: tuple[str, ...] | None = Field(None, description="all that the source has by default")
@@ -48,7 +47,7 @@ class LensSettings(BaseModel):
     english: int = Field(10_000, ge=0, description="most frequent English words")
     example: tuple[str, str] | None = Field(None, description="source and target of the example; the first pair")
     tuned_lens: str | None = Field(None, description="safetensors file of a tuned lens")
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

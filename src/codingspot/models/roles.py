@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from codingspot.models.layout import ParameterLayout
 from codingspot.models.registry import Registry
@@ -127,6 +129,7 @@ def _kind(parts: list[str], kinds: Mapping[str, Kind]) -> Kind:
 Scope = Callable[[Role], bool]
 
 SCOPES: Registry[Scope] = Registry("scope")
+ScopeName = Annotated[str, AfterValidator(SCOPES.known)]
 
 
 @SCOPES.register("all")

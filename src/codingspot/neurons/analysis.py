@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from codingspot.analysis import Pieces, is_saved, load_table, save_analysis
 from codingspot.corpus import BosPolicy, Corpus, Domain, pack
@@ -31,6 +31,7 @@ from codingspot.neurons.counting import ActivationCounts, count_activations, loa
 from codingspot.neurons.selection import SELECTIONS, Selection, select
 from codingspot.neurons.sites import NeuronLayout, find_sites
 from codingspot.neurons.tables import layer_histogram, neuron_list, sharing, sweep
+from codingspot.settings import Count, Seed, Settings
 
 NAME: Final = "neurons"
 ORIGINAL: Final = ""
@@ -41,24 +42,24 @@ RANDOM: Final = "random"
 _TABLES: Final = ("neurons", "neurons_layers", "neurons_sharing", "neurons_sweep", "neurons_ablation", "neurons_tasks")
 
 
-class NeuronSettings(BaseModel):
+class NeuronSettings(Settings):
     """Settings of the analysis; a study file's ``views.neurons``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    token_budget: int = Field(8192, gt=0, description="tokens a domain")
-    sequence_length: int = Field(256, gt=1)
+    token_budget: Count = Field(8192, description="tokens a domain")
+    sequence_length: Count = Field(256, gt=1)
     bos: BosPolicy = "none"
     size: float = Field(0.01, gt=0, description="neurons: a share of all below 1, a number from 1 on")
     selection: Selection = Field("per-language", description="whose neurons are silenced; both are listed")
     quantile: float = Field(0.95, gt=0, lt=1, description="of all activation probabilities: threshold and bar")
     exclusive: bool = Field(False, description="only neurons specific to one domain")
-    quantiles: tuple[float, ...] = Field((0.9, 0.95, 0.99), description="compared in the sweep")
-    parts: int = Field(4, gt=0, description="amounts of text compared in the sweep")
-    control_seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), description="of the matched random neurons; empty: none")
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.9, 0.95, 0.99), description="compared in the sweep"
+    )
+    parts: Count = Field(4, description="amounts of text compared in the sweep")
+    control_seeds: tuple[Seed, ...] = Field((0, 1, 2, 3, 4), description="of the matched random neurons; empty: none")
     tasks: tuple[str, ...] = Field((), description="run under each edit, such as testbed_humaneval")
-    limit: int | None = Field(None, gt=0, description="first items of each task; all by default")
-    seed: int = 0
+    limit: Count | None = Field(None, description="first items of each task; all by default")
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -75,7 +75,7 @@ class Sandbox:
         """
         if self._closed:
             raise SandboxError("the sandbox is closed; make a new one")
-        self._check_languages(programs)
+        self.require({program.language for program in programs})
         self.provide({name for program in programs for name in program.packages})
         outcomes = [Outcome(Verdict.EMPTY)] * len(programs)
         waiting = deque((index, program) for index, program in enumerate(programs) if not _is_empty(program))
@@ -147,8 +147,13 @@ class Sandbox:
             environment = bubblewrap.environment(guests["python"])
         return commands, environment, {**settings, "interpreters": paths, "sites": sites}
 
-    def _check_languages(self, programs: Sequence[Program]) -> None:
-        for language in {program.language for program in programs} - self.languages:
+    def require(self, languages: Set[str]) -> None:
+        """Make sure that programs in these languages can be run.
+
+        Raises:
+            SandboxError: a language is unknown, or its interpreter isn't installed.
+        """
+        for language in sorted(languages - self.languages):
             if language in ("javascript", "bash"):
                 command = "node" if language == "javascript" else "bash"
                 raise SandboxError(f"{language} programs need {command}, which isn't installed: install it")

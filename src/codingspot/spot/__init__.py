@@ -7,7 +7,7 @@ from codingspot.spot.domains import domain_overlap, domain_spots, general_overla
 from codingspot.spot.overlap import overlap, overlap_by_tensor
 from codingspot.spot.polysemanticity import measure_shares, polysemanticity, shares_by_domain
 from codingspot.spot.prediction import predicted_changes
-from codingspot.spot.recipes import RECIPES
+from codingspot.spot.recipes import RECIPES, check_recipe
 from codingspot.spot.reliability import reliability
 from codingspot.spot.spot import Spot, find_spot
 
@@ -17,6 +17,7 @@ __all__ = [
     "Variant",
     "agreement",
     "budget_curve",
+    "check_recipe",
     "density",
     "domain_overlap",
     "domain_spots",

@@ -6,38 +6,67 @@ keyword-only, typed parameters are the keys that a study file or :func:`codingsp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float32
+from pydantic import Field
 from torch import Tensor
 
-from codingspot.errors import SelectionError
+from codingspot.errors import SelectionError, StudyError
 from codingspot.models import Registry
-from codingspot.spot.aggregation import Aggregation, aggregator
+from codingspot.settings import Distinct, checked, shown
+from codingspot.spot.aggregation import Aggregation, Trim, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
+from codingspot.spot.requirements import Domains, requires
 from codingspot.spot.selection import KeySource, select_top
 
 Recipe = Callable[..., Keys]
 
 RECIPES: Registry[Recipe] = Registry("recipe")
 
+OPTIONS: Mapping[str, Any] = {
+    "per_tensor": bool,
+    "languages": Annotated[tuple[str, ...], Field(min_length=1), Distinct] | None,
+    "worst_first": bool,
+}
+"""What may be set for every recipe, beside its own parameters, and the types."""
+
+
+def check_recipe(recipe: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's parameters, defaults filled in, and those of :data:`OPTIONS` that are given.
+
+    Raises:
+        StudyError: the recipe is unknown; a parameter is unknown, missing, or not what its type says.
+    """
+    found = RECIPES.check(recipe, {name: value for name, value in parameters.items() if name not in OPTIONS})
+    for name in OPTIONS.keys() & parameters.keys():
+        try:
+            found[name] = checked(OPTIONS[name], parameters[name])
+        except ValueError as error:
+            raise StudyError(f"{name} is {shown(parameters[name])} ({error}); correct it") from None
+    return found
+
 
 @RECIPES.register("sum")
-def aggregated(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: float = 0.1) -> Keys:
+def aggregated(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: Trim = 0.1) -> Keys:
     """The languages' magnitudes, aggregated; by default their sum, as in the Coding Spot paper.
 
     ``token-weighted`` weights each language by its share of the predicted tokens; ``median`` and ``trimmed-mean`` are
     robust to one language that dominates. The trimmed mean leaves out floor(``trim`` * languages) at either end.
-
-    Raises:
-        SelectionError: ``trim`` is not in [0, 0.5).
     """
     aggregate = aggregator(candidates, aggregation, trim)
     return lambda run: (aggregate(run), None)
 
 
+def _enough_languages(_name: str, domains: Domains, *, at_least: int | None) -> None:
+    if at_least is not None and not 1 <= at_least <= len(domains.code):
+        raise SelectionError(f"at_least is {at_least}; it must be between 1 and {len(domains.code)}, the languages")
+
+
 @RECIPES.register("consensus")
+@requires(_enough_languages)
 def consensus(candidates: Candidates, *, at_least: int | None = None) -> Keys:
     """Orders by the ``at_least``-th best of the languages' ranks.
 
@@ -45,13 +74,8 @@ def consensus(candidates: Candidates, *, at_least: int | None = None) -> Keys:
     Code Region's "consistently important". A rank is the number of parameters in scope with a larger magnitude. Ranks
     are taken as deep as is needed to select what is wanted: whatever lies deeper shares the lowest key. Keys tell apart
     ranks up to 2^24, and larger ones to 24 significant bits.
-
-    Raises:
-        SelectionError: ``at_least`` is not between 1 and the number of languages.
     """
     needed = len(candidates.code) if at_least is None else at_least
-    if not 1 <= needed <= len(candidates.code):
-        raise SelectionError(f"at_least is {needed}; it must be between 1 and {len(candidates.code)}, the languages")
     depth = candidates.wanted
     while True:
         keys = _consensus_to_depth(candidates, needed, depth)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from codingspot.importance import ScoreStore
 from codingspot.models import ParameterLayout
 from codingspot.provenance import library_versions
 from codingspot.spot.candidates import Candidates, Keys, Run, candidates
-from codingspot.spot.recipes import RECIPES
+from codingspot.spot.recipes import OPTIONS, RECIPES, check_recipe
+from codingspot.spot.requirements import Domains, require
 from codingspot.spot.selection import count_for, select_per_tensor, select_top
 
 _FORMAT = "codingspot-spot"
@@ -140,12 +142,17 @@ def find_spot(
     ``without`` are passed over; ``parameters`` are those of the recipe.
 
     Raises:
-        SelectionError: k is not in (0, 100], or fewer parameters are eligible than k asks for.
-        StudyError: the recipe, its parameter or the scope is unknown.
+        SelectionError: k is not in (0, 100], fewer parameters are eligible than k asks for, or the recipe needs other
+            domains.
+        StudyError: the recipe, its parameter or the scope is unknown, or a parameter is not what its type says.
     """
+    options = {"per_tensor": per_tensor, "languages": languages, "worst_first": worst_first}
+    checked = check_recipe(recipe, {**parameters, **options})
+    settings = {name: value for name, value in checked.items() if name not in OPTIONS}
     wanted = count_for(max_k_percent, store.layout.total)
-    found = candidates(store, scope, wanted, languages=languages)
-    bound = RECIPES.bind(recipe, parameters)
+    found = candidates(store, scope, wanted, languages=checked["languages"])
+    require(RECIPES[recipe], recipe, Domains(found.code, found.general), **settings)
+    bound = partial(RECIPES[recipe], **settings)
 
     def run_recipe(part: Candidates) -> Keys:
         keys = _reversed(bound(part)) if worst_first else bound(part)
@@ -163,7 +170,7 @@ def find_spot(
         "estimator": manifest.get("estimator"),
         "normalise": store.normalise,
         "scores": store.digest,
-        "recipe": {"name": recipe, **RECIPES.check(recipe, parameters)},
+        "recipe": {"name": recipe, **settings},
         "languages": list(found.code),
         "general": list(found.general),
         "scope": scope,

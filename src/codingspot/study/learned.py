@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from codingspot.errors import StudyError
 from codingspot.learning import LearnSettings
-from codingspot.spot import RECIPES
+from codingspot.settings import Dose, reason, shown
+from codingspot.spot import check_recipe
 
 LEARNED: Final = "learned"
 """The recipe that is trained (:mod:`codingspot.learning`) rather than computed from scores."""
@@ -38,7 +39,7 @@ class LearnedRecipe:
         if unknown:
             raise StudyError(f"recipe {LEARNED!r} has no parameter {unknown[0]!r}; it has {', '.join(_PARAMETERS)}")
         shortlist, percent = str(given.pop("shortlist")), given.pop("shortlist_percent")
-        RECIPES.check(shortlist, {})
+        check_recipe(shortlist, {})
         largest = k_percent[-1]
         doses = (*(k for k in LearnSettings.doses if k < largest), largest)
         try:
@@ -46,13 +47,17 @@ class LearnedRecipe:
             settings = _SETTINGS.validate_python({"doses": doses, **given})
         except ValidationError as error:
             first = error.errors()[0]
-            name, value, reason = first["loc"] or ("shortlist_percent",), first["input"], first["msg"]
-            raise StudyError(f"recipe {LEARNED!r}: {name[0]} is {value!r} ({reason}); correct it") from None
-        if percent <= largest:
-            raise StudyError(f"shortlist_percent is {percent:g}; a mask of {largest:g}% is chosen from more than that")
+            name, value = first["loc"] or ("shortlist_percent",), shown(first["input"])
+            raise StudyError(f"recipe {LEARNED!r}: {name[0]} is {value} ({reason(first)}); correct it") from None
+        if settings.doses[-1] < largest:
+            raise StudyError(f"recipe {LEARNED!r}: doses end at {settings.doses[-1]:g}%, below the spot's {largest:g}%")
+        if percent <= settings.doses[-1]:
+            raise StudyError(
+                f"shortlist_percent is {percent:g}; a mask of {settings.doses[-1]:g}% is chosen from more than that"
+            )
         return cls(shortlist, percent, settings)
 
 
 _PARAMETERS: Final = ("shortlist", "shortlist_percent", *(field.name for field in fields(LearnSettings)))
-_NUMBER = TypeAdapter(float)
+_NUMBER = TypeAdapter(Dose)
 _SETTINGS = TypeAdapter(LearnSettings)

@@ -1,6 +1,7 @@
 """Running a study: every stage once, every artefact saved before the next, every finished cell kept.
 
-1. The run directory is claimed for the study, the weights, the corpora and the tasks; another run's is refused.
+1. The run directory is claimed for the study, the weights, the corpora and the tasks; another run's is refused, and
+   so is whatever can't be done with these (:mod:`codingspot.study.checking`).
 2. The model is scored on every domain that is not held out.
 3. Each spot is selected or learned at its largest k, and its controls are drawn; smaller doses are prefixes.
 4. Each cell edits the weights in place, is evaluated, and is saved; weights come back bit for bit. Where the study asks
@@ -22,6 +23,7 @@ from codingspot.importance import ScoreStore
 from codingspot.spot import Spot
 from codingspot.study.analyses import analyse_sequential, analyse_spots
 from codingspot.study.cells import Cell, Plan
+from codingspot.study.checking import check_study
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
@@ -53,6 +55,7 @@ def run_study(
     require_sources(study)
     directory = RunDirectory.claim(out, study)
     inputs = load_inputs(study, progress.stage)
+    check_study(study, inputs, unsafe_no_sandbox=unsafe_no_sandbox)
     directory.claim_inputs(**inputs.fingerprints)
     run = _Run(study, inputs, directory, progress, unsafe_no_sandbox)
     cells = plan_cells(study, inputs.scopes["all"])
