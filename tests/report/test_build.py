@@ -40,7 +40,7 @@ def test_the_page_needs_no_network_and_escapes_what_models_write(run_directory: 
     shutil.copytree(run_directory, copy)
     results = Results.read(copy)
     results.outcomes["sample"] = "<script>alert(1)</script>"
-    results.write(copy)
+    results.write(copy, force=True)
     page = build_report(copy).read_text()
     assert "<script>alert" not in page
     for outside in ('src="http', "src='http", "@import", 'rel="stylesheet"'):

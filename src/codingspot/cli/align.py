@@ -56,8 +56,9 @@ def align(
     """
     with friendly_errors(), setting_error():
         from codingspot.alignment import AlignSettings
+        from codingspot.directories import held
         from codingspot.study.views import study_alignment
-        from codingspot.testbed.shipped import load_named
+        from codingspot.testbed.shipped import input_places, load_named
 
         settings = AlignSettings.model_validate(
             {
@@ -70,7 +71,7 @@ def align(
             }
         )
         place = directory or Path("runs/align")
-        with StudyProgress() as progress:
+        with held(place, inputs=input_places(model, parallel)), StudyProgress() as progress:
             progress.stage("loading the model")
             loaded = load_named(model, device=device)
             found = study_alignment(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +16,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from codingspot.errors import CodingSpotError, StudyError
+
+Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wrote there before.")]
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -26,14 +32,19 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def friendly_errors(resume: str = "") -> Iterator[None]:
-    """Turn expected failures into one line and an exit code; ``resume`` says how to go on after Ctrl-C."""
+    """Turn expected failures into one line and an exit code; ``resume`` says how to go on after Ctrl-C.
+
+    SIGTERM and SIGHUP end a command as Ctrl-C does.
+    """
     try:
-        yield
+        with _signals_interrupt():
+            yield
     except CodingSpotError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        err.print(f"\n[yellow]stopped[/]; {escape(resume) or 'nothing was left half-written'}", soft_wrap=True)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        with suppress(OSError):  # the terminal may be gone
+            err.print(f"\n[yellow]stopped[/]; {escape(resume) or 'nothing was left half-written'}", soft_wrap=True)
+        raise typer.Exit(128 + (stop.number if isinstance(stop, _Signalled) else signal.SIGINT)) from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             where = error.filename or "an artefact"
@@ -41,6 +52,31 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
         if error.filename is None:
             raise
         _fail(f"{error.filename} can't be read or written ({error.strerror}); correct the path or its permissions")
+
+
+class _Signalled(KeyboardInterrupt):
+    """A signal that ends the process, raised where it arrives so that everything is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    def stop(number: int, _frame: object) -> None:
+        raise _Signalled(number)
+
+    # One that is ignored, as under nohup, stays so; and only the main thread may say what is done with a signal.
+    here = threading.current_thread() is threading.main_thread()
+    taken = [each for each in _ENDING if here and signal.getsignal(each) is signal.SIG_DFL]
+    for each in taken:
+        signal.signal(each, stop)
+    try:
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
 
 
 @contextmanager

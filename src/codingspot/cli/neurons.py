@@ -79,11 +79,12 @@ def neurons(
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
         from codingspot.corpus.languages import STUDIED
+        from codingspot.directories import held
         from codingspot.neurons import NeuronSettings, compare, records, summary
         from codingspot.study.config import CorpusSection
         from codingspot.study.corpora import study_corpora
         from codingspot.study.views import study_neurons
-        from codingspot.testbed.shipped import TESTBED, load_named
+        from codingspot.testbed.shipped import TESTBED, input_places, load_named
 
         settings = NeuronSettings(
             token_budget=tokens,
@@ -99,7 +100,8 @@ def neurons(
         )
         others = [_saved(path) for path in compare_with or ()]  # before the work, which takes minutes
         place = directory or Path("runs/neurons")
-        with StudyProgress() as progress:
+        read = input_places(model, *corpus, *(compare_with or ()))
+        with held(place, inputs=read), StudyProgress() as progress:
             progress.stage("loading the model")
             loaded = load_named(model, device=device)
             section = CorpusSection(
@@ -112,10 +114,10 @@ def neurons(
                 evaluation_documents=held_out,
                 seed=seed,
             )
-            read, kept = study_corpora(section)
+            scored, kept = study_corpora(section)
             analysis = study_neurons(
                 loaded,
-                read,
+                scored,
                 kept,
                 settings,
                 place,

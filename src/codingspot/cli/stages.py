@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import friendly_errors, out, print_json
+from codingspot.cli.console import Force, friendly_errors, out, print_json
 
 Model = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
 Corpus = Annotated[str, typer.Option(help="'testbed', a corpus made by `codingspot corpus`, or any of its sources.")]
@@ -36,17 +36,20 @@ def score(
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
     device: Device = None,
+    force: Force = False,
 ) -> None:
     """Score every parameter for every domain: |theta * dL/dtheta|, kept signed.
 
     Example: codingspot score testbed --out runs/scores --token-budget 4096
     """
     from codingspot.importance import score as score_model
+    from codingspot.outputs import check_folder
     from codingspot.study.config import CorpusSection
     from codingspot.study.corpora import study_corpora
-    from codingspot.testbed.shipped import load_named
+    from codingspot.testbed.shipped import input_places, load_named
 
     with friendly_errors():
+        check_folder(directory, inputs=input_places(model, corpus), force=force)
         loaded = load_named(model, device=device)
         section = CorpusSection(source=corpus, general=tuple(general), held_out=tuple(held_out), seed=seed)
         store = score_model(
@@ -57,6 +60,7 @@ def score(
             token_budget=token_budget,
             sequence_length=sequence_length,
             seed=seed,
+            force=force,
         )
         table = Table(title=f"{directory}: {store.layout.total:,} parameters", title_justify="left")
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
@@ -76,15 +80,19 @@ def spot(
         list[str] | None, typer.Option("--set", help="A recipe's parameter, NAME=VALUE; repeat.")
     ] = None,
     per_tensor: Annotated[bool, typer.Option("--per-tensor", help="Rank within each tensor.")] = False,
+    force: Force = False,
 ) -> None:
     """Select the top k percent of all parameters by a recipe, exactly.
 
     Example: codingspot spot runs/scores --recipe set_difference --set general_percent=20 --out spot.safetensors
     """
     from codingspot.importance import ScoreStore
+    from codingspot.outputs import check_file
     from codingspot.spot import density, find_spot
+    from codingspot.spot.spot import is_spot
 
     with friendly_errors():
+        check_file(file, is_spot, inputs=[scores], force=force)
         found = find_spot(
             ScoreStore.open(scores),
             recipe=recipe,
@@ -93,7 +101,7 @@ def spot(
             per_tensor=per_tensor,
             **_settings(setting or []),
         )
-        found.save(file)
+        found.save(file, force=force)
         share = density(found).groupby("block", sort=False)[["parameters", "selected"]].sum()
         table = Table(title=f"{file}: {len(found):,} parameters", title_justify="left")
         for heading in ("block", "parameters", "selected", "share of spot"):
@@ -114,24 +122,28 @@ def ablate(
     edit: Annotated[str, typer.Option(help="zero or scale.")] = "zero",
     setting: Annotated[list[str] | None, typer.Option("--set", help="An edit's parameter, NAME=VALUE; repeat.")] = None,
     device: Device = None,
+    force: Force = False,
 ) -> None:
     """Edit a spot and save the edited model with its tokenizer.
 
     Example: codingspot ablate testbed spot.safetensors --k 0.25 --out runs/ablated
     """
     from codingspot.ablation import edited
-    from codingspot.files import atomic_path
+    from codingspot.outputs import new_folder
     from codingspot.spot import Spot
-    from codingspot.testbed.shipped import load_named
+    from codingspot.testbed.shipped import input_places, load_named
 
-    with friendly_errors():
+    with (
+        friendly_errors(),
+        new_folder(directory, "codingspot-model", inputs=input_places(model, spot_file), force=force) as temporary,
+    ):
         loaded = load_named(model, device=device)
         whole = Spot.load(spot_file)
         chosen = whole if k is None else whole.top(k)
-        with edited(loaded, chosen, edit, **_settings(setting or [])), atomic_path(directory) as temporary:
+        with edited(loaded, chosen, edit, **_settings(setting or [])):
             loaded.model.save_pretrained(temporary)
             loaded.tokenizer.save_pretrained(temporary)
-        out.print(f"{len(chosen):,} parameters edited ({edit}): {directory}", soft_wrap=True)
+    out.print(f"{len(chosen):,} parameters edited ({edit}): {directory}", soft_wrap=True)
 
 
 def evaluate(
@@ -153,6 +165,7 @@ def evaluate(
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
     ] = False,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate a model on tasks; every item's outcome and sample is kept.
@@ -166,9 +179,10 @@ def evaluate(
     from codingspot.evaluation.metrics import task_rates
     from codingspot.evaluation.statistics import rate_intervals
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
+    from codingspot.outputs import new_folder
     from codingspot.sandbox import Sandbox
     from codingspot.study.config import EvaluationSection
-    from codingspot.testbed.shipped import load_named
+    from codingspot.testbed.shipped import input_places, load_named
 
     with friendly_errors():
         names = task or [spec.name for _, spec in EvaluationSection().tasks()]
@@ -185,11 +199,14 @@ def evaluate(
             )
             for name in names
         ]
-        loaded = load_named(model, device=device)
-        tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
-        with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
-            results = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, sandbox=sandbox).evaluate(model)
-        results.write(directory)
+        read = input_places(model, *places.values())
+        with new_folder(directory, "codingspot-results", inputs=read, force=force) as temporary:
+            loaded = load_named(model, device=device)
+            tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
+            with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
+                adapter = ModelAdapter(loaded.model, loaded.tokenizer)
+                results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model)
+            results.write(temporary)
         rates = task_rates(results.outcomes)[model]
         if as_json:
             print_json(rates)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from codingspot.corpus import Corpus
+from codingspot.corpus import Corpus, Source
 from codingspot.evaluation.tasks import EvaluationTask, load_tasks
 from codingspot.files import digest
 from codingspot.models import LoadedModel, ParameterLayout, scope_sizes
+from codingspot.outputs import Place
 from codingspot.study.cells import Cell, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
 from codingspot.study.config import ModelSection, Study
 from codingspot.study.corpora import study_corpora
-from codingspot.testbed.shipped import load_named
+from codingspot.testbed.shipped import input_places, load_named
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,19 @@ def load_inputs(study: Study, stage: Callable[[str], None]) -> StudyInputs:
     entries = study.evaluation.tasks()
     tasks = load_tasks([spec for _, spec in entries], tokenizer=loaded.tokenizer)
     return StudyInputs(loaded, scoring, evaluation, tuple(role for role, _ in entries), tuple(tasks))
+
+
+def input_paths(study: Study) -> list[Place]:
+    """The paths that ``study`` reads, beside names on the Hub: what its run directory must keep clear of."""
+    sources = study.corpus.source if isinstance(study.corpus.source, tuple) else (study.corpus.source,)
+    views = study.views
+    named: list[Place] = [
+        *(each.path if isinstance(each, Source) else each for each in sources),
+        *(spec.data for _, spec in study.evaluation.tasks()),
+        *(view.parallel for view in (views.align, views.lens) if view is not None),
+        *((views.lens.keywords, views.lens.tuned_lens) if views.lens is not None else ()),
+    ]
+    return input_places(study.model.id, *named)
 
 
 def _load_model(section: ModelSection) -> LoadedModel:

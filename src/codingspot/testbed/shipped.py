@@ -55,6 +55,15 @@ def model_source(name: str) -> str:
     return name
 
 
+def input_places(model: str, *others: str | Path | None) -> list[str | Path | None]:
+    """What is read for a model and ``others`` (corpora, files), named by a user: what output must keep clear of.
+
+    Raises:
+        ModelError: as :func:`model_source`.
+    """
+    return [model_source(model), *(other for other in others if other != TESTBED)]
+
+
 def load_named(name: str, **options: Any) -> LoadedModel:
     """Load a model by the name a user gives it (:func:`model_source`).
 
