@@ -30,9 +30,8 @@ _COLUMNS = (
 
 def write_bench_report(table: pd.DataFrame, out: Path) -> None:
     """Write ``bench.md``, ``bench.csv``, ``bench.tex`` and, where a model's ground truth is known, ``bench.png``."""
-    rendered = bench_table(table)
-    picture = bench_picture(table)
     with bench_directory(out):
+        rendered, picture = bench_table(table), bench_picture(table)
         for suffix, text in (("md", to_markdown(rendered)), ("csv", to_csv(rendered)), ("tex", to_latex(rendered))):
             write_text(out / f"bench.{suffix}", text)
         if picture.panels:

@@ -149,9 +149,10 @@ def _run(study: Study, directory: Path, unsafe_no_sandbox: bool, as_json: bool, 
         from codingspot.directories import held
         from codingspot.report import build_report
         from codingspot.study import run_study
+        from codingspot.study.inputs import input_paths
 
         own = file is not None and file.resolve() == (directory / "study.yaml").resolve()
-        with held(directory, inputs=[None if own else file]), StudyProgress() as progress:
+        with held(directory, inputs=[None if own else file, *input_paths(study)]), StudyProgress() as progress:
             run_study(study, directory, progress=progress, unsafe_no_sandbox=unsafe_no_sandbox)
             progress.stage("writing the report")
             build_report(directory)
