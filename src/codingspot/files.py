@@ -107,7 +107,8 @@ def sweep(folder: Path, name: str | None = None) -> None:
     else:
         found = [Path(at, each) for at, folders, _ in os.walk(folder) for each in folders if is_temporary(Path(each))]
     for holder in found:
-        with suppress(Timeout, FileNotFoundError), FileLock(holder / f"{_target_name(holder)}{_LOCK}", blocking=False):
+        # In use, swept by another, or somebody else's.
+        with suppress(OSError), FileLock(holder / f"{_target_name(holder)}{_LOCK}", blocking=False):
             target = holder.parent / _target_name(holder)
             _restore(holder / f"{target.name}{_OLD}", target)
             shutil.rmtree(holder, ignore_errors=True)

@@ -19,7 +19,7 @@ from codingspot.errors import CodingSpotError, StudyError
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wrote there before.")]
 
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
