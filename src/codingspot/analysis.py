@@ -6,7 +6,6 @@ that an analysis without one, or with another's, counts as not made.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,27 +14,33 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from codingspot.directories import discard_scratch, held, scratch_folder
 from codingspot.errors import ArtefactError, FingerprintError
 from codingspot.files import atomic_path, read_json, write_json
 from codingspot.provenance import library_versions
 
 FOLDER = "analysis"
-_SCRATCH = "scratch"
 
 
 def save_analysis(directory: Path, name: str, tables: Mapping[str, pd.DataFrame], inputs: Mapping[str, Any]) -> None:
     """Write ``tables`` (file stem to rows) and the record of ``inputs`` into ``directory/analysis``.
 
     The same tables give the same bytes. ``inputs`` is plain data: model, fingerprints, options.
+
+    Raises:
+        FingerprintError: ``directory`` holds this analysis of other inputs, or is no run directory
+            (:func:`codingspot.directories.held`).
     """
     folder = directory / FOLDER
-    (folder / f"{name}.json").unlink(missing_ok=True)
-    for stem, table in tables.items():
-        rows = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-        with atomic_path(folder / f"{stem}.parquet") as temporary:
-            pq.write_table(rows, temporary, compression="zstd")
-    record = {"inputs": dict(inputs), "tables": list(tables), "versions": library_versions()}
-    write_json(folder / f"{name}.json", record)
+    with held(directory):
+        is_saved(directory, name, inputs)
+        (folder / f"{name}.json").unlink(missing_ok=True)
+        for stem, table in tables.items():
+            rows = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+            with atomic_path(folder / f"{stem}.parquet") as temporary:
+                pq.write_table(rows, temporary, compression="zstd")
+        record = {"inputs": dict(inputs), "tables": list(tables), "versions": library_versions()}
+        write_json(folder / f"{name}.json", record)
 
 
 def saved_inputs(directory: Path, name: str) -> Mapping[str, Any] | None:
@@ -97,10 +102,11 @@ class Pieces:
     """
 
     def __init__(self, directory: Path, name: str, inputs: Mapping[str, Any]) -> None:
-        self.folder = directory / _SCRATCH / name
+        self.folder = scratch_folder(directory, name)
         file = self.folder / "inputs.json"
         if file.exists() and read_json(file) != inputs:
-            shutil.rmtree(self.folder)
+            discard_scratch(self.folder)
+            self.folder = scratch_folder(directory, name)
         write_json(file, dict(inputs))
 
     def path(self, file: str) -> Path:
@@ -109,6 +115,4 @@ class Pieces:
 
     def discard(self) -> None:
         """Remove every piece: the analysis is saved."""
-        shutil.rmtree(self.folder)
-        if not any(self.folder.parent.iterdir()):
-            self.folder.parent.rmdir()
+        discard_scratch(self.folder)

@@ -58,7 +58,7 @@ def test_tokens_are_counted_with_a_models_tokenizer(project: Path, tmp_path: Pat
         str(project), "--token-budget", "1", "--tokenizer", "testbed", "--out", str(tmp_path / "out"), "--json"
     )
     assert json.loads(result.output)["made"]["tokens"].keys() == {"python", "rust"}
-    refused = call(str(project), "--token-budget", "1", "--out", str(tmp_path / "out"))
+    refused = call(str(project), "--token-budget", "1", "--out", str(tmp_path / "other"))
     assert refused.exit_code == 1
     assert "needs the tokenizer" in refused.output
 

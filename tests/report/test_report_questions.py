@@ -200,7 +200,7 @@ def test_a_sequential_run_is_set_beside_the_original_on_its_own_items(maker: Run
         cell == ORIGINAL or (task, item) in shown
         for cell, task, item in zip(outcomes["cell"], outcomes["task"], outcomes["item"], strict=True)
     ]
-    Results(outcomes[kept], run.results.losses).write(folder)
+    Results(outcomes[kept], run.results.losses).write(folder, force=True)
     intervals = retention_intervals(outcomes[kept], ORIGINAL, questions, chance)
     intervals.to_parquet(folder / "analysis" / "sequential.parquet")
     summary, tables = summarise(read_run(folder)), _tables(read_run(folder))

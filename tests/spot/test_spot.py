@@ -109,10 +109,11 @@ def test_damaged_spot_is_refused(store, tmp_path) -> None:
     with pytest.raises(ArtefactError, match="is not a spot"):
         Spot.load(path)
     layout = ParameterLayout(("a",), ((4,),))
+    path.unlink()
     Spot(torch.tensor([1, 4]), torch.zeros(2), layout).save(path)
     with pytest.raises(ArtefactError, match="outside the model's 4 parameters"):
         Spot.load(path)
-    Spot(torch.tensor([1, 2]), torch.zeros(2), layout).save(path)
+    Spot(torch.tensor([1, 2]), torch.zeros(2), layout).save(path, force=True)
     with safe_open(path, framework="pt") as file:
         header = file.metadata()
     save_file({"positions": torch.tensor([1, 2]), "scores": torch.zeros(3)}, path, metadata=header)

@@ -1,12 +1,13 @@
 import json
 import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from codingspot.errors import FingerprintError
+from codingspot.errors import FingerprintError, OutputError
 from codingspot.evaluation.results import Results
 from codingspot.report.build import build_report
 from codingspot.sandbox import available
@@ -155,3 +156,24 @@ def test_a_folder_that_is_no_run_is_refused(small_study: Study, tmp_path: Path):
     (tmp_path / "letters" / "mother.txt").write_text("Dear mother")
     with pytest.raises(FingerprintError, match="not a run directory"):
         run_study(small_study, tmp_path / "letters")
+
+
+def test_two_runs_in_one_directory_do_not_meet(small_study: Study, tmp_path: Path):
+    class Second(StopAfter):
+        def stage(self, text: str) -> None:
+            with ThreadPoolExecutor(1) as pool, pytest.raises(OutputError, match="is in use by another"):
+                pool.submit(run_study, small_study, tmp_path / "run").result()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(small_study, tmp_path / "run", progress=Second(0))
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"manifest.json", "study.yaml"}
+
+
+def test_the_users_study_file_is_not_taken_for_a_run(small_study: Study, tmp_path: Path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "study.yaml").write_text(small_study.to_yaml())
+    with pytest.raises(OutputError, match=r"study\.yaml"):
+        run_study(small_study.model_copy(update={"name": "other"}), mine)
+    assert (mine / "study.yaml").read_text() == small_study.to_yaml()

@@ -63,6 +63,7 @@ class BenchInput:
             token_budget=self.token_budget,
             sequence_length=self.sequence_length,
             seed=self.seed,
+            force=True,
         )
         tokens = sum(int(domain.details["tokens"]) for domain in store.domains)
         self.cost[estimator] = (time.perf_counter() - started, tokens)

@@ -11,9 +11,9 @@ A method's figures are saved as soon as they are there; a benchmark that was sto
 from __future__ import annotations
 
 import resource
-import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +23,8 @@ from torch import Tensor
 from codingspot.ablation import WeightEditor
 from codingspot.bench.methods import LARGEST_K, BenchInput, Method, default_methods
 from codingspot.bench.truth import chance, ground_truth
+from codingspot.directories import discard_scratch, held, scratch_folder
+from codingspot.errors import FingerprintError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.area import specificity_areas
 from codingspot.evaluation.evaluator import Evaluator
@@ -41,6 +43,7 @@ MODELS = ("routed", "plain")
 DOSES = (0.1, 0.5, LARGEST_K)
 _DOCUMENTS = 400
 _ORIGINAL = "original"
+_SETTINGS = "settings.json"
 
 OnMethod = Callable[[str, int, int], None]
 """Hears the method being run, how many are done, and how many there are, over both models."""
@@ -64,26 +67,45 @@ def run_bench(
     ``chance``, has what a random ranking gets. The first ``limit`` items of each task are evaluated.
 
     Raises:
+        FingerprintError: ``out`` holds a benchmark of other settings, or is none (:func:`codingspot.directories.held`).
         SandboxError: generated programs can't be run safely here.
         ModelError: a model does not ship with the package.
     """
     entries, names = list(default_methods() if methods is None else methods), list(models)
+    settings = {"token_budget": token_budget, "limit": limit, "seed": seed}
     rows: list[dict[str, object]] = []
-    for number, name in enumerate(names):
-        folder = out / name
-        settings = {"token_budget": token_budget, "limit": limit, "seed": seed}
-        if not (folder / "settings.json").exists() or read_json(folder / "settings.json") != settings:
-            shutil.rmtree(folder, ignore_errors=True)
-            write_json(folder / "settings.json", settings)
-        with _Model(name, folder, token_budget, limit, seed) as model:
-            rows.append(model.chance_row())
-            for index, (estimator, recipe, method) in enumerate(entries):
-                on_method(f"{name}: {estimator} {recipe}", number * len(entries) + index, len(names) * len(entries))
-                rows.append(model.row(estimator, recipe, method))
-    table = pd.DataFrame(rows)
-    with atomic_path(out / "bench.parquet") as temporary:
-        table.to_parquet(temporary, index=False)
+    with bench_directory(out):
+        for name in names:
+            _claim(out / name, settings)
+        for number, name in enumerate(names):
+            with _Model(name, out / name, token_budget, limit, seed) as model:
+                rows.append(model.chance_row())
+                for index, (estimator, recipe, method) in enumerate(entries):
+                    on_method(f"{name}: {estimator} {recipe}", number * len(entries) + index, len(names) * len(entries))
+                    rows.append(model.row(estimator, recipe, method))
+        table = pd.DataFrame(rows)
+        with atomic_path(out / "bench.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
     return table
+
+
+def bench_directory(out: Path) -> AbstractContextManager[None]:
+    """Hold ``out`` as the directory of a benchmark (:func:`codingspot.directories.held`)."""
+    return held(out, "codingspot-bench", unmarked=lambda path: any(map(_has_settings, path.iterdir())))
+
+
+def _has_settings(folder: Path) -> bool:
+    file = folder / _SETTINGS
+    return file.is_file() and set(read_json(file)) == {"token_budget", "limit", "seed"}
+
+
+def _claim(folder: Path, settings: Mapping[str, int]) -> None:
+    file = folder / _SETTINGS
+    known = read_json(file) if file.exists() else settings
+    differing = [name for name, value in settings.items() if known.get(name) != value]
+    if differing:
+        raise FingerprintError(f"{folder} was measured with another {' and '.join(differing)}; choose another --out")
+    write_json(file, dict(settings))
 
 
 class _Model:
@@ -95,7 +117,8 @@ class _Model:
         self._loaded = load_model(path)
         self._subset = Subset.load(path) if Subset.is_in(path) else None
         corpus = world_corpus(_DOCUMENTS, seed, languages_of(path))
-        self._bench = BenchInput(self._loaded, corpus, folder / "scores", token_budget, seed=seed)
+        self._scratch = scratch_folder(folder, "scores")
+        self._bench = BenchInput(self._loaded, corpus, self._scratch, token_budget, seed=seed)
         self._tasks = load_tasks([TaskSpec(task, limit=limit) for task in (*CODE_TASKS, *GENERAL_TASKS)])
         self._sandbox = Sandbox()
 
@@ -108,7 +131,7 @@ class _Model:
 
     def __exit__(self, *error: object) -> None:
         self._sandbox.__exit__(*error)  # type: ignore[arg-type]
-        shutil.rmtree(self._folder / "scores", ignore_errors=True)
+        discard_scratch(self._scratch)
 
     def chance_row(self) -> dict[str, object]:
         """What a random ranking gets."""

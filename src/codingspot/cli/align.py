@@ -55,7 +55,8 @@ def align(
     """
     with friendly_errors(), setting_error():
         from codingspot.alignment import AlignSettings
-        from codingspot.models import load_model
+        from codingspot.directories import held
+        from codingspot.models import input_places, load_model
         from codingspot.study.views import study_alignment
 
         settings = AlignSettings.model_validate(
@@ -69,7 +70,7 @@ def align(
             }
         )
         place = directory or Path("runs/align")
-        with StudyProgress() as progress:
+        with held(place, inputs=input_places(model, parallel)), StudyProgress() as progress:
             progress.stage("loading the model")
             loaded = load_model(model, device=device)
             found = study_alignment(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())

@@ -34,8 +34,9 @@ def bench(
     """
     from codingspot.bench import run_bench
     from codingspot.bench.report import bench_table, table_lines, write_bench_report
+    from codingspot.bench.run import bench_directory
 
-    with friendly_errors(f"the same command resumes {directory} where it stopped"):
+    with friendly_errors(f"the same command resumes {directory} where it stopped"), bench_directory(directory):
         with Progress(console=err, transient=True) as display:
             task = display.add_task("starting", total=None)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
@@ -18,6 +20,10 @@ from rich.text import Text
 
 from codingspot.errors import CodingSpotError, StudyError
 from codingspot.escaping import visible
+
+Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wrote there before.")]
+
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 _UNLIMITED: Final = 10_000
 
@@ -74,15 +80,20 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def friendly_errors(resume: str = "") -> Iterator[None]:
-    """Turn expected failures into one line and an exit code; ``resume`` says how to go on after Ctrl-C."""
+    """Turn expected failures into one line and an exit code; ``resume`` says how to go on after Ctrl-C.
+
+    SIGTERM and SIGHUP end a command as Ctrl-C does.
+    """
     try:
-        yield
+        with _signals_interrupt():
+            yield
     except CodingSpotError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         what_next = visible(resume, keep="") or "nothing was left half-written"
-        err.print(Text.assemble("\n", ("stopped", "yellow"), f"; {what_next}"), soft_wrap=True)
-        raise typer.Exit(130) from None
+        with suppress(OSError):  # the terminal may be gone
+            err.print(Text.assemble("\n", ("stopped", "yellow"), f"; {what_next}"), soft_wrap=True)
+        raise typer.Exit(128 + (stop.number if isinstance(stop, _Signalled) else signal.SIGINT)) from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             where = error.filename or "an artefact"
@@ -90,6 +101,31 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
         if error.filename is None:
             raise
         _fail(f"{error.filename} can't be read or written ({error.strerror}); correct the path or its permissions")
+
+
+class _Signalled(KeyboardInterrupt):
+    """A signal that ends the process, raised where it arrives so that everything is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    def stop(number: int, _frame: object) -> None:
+        raise _Signalled(number)
+
+    # One that is ignored, as under nohup, stays so; and only the main thread may say what is done with a signal.
+    here = threading.current_thread() is threading.main_thread()
+    taken = [each for each in _ENDING if here and signal.getsignal(each) is signal.SIG_DFL]
+    for each in taken:
+        signal.signal(each, stop)
+    try:
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
 
 
 @contextmanager

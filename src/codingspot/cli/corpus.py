@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import err, friendly_errors, out, print_json, print_table
+from codingspot.cli.console import Force, err, friendly_errors, out, print_json, print_table
 from codingspot.cli.texts import General
 
 if TYPE_CHECKING:  # loading takes seconds, which `--help` should not
@@ -34,7 +34,7 @@ def corpus(
             metavar="SOURCE...",
         ),
     ],
-    directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the corpus; replaced whole.")],
+    directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the corpus.")],
     language: Annotated[
         list[str] | None,
         typer.Option("--language", "-l", help="A programming language; repeat. Without it the paper's ten and Python."),
@@ -66,6 +66,7 @@ def corpus(
     split: Annotated[str | None, typer.Option(help="Its split.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of which texts are taken.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes that purify; the result is the same.", min=1)] = None,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Build a corpus of pure code and general text, and print what is in it and what was dropped.
@@ -76,8 +77,10 @@ def corpus(
     """
     from codingspot.corpus import Choice, Source, open_corpus
     from codingspot.files import read_json
+    from codingspot.outputs import check_folder
 
     with friendly_errors():
+        check_folder(directory, inputs=sources, force=force)
         with err.status("reading") as status:
 
             def show(name: str, texts: int) -> None:
@@ -103,7 +106,7 @@ def corpus(
             if not held_out:  # Python too, as in the paper
                 kept = [domain.name for domain in built.domains if domain.held_out or domain.name == "python"]
                 built = Choice(held_out=kept).of(built)
-            built.save(directory)
+            built.save(directory, force=force)
         if as_json:
             print_json(read_json(directory / "manifest.json"))
             return

@@ -62,9 +62,10 @@ def lens(
     Example: codingspot lens my-model --parallel parallel.jsonl.gz --keywords keywords --example Java Python
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
+        from codingspot.directories import held
         from codingspot.files import write_text
         from codingspot.lens import LensSettings
-        from codingspot.models import load_model
+        from codingspot.models import input_places, load_model
         from codingspot.report.lens_table import example_page
         from codingspot.study.views import study_lens
 
@@ -82,12 +83,12 @@ def lens(
             seed=seed,
         )
         place = directory or Path("runs/lens")
-        with StudyProgress() as progress:
+        page = place / "lens.html"
+        with held(place, inputs=input_places(model, parallel, keywords, tuned_lens)), StudyProgress() as progress:
             progress.stage("loading the model")
             loaded = load_model(model, device=device)
             found = study_lens(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
-        page = place / "lens.html"
-        write_text(page, example_page(found.example, str(found.inputs["model"])))
+            write_text(page, example_page(found.example, str(found.inputs["model"])))
         if as_json:
             print_json(_plain(found))
             return

@@ -78,7 +78,8 @@ def neurons(
     Example: codingspot neurons my-model --corpus corpora/github --size 400
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
-        from codingspot.models import load_model
+        from codingspot.directories import held
+        from codingspot.models import input_places, load_model
         from codingspot.neurons import NeuronSettings, compare, records, summary
         from codingspot.study.corpora import study_corpora
         from codingspot.study.views import study_neurons
@@ -108,13 +109,14 @@ def neurons(
         )
         others = [_saved(path) for path in compare_with or ()]  # before the work, which takes minutes
         place = directory or Path("runs/neurons")
-        with StudyProgress() as progress:
+        read = input_places(model, *(corpus or ()), *(compare_with or ()))
+        with held(place, inputs=read), StudyProgress() as progress:
             progress.stage("loading the model")
             loaded = load_model(model, device=device)
-            read, kept = study_corpora(section)
+            scored, kept = study_corpora(section)
             analysis = study_neurons(
                 loaded,
-                read,
+                scored,
                 kept,
                 settings,
                 place,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import friendly_errors, out, print_json, print_table
+from codingspot.cli.console import Force, friendly_errors, out, print_json, print_table
 from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
 
 Model = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
@@ -36,6 +36,7 @@ def score(
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
     device: Device = None,
+    force: Force = False,
 ) -> None:
     """Score every parameter for every domain: |theta * dL/dtheta|, kept signed.
 
@@ -44,10 +45,12 @@ def score(
     Example: codingspot score my-model --corpus corpora/tiny --held-out python --out runs/scores
     """
     from codingspot.importance import score as score_model
-    from codingspot.models import load_model
+    from codingspot.models import input_places, load_model
+    from codingspot.outputs import check_folder
     from codingspot.study.corpora import scoring_corpus
 
     with friendly_errors():
+        check_folder(directory, inputs=input_places(model, *(corpus or ())), force=force)
         section = corpus_section(
             model,
             corpus,
@@ -66,6 +69,7 @@ def score(
             token_budget=token_budget,
             sequence_length=sequence_length,
             seed=seed,
+            force=force,
         )
         table = Table()
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
@@ -85,18 +89,22 @@ def spot(
         list[str] | None, typer.Option("--set", help="A recipe's parameter, NAME=VALUE; repeat.")
     ] = None,
     per_tensor: Annotated[bool, typer.Option("--per-tensor", help="Rank within each tensor.")] = False,
+    force: Force = False,
 ) -> None:
     """Select the top k percent of all parameters by a recipe, exactly.
 
     Example: codingspot spot runs/scores --recipe set_difference --set general_percent=20 --out spot.safetensors
     """
     from codingspot.importance import ScoreStore
+    from codingspot.outputs import check_file
     from codingspot.spot import check_recipe, density, find_spot
+    from codingspot.spot.spot import is_spot
 
     with friendly_errors():
+        check_file(file, is_spot, inputs=[scores], force=force)
         settings = check_recipe(recipe, {"per_tensor": per_tensor, **_settings(setting or [])})
         found = find_spot(ScoreStore.open(scores), recipe=recipe, scope=scope, max_k_percent=k, **settings)
-        found.save(file)
+        found.save(file, force=force)
         share = density(found).groupby("block", sort=False)[["parameters", "selected"]].sum()
         table = Table()
         for heading in ("block", "parameters", "selected", "share of spot"):
@@ -117,25 +125,29 @@ def ablate(
     edit: Annotated[str, typer.Option(help="zero or scale.")] = "zero",
     setting: Annotated[list[str] | None, typer.Option("--set", help="An edit's parameter, NAME=VALUE; repeat.")] = None,
     device: Device = None,
+    force: Force = False,
 ) -> None:
     """Edit a spot and save the edited model with its tokenizer.
 
     Example: codingspot ablate testbed spot.safetensors --k 0.25 --out runs/ablated
     """
     from codingspot.ablation import EDITS, edited
-    from codingspot.files import atomic_path
-    from codingspot.models import load_model
+    from codingspot.models import input_places, load_model
+    from codingspot.outputs import new_folder
     from codingspot.spot import Spot
 
-    with friendly_errors():
+    with (
+        friendly_errors(),
+        new_folder(directory, "codingspot-model", inputs=input_places(model, spot_file), force=force) as temporary,
+    ):
         parameters = EDITS.check(edit, _settings(setting or []))
         loaded = load_model(model, device=device)
         whole = Spot.load(spot_file)
         chosen = whole if k is None else whole.top(k)
-        with edited(loaded, chosen, edit, **parameters), atomic_path(directory) as temporary:
+        with edited(loaded, chosen, edit, **parameters):
             loaded.model.save_pretrained(temporary)
             loaded.tokenizer.save_pretrained(temporary)
-        out.print(f"{len(chosen):,} parameters edited ({edit}): {directory}", soft_wrap=True)
+    out.print(f"{len(chosen):,} parameters edited ({edit}): {directory}", soft_wrap=True)
 
 
 def evaluate(
@@ -159,6 +171,7 @@ def evaluate(
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
     ] = False,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate a model on tasks; every item's outcome and sample is kept.
@@ -173,7 +186,8 @@ def evaluate(
     from codingspot.evaluation.metrics import task_rates
     from codingspot.evaluation.statistics import rate_intervals
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
-    from codingspot.models import load_model
+    from codingspot.models import input_places, load_model
+    from codingspot.outputs import new_folder
     from codingspot.sandbox import Sandbox
     from codingspot.testbed.defaults import default_tasks
 
@@ -194,13 +208,15 @@ def evaluate(
             )
             for name in names
         ]
-        loaded = load_model(model, device=device)
-        tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
-        with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
-            adapter = ModelAdapter(loaded.model, loaded.tokenizer)
-            require_answerable(adapter, tasks, sandbox)
-            results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model, require_finite=True)
-        results.write(directory)
+        read = input_places(model, *places.values())
+        with new_folder(directory, "codingspot-results", inputs=read, force=force) as temporary:
+            loaded = load_model(model, device=device)
+            tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
+            with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
+                adapter = ModelAdapter(loaded.model, loaded.tokenizer)
+                require_answerable(adapter, tasks, sandbox)
+                results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model, require_finite=True)
+            results.write(temporary)
         rates = task_rates(results.outcomes)[model]
         if as_json:
             print_json(rates)

@@ -74,8 +74,8 @@ def run(
     if show_study:
         typer.echo(asked.to_yaml(), nl=False)
         return
-    name = study.stem if study else asked.name.replace(" ", "-")
-    _run(asked, directory or Path("runs") / name, unsafe_no_sandbox, as_json)
+    place = directory or Path("runs") / (study.stem if study else asked.name.replace(" ", "-"))
+    _run(asked, place, unsafe_no_sandbox, as_json, study)
 
 
 def report(
@@ -143,12 +143,16 @@ def _asked(file: Path | None, model: str | None, preset: str | None) -> Study:
     return load_study(file)
 
 
-def _run(study: Study, directory: Path, unsafe_no_sandbox: bool, as_json: bool) -> None:
+def _run(study: Study, directory: Path, unsafe_no_sandbox: bool, as_json: bool, file: Path | None = None) -> None:
+    """Run ``study``, read from ``file``, and build its report; the run's own copy may be given to resume it."""
     with friendly_errors(f"the same command resumes {directory} where it stopped"):
+        from codingspot.directories import held
         from codingspot.report import build_report
         from codingspot.study import run_study
+        from codingspot.study.inputs import input_paths
 
-        with StudyProgress() as progress:
+        own = file is not None and file.resolve() == (directory / "study.yaml").resolve()
+        with held(directory, inputs=[None if own else file, *input_paths(study)]), StudyProgress() as progress:
             run_study(study, directory, progress=progress, unsafe_no_sandbox=unsafe_no_sandbox)
             progress.stage("writing the report")
             build_report(directory)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from codingspot.errors import ArtefactError, CorpusError
-from codingspot.files import atomic_path, digest, read_json, write_json
+from codingspot.files import digest, read_json, write_json
+from codingspot.outputs import new_folder
 
 DomainKind = Literal["code", "general"]
 
@@ -107,10 +108,17 @@ class Corpus:
         known = ", ".join(domain.name for domain in self.domains)
         raise CorpusError(f"corpus {self.name!r} has no domain {name!r}; it has {known}")
 
-    def save(self, folder: Path) -> None:
-        """Write ``manifest.json`` and one JSON-lines file a domain to ``folder``, replacing it whole."""
-        with atomic_path(folder) as temporary:
-            temporary.mkdir()
+    def save(self, folder: Path, *, force: bool = False) -> None:
+        """Write ``manifest.json`` and one JSON-lines file a domain to ``folder``.
+
+        ``force`` replaces what this package wrote there before.
+
+        Raises:
+            OutputError: ``folder`` may not be written to (:func:`codingspot.outputs.check_folder`), or overlaps a
+                source.
+        """
+        sources = [source.get("path") for source in self.made.get("sources", ())]
+        with new_folder(folder, _FORMAT, inputs=sources, force=force) as temporary:
             entries = []
             for domain in self.domains:
                 file = f"{quote(domain.name, safe='')}.jsonl"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from codingspot.errors import ArtefactError
-from codingspot.files import atomic_path
+from codingspot.outputs import check_file, new_file
 
 OUTCOMES_FILE = "results.parquet"
 LOSSES_FILE = "losses.parquet"
@@ -108,10 +109,19 @@ class Results:
             _stack([part.losses for part in parts if len(part.losses)], empty.losses),
         )
 
-    def write(self, folder: Path) -> None:
-        """Write ``results.parquet`` and ``losses.parquet`` in ``folder``, each whole or not at all."""
-        _write(self.outcomes, OUTCOME_SCHEMA, folder / OUTCOMES_FILE)
-        _write(self.losses, LOSS_SCHEMA, folder / LOSSES_FILE)
+    def write(self, folder: Path, *, force: bool = False) -> None:
+        """Write ``results.parquet`` and ``losses.parquet`` in ``folder``, each whole or not at all.
+
+        ``force`` replaces result tables that are there.
+
+        Raises:
+            OutputError: something else has one of these names, or a result table and not ``force``.
+        """
+        tables = ((self.outcomes, OUTCOME_SCHEMA, OUTCOMES_FILE), (self.losses, LOSS_SCHEMA, LOSSES_FILE))
+        for _, schema, file in tables:
+            check_file(folder / file, partial(_has_schema, schema), force=force)
+        for frame, schema, file in tables:
+            _write(frame, schema, folder / file, force=force)
 
     @classmethod
     def read(cls, folder: Path) -> Results:
@@ -131,11 +141,18 @@ def _stack(frames: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else empty
 
 
-def _write(frame: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
+def _write(frame: pd.DataFrame, schema: pa.Schema, path: Path, *, force: bool) -> None:
     # Arrays one by one: a table made from the frame at once would carry pandas' version and index in its metadata.
     arrays = [pa.array(frame[field.name].tolist(), type=field.type) for field in schema]
-    with atomic_path(path) as temporary:
+    with new_file(path, partial(_has_schema, schema), force=force) as temporary:
         pq.write_table(pa.table(arrays, schema=schema), temporary, compression="zstd", compression_level=3)
+
+
+def _has_schema(schema: pa.Schema, path: Path) -> bool:
+    try:
+        return bool(pq.read_schema(path).equals(schema))
+    except (pa.ArrowException, OSError):
+        return False
 
 
 def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:

@@ -78,7 +78,13 @@ def merge(stores: Sequence[ScoreStore], folder: Path) -> ScoreStore:
     if None not in budgets:
         settings = {**settings, "token_budget": sum(budgets)}
     provenance = {**first.manifest, "settings": settings, "merged": [store.digest for store in stores]}
-    return ScoreStore.write(folder, _merged_domains(stores), provenance=provenance, normalise=first.normalise)
+    return ScoreStore.write(
+        folder,
+        _merged_domains(stores),
+        provenance=provenance,
+        normalise=first.normalise,
+        inputs=[store.folder for store in stores],
+    )
 
 
 def _merged_domains(stores: Sequence[ScoreStore]) -> Iterator[NewDomainScores]:

@@ -25,8 +25,9 @@ from torch import Tensor
 
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
-from codingspot.files import atomic_path, digest, read_json, write_json
+from codingspot.files import digest, read_json, write_json
 from codingspot.models import ParameterLayout
+from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
 
 Normalisation = Literal["tokens", "none", "zscore"]
@@ -83,17 +84,20 @@ class ScoreStore:
         provenance: Mapping[str, Any] | None = None,
         normalise: Normalisation = "tokens",
         shard_bytes: int = _SHARD_BYTES,
+        inputs: Iterable[Place] = (),
+        force: bool = False,
     ) -> ScoreStore:
-        """Write a store to ``folder``, replacing it whole. Domains are taken, written and let go one at a time.
+        """Write a store to ``folder``. Domains are taken, written and let go one at a time.
 
-        ``provenance`` is kept in the manifest: what made the scores (model, corpus, estimator, settings).
+        ``provenance`` is kept in the manifest: what made the scores (model, corpus, estimator, settings). ``inputs``
+        are paths that ``folder`` must keep clear of; ``force`` replaces what this package wrote there before.
 
         Raises:
+            OutputError: ``folder`` may not be written to (:func:`codingspot.outputs.check_folder`).
             ArtefactError: there is no domain, two share a name, or their tensors differ in name or shape.
             NonFiniteError: a score is NaN or infinite.
         """
-        with atomic_path(folder) as temporary:
-            temporary.mkdir()
+        with new_folder(folder, _FORMAT, inputs=inputs, force=force) as temporary:
             layout: ParameterLayout | None = None
             written: list[DomainScores] = []
             for new in domains:

@@ -19,6 +19,7 @@ from pydantic import Field
 from codingspot.analysis import Pieces, is_saved, load_table, save_analysis
 from codingspot.corpus.languages import PURIFIABLE, canonical_language
 from codingspot.corpus.parallel import ParallelCorpus
+from codingspot.directories import held
 from codingspot.errors import CorpusError
 from codingspot.files import atomic_path, digest
 from codingspot.lens.bias import written_languages
@@ -111,7 +112,8 @@ def analyse_lens(
         progress: told what is being done and the share of the work that is done.
 
     Raises:
-        FingerprintError: ``directory`` holds an analysis of other inputs.
+        FingerprintError: ``directory`` holds an analysis of other inputs, or is no run directory
+            (:func:`codingspot.directories.held`).
         CorpusError: too few rows for the shots, the example's languages are not there, or no keyword is a single token.
         ArtefactError: a keyword file or the tuned lens is not one.
         ModelError: the model has no output head, or its final norm isn't found.
@@ -121,8 +123,22 @@ def analyse_lens(
     longest = longest_input(loaded.model, loaded.tokenizer)
     corpus = fitting_rows(corpus, loaded.tokenizer, shots=settings.shots, longest=longest)
     inputs = _inputs(loaded, corpus, keywords, settings)
-    if is_saved(directory, NAME, inputs):
-        return LensAnalysis.load(directory, inputs)
+    with held(directory, inputs=[loaded.folder, settings.keywords, settings.tuned_lens]):
+        if is_saved(directory, NAME, inputs):
+            return LensAnalysis.load(directory, inputs)
+        return _analyse(loaded, corpus, keywords, inputs, directory, settings, batch_tokens, progress)
+
+
+def _analyse(
+    loaded: LoadedModel,
+    corpus: ParallelCorpus,
+    keywords: Keywords,
+    inputs: dict[str, Any],
+    directory: Path,
+    settings: LensSettings,
+    batch_tokens: int | None,
+    progress: Callable[[str, float], None],
+) -> LensAnalysis:
     sets, without = token_sets(keywords, loaded.tokenizer)
     without += [language for language in corpus.languages if language not in keywords.words]
     if not sets:

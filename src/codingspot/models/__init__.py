@@ -5,7 +5,7 @@ from codingspot.models.layout import Located, ParameterLayout, fingerprint, uniq
 from codingspot.models.loading import LoadedModel, load_model
 from codingspot.models.registry import Registry
 from codingspot.models.roles import SCOPES, Role, Scope, ScopeName, role_of, scope_sizes
-from codingspot.models.shipped import TESTBED, model_source, names_shipped, shipped_model, shipped_models
+from codingspot.models.shipped import TESTBED, input_places, model_source, names_shipped, shipped_model, shipped_models
 from codingspot.models.structure import Part, Structure, describe, kinds_table
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "describe",
     "find_model",
     "fingerprint",
+    "input_places",
     "kinds_table",
     "load_model",
     "model_source",

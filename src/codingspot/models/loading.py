@@ -39,6 +39,12 @@ class LoadedModel:
         return fingerprint(self.model)
 
     @property
+    def folder(self) -> Path | None:
+        """Where the weights were read from, if that is a local folder."""
+        name = self.model.name_or_path
+        return Path(name) if name and (Path(name) / "config.json").is_file() else None
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from codingspot.errors import ModelError
+from codingspot.outputs import Place
 
 MODELS = Path(__file__).parents[1] / "testbed" / "models"
 
@@ -50,3 +51,12 @@ def model_source(name: str) -> str:
     if not names_shipped(name):
         return name
     return str(shipped_model() if name == TESTBED else shipped_model(name.removeprefix(f"{TESTBED}-")))
+
+
+def input_places(model: str, *others: Place) -> list[Place]:
+    """What is read for a model and ``others`` (corpora, files), named by a user: what output must keep clear of.
+
+    Raises:
+        ModelError: as :func:`model_source`.
+    """
+    return [model_source(model), *(other for other in others if other != TESTBED)]

@@ -22,6 +22,7 @@ from pydantic import Field
 
 from codingspot.analysis import Pieces, is_saved, load_table, save_analysis
 from codingspot.corpus import BosPolicy, Corpus, Domain, pack
+from codingspot.directories import held
 from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.results import Results
 from codingspot.files import atomic_path, digest
@@ -141,13 +142,28 @@ def analyse_neurons(
         progress: told what is being done and the share of the work that is done.
 
     Raises:
-        FingerprintError: ``directory`` holds an analysis of other inputs.
+        FingerprintError: ``directory`` holds an analysis of other inputs, or is no run directory
+            (:func:`codingspot.directories.held`).
         ModelError: the model has no MLP neurons that can be seen.
         SelectionError: fewer than two domains, or a setting is out of range.
         CorpusError: a domain has less text than one sequence.
     """
-    if is_saved(directory, NAME, inputs):
-        return NeuronAnalysis.load(directory, inputs)
+    with held(directory, inputs=[loaded.folder]):
+        if is_saved(directory, NAME, inputs):
+            return NeuronAnalysis.load(directory, inputs)
+        return _analyse(loaded, corpus, evaluator, inputs, directory, settings, batch_tokens, progress)
+
+
+def _analyse(
+    loaded: LoadedModel,
+    corpus: Corpus,
+    evaluator: Evaluator,
+    inputs: dict[str, Any],
+    directory: Path,
+    settings: NeuronSettings,
+    batch_tokens: int,
+    progress: Callable[[str, float], None],
+) -> NeuronAnalysis:
     pieces = Pieces(directory, NAME, inputs)
     layout = find_sites(loaded.model)
     edits = 1 + len(corpus.domains) * (1 + len(settings.control_seeds))

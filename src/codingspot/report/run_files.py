@@ -116,14 +116,23 @@ class Run:
         return rows if len(rows) else None
 
 
+def require_directory(directory: Path) -> None:
+    """Make sure that there is a folder.
+
+    Raises:
+        ArtefactError: there is none.
+    """
+    if not directory.is_dir():
+        raise ArtefactError(f"{directory} is not a run directory; give one made by 'codingspot run'")
+
+
 def read_run(directory: Path) -> Run:
     """Read a run directory whose cells are all done.
 
     Raises:
         ArtefactError: a file is missing, corrupt or of another kind, or a cell of the plan has no results.
     """
-    if not directory.is_dir():
-        raise ArtefactError(f"{directory} is not a run directory; give one made by 'codingspot run'")
+    require_directory(directory)
     plan = _plan(directory / "plan.json")
     results = Results.read(directory)
     known = set(results.cells())

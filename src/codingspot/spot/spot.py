@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError
-from codingspot.files import atomic_path
 from codingspot.importance import ScoreStore
 from codingspot.models import ParameterLayout
+from codingspot.outputs import new_file
 from codingspot.provenance import library_versions
 from codingspot.spot.candidates import Candidates, Keys, Run, candidates
 from codingspot.spot.recipes import OPTIONS, RECIPES, check_recipe
@@ -85,15 +85,19 @@ class Spot:
                 "model or find the spot again"
             )
 
-    def save(self, path: str | Path) -> None:
-        """Write the spot as one safetensors file, atomically."""
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the spot as one safetensors file, atomically; ``force`` replaces a spot that is there.
+
+        Raises:
+            OutputError: something else is there, or a spot and not ``force``.
+        """
         header = {
             "format": _FORMAT,
             "layout": json.dumps(self.layout.to_json()),
             "metadata": json.dumps(dict(self.metadata)),
         }
         tensors = {"positions": self.positions.contiguous(), "scores": self.scores.contiguous()}
-        with atomic_path(Path(path)) as temporary:
+        with new_file(Path(path), is_spot, force=force) as temporary:
             save_file(tensors, temporary, metadata=header)
 
     @classmethod
@@ -119,6 +123,15 @@ class Spot:
             raise ArtefactError(f"{path} is corrupt (positions and scores don't match); find the spot again")
         layout.tensor_index(positions)
         return cls(positions, scores, layout, metadata)
+
+
+def is_spot(path: Path) -> bool:
+    """Whether the file was written by :meth:`Spot.save`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == _FORMAT
+    except (OSError, SafetensorError):
+        return False
 
 
 def find_spot(

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codingspot.directories import held
 from codingspot.importance import ScoreStore
 from codingspot.spot import Spot
 from codingspot.study.analyses import analyse_sequential, analyse_spots
@@ -27,7 +28,7 @@ from codingspot.study.checking import check_study
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
-from codingspot.study.inputs import StudyInputs, load_inputs, require_sources
+from codingspot.study.inputs import StudyInputs, input_paths, load_inputs, require_sources
 from codingspot.study.language_matrix import language_matrix
 from codingspot.study.planning import plan_cells, with_own_sizes
 from codingspot.study.progress import Progress, Silent
@@ -48,12 +49,16 @@ def run_study(
 
     Raises:
         CorpusError: nothing says what the study reads.
-        FingerprintError: ``out`` holds a run of another study, other weights or another corpus.
+        FingerprintError: ``out`` holds a run of another study, other weights or another corpus, is no run directory, or
+            another process writes there (:func:`codingspot.directories.held`).
         CodingSpotError: whatever the stages refuse; what was saved before stays.
     """
-    progress = progress or Silent()
     require_sources(study)
-    directory = RunDirectory.claim(out, study)
+    with held(out, inputs=input_paths(study)):
+        return _run(study, RunDirectory.claim(out, study), progress or Silent(), unsafe_no_sandbox)
+
+
+def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sandbox: bool) -> RunDirectory:
     inputs = load_inputs(study, progress.stage)
     check_study(study, inputs, unsafe_no_sandbox=unsafe_no_sandbox)
     directory.claim_inputs(**inputs.fingerprints)

@@ -9,14 +9,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from codingspot.corpus import Corpus
+from codingspot.directories import discard_scratch, scratch_folder
 from codingspot.importance import FineTune, ScoreStore, disjoint_draws, is_additive, merge, resolve, score, score_pieces
 from codingspot.models import LoadedModel
 from codingspot.spot import Variant, agreement, budget_curve
@@ -44,7 +45,6 @@ def study_scores(
     """The score store of ``study``, made or opened; ``advance`` hears the share of the scoring that was done."""
     if (directory.scores / "manifest.json").exists():
         return ScoreStore.open(directory.scores)
-    scratch = directory.path / "scratch"
     settings = _settings(study)
     if study.scoring.finetune is not None:
         return _after_finetuning(study, study.scoring.finetune, loaded, corpus, directory, settings, advance)
@@ -53,7 +53,7 @@ def study_scores(
         analyse_scores(study, store, {}, directory)
         advance(1.0)
         return store
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = _empty_scratch(directory)
     share = study.scoring.token_budget // study.scoring.draws
     extra = _other_reductions(study)
     units = study.scoring.draws + len(extra)
@@ -78,7 +78,7 @@ def study_scores(
     write_table(pd.concat(tables, ignore_index=True), directory.analysis / "agreement.parquet")
     analyse_scores(study, whole, draws, directory)
     whole.folder.rename(directory.scores)
-    shutil.rmtree(scratch, ignore_errors=True)
+    discard_scratch(scratch)
     return ScoreStore.open(directory.scores)
 
 
@@ -91,8 +91,7 @@ def _after_finetuning(
     settings: dict[str, Any],
     advance: Callable[[float], None],
 ) -> ScoreStore:
-    scratch = directory.path / "scratch"
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = _empty_scratch(directory)
     store = finetuned_scores(
         loaded,
         corpus,
@@ -107,8 +106,13 @@ def _after_finetuning(
     )
     analyse_scores(study, store, {}, directory)
     store.folder.rename(directory.scores)  # last, so that a run that is stopped before makes the tables again
-    shutil.rmtree(scratch, ignore_errors=True)
+    discard_scratch(scratch)
     return ScoreStore.open(directory.scores)
+
+
+def _empty_scratch(directory: RunDirectory) -> Path:
+    discard_scratch(scratch_folder(directory.path, "scoring"))  # of a run that was stopped
+    return scratch_folder(directory.path, "scoring")
 
 
 @dataclass

@@ -19,6 +19,7 @@ from codingspot.alignment import DISTINCT_ROWS, Alignment, AlignSettings, align,
 from codingspot.alignment.align import NAME as ALIGNMENT
 from codingspot.analysis import Pieces, is_saved, save_analysis
 from codingspot.corpus import Corpus
+from codingspot.directories import held
 from codingspot.errors import SelectionError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
@@ -84,21 +85,22 @@ def study_alignment(
     """
     corpus = open_parallel(settings.parallel, languages=settings.languages, rows=settings.rows, seed=settings.seed)
     inputs = alignment_inputs(loaded, corpus, pooling=settings.pooling, special_tokens=settings.special_tokens)
-    if is_saved(directory, ALIGNMENT, inputs):
-        return Alignment.load(directory, inputs)
-    pieces = Pieces(directory, ALIGNMENT, inputs)
-    found = align(
-        loaded,
-        corpus,
-        pooling=settings.pooling,
-        special_tokens=settings.special_tokens,
-        batch_tokens=batch_tokens,
-        scratch=pieces.folder,
-        progress=say,
-    )
-    found.save(directory)
-    pieces.discard()
-    return found
+    with held(directory, inputs=[loaded.folder, settings.parallel]):
+        if is_saved(directory, ALIGNMENT, inputs):
+            return Alignment.load(directory, inputs)
+        pieces = Pieces(directory, ALIGNMENT, inputs)
+        found = align(
+            loaded,
+            corpus,
+            pooling=settings.pooling,
+            special_tokens=settings.special_tokens,
+            batch_tokens=batch_tokens,
+            scratch=pieces.folder,
+            progress=say,
+        )
+        found.save(directory)
+        pieces.discard()
+        return found
 
 
 def study_lens(

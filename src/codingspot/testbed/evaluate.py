@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -17,8 +18,9 @@ from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.metrics import perplexities, task_rates
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
-from codingspot.files import read_json, write_json
+from codingspot.files import read_json
 from codingspot.models import LoadedModel
+from codingspot.outputs import check_file, holds_model, write_model
 from codingspot.provenance import library_versions
 from codingspot.sandbox import Sandbox
 from codingspot.testbed.routing import Subset
@@ -123,9 +125,22 @@ def shared_vocabulary(
     return shares
 
 
-def save_quality(quality: Quality, folder: Path) -> None:
-    """Store the measured quality beside the model."""
-    write_json(folder / _FILE, quality.model_dump(mode="json"))
+def save_quality(quality: Quality, folder: Path, *, force: bool = False) -> None:
+    """Store the measured quality beside the model; ``force`` replaces figures that are there.
+
+    Raises:
+        OutputError: something else has the file's name, or figures and not ``force``.
+    """
+    write_model(folder / _FILE, quality, force=force)
+
+
+def check_quality(folder: Path, *, force: bool = False) -> None:
+    """Make sure, before measuring, that :func:`save_quality` may store the figures.
+
+    Raises:
+        OutputError: as it.
+    """
+    check_file(folder / _FILE, partial(holds_model, Quality), force=force)
 
 
 def load_quality(folder: Path) -> Quality:

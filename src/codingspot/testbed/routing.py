@@ -27,7 +27,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from codingspot.errors import ArtefactError, ModelError
-from codingspot.files import read_json, write_json
+from codingspot.files import read_json
+from codingspot.outputs import write_model
 
 _FILE = "subset.json"
 
@@ -145,9 +146,13 @@ class Subset(BaseModel):
         """Whether the model in ``folder`` was trained with routing."""
         return (folder / _FILE).exists()
 
-    def save(self, folder: Path) -> None:
-        """Write the subset beside a model."""
-        write_json(folder / _FILE, self.model_dump(mode="json"))
+    def save(self, folder: Path, *, force: bool = False) -> None:
+        """Write the subset beside a model; ``force`` replaces the subset that is there.
+
+        Raises:
+            OutputError: something else has the file's name, or a subset and not ``force``.
+        """
+        write_model(folder / _FILE, self, force=force)
 
     @classmethod
     def load(cls, folder: Path) -> Subset:
