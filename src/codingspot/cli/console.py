@@ -57,7 +57,7 @@ def setting_error() -> Iterator[None]:
 
 
 def _fail(message: str) -> None:
-    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}", soft_wrap=True)
     raise typer.Exit(1) from None
 
 

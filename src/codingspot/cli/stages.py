@@ -219,14 +219,16 @@ def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
-    import yaml
-
     from codingspot.errors import StudyError
+    from codingspot.records import parse_yaml
 
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise StudyError(f"--set takes NAME=VALUE, not {pair!r}")
-        found[name] = yaml.safe_load(value)
+        try:
+            found[name] = parse_yaml(value)
+        except ValueError as error:
+            raise StudyError(f"--set {name}: {value!r} is not valid YAML: {error}") from None
     return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from codingspot.errors import StudyError
+from codingspot.records import parse_yaml
 from codingspot.study.config import (
     CorpusSection,
     EvaluationSection,
@@ -55,21 +55,15 @@ def parse_study(text: str, origin: str) -> Study:
         StudyError: as :func:`load_study`.
     """
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise StudyError(f"{origin} is not valid YAML: {_yaml_reason(error)}; correct it there") from None
+        data = parse_yaml(text)
+    except ValueError as error:
+        raise StudyError(f"{origin} is not valid YAML: {error}; correct it there") from None
     if not isinstance(data, dict):
         raise StudyError(f"{origin} must be a mapping with the keys of a study (name, model, corpus, spots, ...)")
     try:
         return Study.model_validate(data)
     except ValidationError as error:
         raise StudyError(f"{origin}: {_first_fault(error)}") from None
-
-
-def _yaml_reason(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {error.problem}"
-    return " ".join(str(error).split())
 
 
 def _first_fault(error: ValidationError) -> str:
