@@ -79,7 +79,7 @@ def neurons(
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
         from codingspot.corpus.languages import STUDIED
-        from codingspot.neurons import NeuronSettings, compare, records, summary
+        from codingspot.neurons import NeuronSettings, compare, records, saved_neurons, summary
         from codingspot.study.config import CorpusSection
         from codingspot.study.corpora import study_corpora
         from codingspot.study.views import study_neurons
@@ -97,7 +97,7 @@ def neurons(
             items=items,
             seed=seed,
         )
-        others = [_saved(path) for path in compare_with or ()]  # before the work, which takes minutes
+        others = [saved_neurons(path) for path in compare_with or ()]  # before the work, which takes minutes
         place = directory or Path("runs/neurons")
         with StudyProgress() as progress:
             progress.stage("loading the model")
@@ -133,19 +133,6 @@ def neurons(
         if others:
             _print_comparison([analysis, *others])
         out.print(f"Tables: {place / 'analysis'}", soft_wrap=True)
-
-
-def _saved(path: Path) -> NeuronAnalysis:
-    from codingspot.analysis import saved_inputs
-    from codingspot.errors import ArtefactError
-    from codingspot.neurons import NeuronAnalysis
-
-    inputs = saved_inputs(path, "neurons")
-    if inputs is None:
-        raise ArtefactError(
-            f"{path} holds no finished analysis of neurons; run `codingspot neurons MODEL --out {path}`"
-        )
-    return NeuronAnalysis.load(path, dict(inputs))
 
 
 def _table(title: str, *headings: str) -> Table:

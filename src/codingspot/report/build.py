@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from codingspot.files import atomic_path, write_json, write_text
+from codingspot.errors import ArtefactError
+from codingspot.files import atomic_path, reason, write_json, write_text
 from codingspot.report.drawing import Picture, save_png
 from codingspot.report.figures import build_figures
 from codingspot.report.page import render_page
@@ -27,13 +28,19 @@ def build_report(run_directory: Path) -> Path:
     """
     run = read_run(run_directory)
     summary = summarise(run)
-    findings = judge_all(summary, run.density)
-    tables = build_tables(run, summary)
-    pictures = build_figures(run, summary, findings)
-    page = render_page(run, summary, findings, tables, pictures)
-    write_json(run_directory / "summary.json", summary.records())
-    _write_tables(run_directory / "tables", tables)
-    _write_figures(run_directory / "figures", pictures)
+    try:
+        findings = judge_all(summary, run.density)
+        tables = build_tables(run, summary)
+        pictures = build_figures(run, summary, findings)
+        page = render_page(run, summary, findings, tables, pictures)
+        write_json(run_directory / "summary.json", summary.records())
+        _write_tables(run_directory / "tables", tables)
+        _write_figures(run_directory / "figures", pictures)
+    except (LookupError, ValueError, ArithmeticError) as error:  # each file is well-formed, but rows are missing
+        raise ArtefactError(
+            f"{run_directory / 'analysis'} has tables that don't fit together ({reason(error)}); delete it and run the "
+            "study again, which makes them"
+        ) from error
     write_text(run_directory / "report.html", page)
     return run_directory / "report.html"
 
