@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from codingspot.errors import ModelError
-from codingspot.files import read_json
 from codingspot.models import LoadedModel, load_model
-from codingspot.testbed.recipe import Recipe
+from codingspot.testbed.recipe import read_recipe
 
 MODELS = Path(__file__).parent / "models"
 
@@ -74,4 +73,4 @@ def load_named(name: str, **options: Any) -> LoadedModel:
 
 def languages_of(folder: Path) -> tuple[str, ...]:
     """Programming languages that the testbed model in ``folder`` was trained on, by its ``recipe.json``."""
-    return Recipe.model_validate(read_json(folder / "recipe.json")).languages
+    return read_recipe(folder / "recipe.json").languages
