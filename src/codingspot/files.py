@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -24,6 +25,9 @@ LOCK = ".codingspot.lock"
 _SUFFIX = ".codingspot"
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
 _LOCK, _OLD = ".lock", ".old"
+_AGAIN = "delete it and make it again"
+_DEPTH = 64
+_VALUES = 10_000_000
 
 
 @contextmanager
@@ -130,18 +134,78 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file.
+
+    Raises:
+        ArtefactError: the file is missing, can't be read or is not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ArtefactError(f"{path} does not exist; run the stage that makes it, or correct the path") from None
+    except OSError as error:
+        raise ArtefactError(
+            f"{path} can't be read or written ({error.strerror}); correct the path or its permissions"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ArtefactError(f"{path} is truncated or corrupt ({error}); {_AGAIN}") from None
+
+
+def parse_json(text: str, origin: str) -> Any:
+    """The value of a JSON text whose every number is finite and every string can be written; ``origin`` names it.
+
+    Raises:
+        ArtefactError: the text is something else.
+    """
+    try:
+        value = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
+        _check_depth(value)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair can't be written again
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ArtefactError(f"{origin} is truncated or corrupt ({reason(error)}); {_AGAIN}") from None
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    """Make sure that lists and mappings can be gone through to their innermost values.
+
+    Raises:
+        ValueError: they are nested more than 64 deep, or hold more than ten million values.
+    """
+    left, level = _VALUES, [value]
+    for _ in range(_DEPTH):
+        level = [each for each in level if isinstance(each, dict | list)]
+        left -= sum(map(len, level))
+        if not level or left < 0:
+            break
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    if level:
+        raise ValueError(f"it is nested more than {_DEPTH} deep, or far too long")
+
+
+def _not_finite(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _not_finite(digits[:24])
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
         ArtefactError: the file is missing or is not JSON.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtefactError(f"{path} does not exist; run the stage that makes it, or correct the path") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ArtefactError(f"{path} is truncated or corrupt ({error}); delete it and make it again") from None
+    return parse_json(read_text(path), str(path))
+
+
+def reason(error: BaseException) -> str:
+    """What another library says went wrong, in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def digest(*parts: str | bytes) -> str:

@@ -102,9 +102,9 @@ class Alignment:
             ArtefactError: a table is missing or corrupt.
         """
         return cls(
-            load_table(directory, NAME, SCORE_COLUMNS),
-            load_table(directory, f"{NAME}_pooled", POOLED_COLUMNS),
-            load_table(directory, f"{NAME}_texts", TEXT_COLUMNS),
+            load_table(directory, NAME),
+            load_table(directory, f"{NAME}_pooled"),
+            load_table(directory, f"{NAME}_texts"),
             inputs,
         )
 

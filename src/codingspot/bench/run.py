@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from pydantic import ConfigDict
 from torch import Tensor
 
 from codingspot.ablation import WeightEditor
@@ -33,6 +34,7 @@ from codingspot.evaluation.results import Results
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
 from codingspot.files import atomic_path, read_json, write_json
 from codingspot.models import load_model, shipped_model
+from codingspot.records import Count, Record, read_plain
 from codingspot.sandbox import Sandbox
 from codingspot.testbed.defaults import CODE_TASKS, GENERAL_TASKS
 from codingspot.testbed.routing import Subset
@@ -108,6 +110,23 @@ def _claim(folder: Path, settings: Mapping[str, int]) -> None:
     write_json(file, dict(settings))
 
 
+class _Row(Record):
+    """One method's figures on one model, as they are saved."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
+
+    model: str
+    estimator: str
+    recipe: str
+    area: float
+    area_low: float
+    area_high: float
+    tokens: Count
+    seconds: float
+    peak_memory_gb: float
+
+
 class _Model:
     """One model under the benchmark: its text, its subset where it is known, and its evaluator."""
 
@@ -143,7 +162,7 @@ class _Model:
         file = self._folder / f"{estimator}-{recipe}.json"
         if not file.exists():
             write_json(file, self._measure(estimator, recipe, method))
-        row: dict[str, object] = read_json(file)
+        row: dict[str, object] = read_plain(file, _Row, what="a method's row")
         return row
 
     def _measure(self, estimator: str, recipe: str, method: Method) -> dict[str, object]:

@@ -80,7 +80,7 @@ def neurons(
     with friendly_errors("the same command resumes where it stopped"), setting_error():
         from codingspot.directories import held
         from codingspot.models import input_places, load_model
-        from codingspot.neurons import NeuronSettings, compare, records, summary
+        from codingspot.neurons import NeuronSettings, compare, records, saved_neurons, summary
         from codingspot.study.corpora import study_corpora
         from codingspot.study.views import study_neurons
 
@@ -107,7 +107,7 @@ def neurons(
             evaluation_documents=evaluation_documents,
             seed=seed,
         )
-        others = [_saved(path) for path in compare_with or ()]  # before the work, which takes minutes
+        others = [saved_neurons(path) for path in compare_with or ()]  # before the work, which takes minutes
         place = directory or Path("runs/neurons")
         read = input_places(model, *(corpus or ()), *(compare_with or ()))
         with held(place, inputs=read), StudyProgress() as progress:
@@ -134,19 +134,6 @@ def neurons(
         if others:
             _print_comparison([analysis, *others])
         out.print(f"Tables: {place / 'analysis'}", soft_wrap=True)
-
-
-def _saved(path: Path) -> NeuronAnalysis:
-    from codingspot.analysis import saved_inputs
-    from codingspot.errors import ArtefactError
-    from codingspot.neurons import NeuronAnalysis
-
-    inputs = saved_inputs(path, "neurons")
-    if inputs is None:
-        raise ArtefactError(
-            f"{path} holds no finished analysis of neurons; run `codingspot neurons MODEL --out {path}`"
-        )
-    return NeuronAnalysis.load(path, dict(inputs))
 
 
 def _table(title: str, *headings: str) -> Table:

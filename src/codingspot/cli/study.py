@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -161,7 +160,9 @@ def _run(study: Study, directory: Path, unsafe_no_sandbox: bool, as_json: bool, 
 
 def _show(directory: Path, as_json: bool) -> None:
     if as_json:
-        print_json(json.loads((directory / "summary.json").read_text(encoding="utf-8")))
+        from codingspot.files import read_json
+
+        print_json(read_json(directory / "summary.json"))
         return
     from codingspot.report import console_report
 

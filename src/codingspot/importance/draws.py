@@ -70,11 +70,11 @@ def merge(stores: Sequence[ScoreStore], folder: Path) -> ScoreStore:
     if len(stores) == 1:
         return stores[0]
     first = stores[0]
-    estimator = first.manifest.get("estimator", {})
-    settings = first.manifest.get("settings", {})
+    estimator = first.manifest.get("estimator") or {}
+    settings = first.manifest.get("settings") or {}
     if settings.get("finetune") or (estimator.get("norm") == "l2" and estimator.get("reduction") != "corpus"):
         raise StudyError("scores with an L2 norm or fine-tuning don't add up over texts; score each budget by itself")
-    budgets = [store.manifest.get("settings", {}).get("token_budget") for store in stores]
+    budgets = [(store.manifest.get("settings") or {}).get("token_budget") for store in stores]
     if None not in budgets:
         settings = {**settings, "token_budget": sum(budgets)}
     provenance = {**first.manifest, "settings": settings, "merged": [store.digest for store in stores]}

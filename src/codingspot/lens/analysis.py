@@ -17,11 +17,12 @@ import pandas as pd
 from pydantic import Field
 
 from codingspot.analysis import Pieces, is_saved, load_table, save_analysis
+from codingspot.analysis_tables import TABLES
 from codingspot.corpus.languages import PURIFIABLE, canonical_language
 from codingspot.corpus.parallel import ParallelCorpus
 from codingspot.directories import held
 from codingspot.errors import CorpusError
-from codingspot.files import atomic_path, digest
+from codingspot.files import digest
 from codingspot.lens.bias import written_languages
 from codingspot.lens.keywords import Keywords, TokenSet, collect_keywords, token_sets
 from codingspot.lens.pooling import PairReader
@@ -160,12 +161,12 @@ def _analyse(
             )
             for name, table in found.items():
                 labelled = table.assign(source=source, target=target)
-                _write(labelled, pieces.path(f"{number}-{name}.parquet"))
+                TABLES[name].write(pieces.path(f"{number}-{name}.parquet"), labelled)
             pieces.path(f"{number}.done").touch()
         for name, frames in tables.items():
             path = pieces.path(f"{number}-{name}.parquet")
             if path.exists():
-                frames.append(pd.read_parquet(path))
+                frames.append(TABLES[name].read(path))
     sizes = _sizes(keywords, sets, without)
     read, targets, tokens, shown, written = (pd.concat(frames, ignore_index=True) for frames in tables.values())
     analysis = LensAnalysis(read, targets, tokens, shown, written, sizes, inputs)
@@ -237,8 +238,3 @@ def _sizes(keywords: Keywords, sets: list[TokenSet], without: list[str]) -> pd.D
     rows = [(each.name, each.kind, len(each.tokens), keywords.skipped.get(each.name, 0)) for each in sets]
     rows += [(name, "all", 0, keywords.skipped.get(name, 0)) for name in without]
     return pd.DataFrame(rows, columns=["set", "kind", "tokens", "skipped"])
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)

@@ -10,6 +10,7 @@ Counts and evaluations are saved piece by piece, so a run that was stopped resum
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from codingspot.analysis import Pieces, is_saved, load_table, save_analysis
+from codingspot.analysis import Pieces, is_saved, load_table, save_analysis, saved_inputs
 from codingspot.corpus import BosPolicy, Corpus, Domain, pack
 from codingspot.directories import held
+from codingspot.errors import ArtefactError
 from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.results import Results
 from codingspot.files import atomic_path, digest
@@ -32,6 +34,7 @@ from codingspot.neurons.counting import ActivationCounts, count_activations, loa
 from codingspot.neurons.selection import SELECTIONS, Selection, select
 from codingspot.neurons.sites import NeuronLayout, find_sites
 from codingspot.neurons.tables import layer_histogram, neuron_list, sharing, sweep
+from codingspot.records import Record, parse_model
 from codingspot.settings import Count, Seed, Settings
 
 NAME: Final = "neurons"
@@ -101,6 +104,34 @@ class NeuronAnalysis:
         """
         neurons, layers, shared, swept, ablation, tasks = (load_table(directory, stem) for stem in _TABLES)
         return cls(neurons, layers, shared, swept, ablation, tasks, inputs)
+
+
+class _Inputs(Record):
+    """What an analysis that is compared with others records of what it was made from (:func:`neuron_inputs`)."""
+
+    model: str
+    revision: str | None
+    weights: str
+    corpus: str
+    corpus_fingerprint: str
+    held_out_fingerprint: str
+    settings: NeuronSettings
+
+
+def saved_neurons(directory: Path) -> NeuronAnalysis:
+    """The analysis saved in ``directory``, whatever it was made from.
+
+    Raises:
+        ArtefactError: there is none, or it is corrupt.
+    """
+    inputs = saved_inputs(directory, NAME)
+    if inputs is None:
+        raise ArtefactError(
+            f"{directory} holds no finished analysis of neurons; run `codingspot neurons MODEL --out {directory}`"
+        )
+    origin = f"{directory}: the record of its neurons"
+    parse_model(json.dumps(inputs), _Inputs, origin, what="one of such an analysis", way_out="run the analysis again")
+    return NeuronAnalysis.load(directory, dict(inputs))
 
 
 def neuron_inputs(
@@ -310,7 +341,7 @@ class _Ablation:
             rates.append(edit.label(_rates(results.outcomes)))
         tasks = pd.concat(rates, ignore_index=True)
         original = tasks[tasks["ablated"] == ORIGINAL].set_index("task")["rate"]
-        tasks = tasks.assign(original=tasks["task"].map(original))
+        tasks = tasks.assign(original=tasks["task"].map(original).astype(float))
         return pd.concat(losses, ignore_index=True), tasks[tasks["ablated"] != ORIGINAL].reset_index(drop=True)
 
     def _evaluate(self, name: str, neurons: np.ndarray | None) -> Results:

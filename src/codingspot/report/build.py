@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from codingspot.directories import held, renewed_folder
-from codingspot.files import write_json, write_text
+from codingspot.errors import ArtefactError
+from codingspot.files import reason, write_json, write_text
 from codingspot.report.drawing import Picture, save_png
 from codingspot.report.figures import build_figures
 from codingspot.report.page import render_page
@@ -34,15 +36,28 @@ def build_report(run_directory: Path) -> Path:
     with held(run_directory):
         run = read_run(run_directory)
         summary = summarise(run)
-        findings = judge_all(summary, run.density)
-        tables = build_tables(run, summary)
-        pictures = build_figures(run, summary, findings)
-        page = render_page(run, summary, findings, tables, pictures)
+        with _tables_that_fit(run_directory):
+            findings = judge_all(summary, run.density)
+            tables = build_tables(run, summary)
+            pictures = build_figures(run, summary, findings)
+            page = render_page(run, summary, findings, tables, pictures)
         write_json(run_directory / "summary.json", summary.records())
         _write_tables(run_directory / "tables", tables)
         _write_figures(run_directory / "figures", pictures)
         write_text(run_directory / "report.html", page)
     return run_directory / "report.html"
+
+
+@contextmanager
+def _tables_that_fit(run_directory: Path) -> Iterator[None]:
+    """Tables that are well-formed may still lack rows that others need: that is a fault of the files."""
+    try:
+        yield
+    except (LookupError, ValueError, ArithmeticError) as error:
+        raise ArtefactError(
+            f"{run_directory / 'analysis'} has tables that don't fit together ({reason(error)}); delete it and run the "
+            "study again, which makes them"
+        ) from error
 
 
 def _write_tables(folder: Path, tables: Sequence[Table]) -> None:

@@ -11,21 +11,47 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float32, Int64
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError
+from codingspot.files import parse_json, reason
 from codingspot.importance import ScoreStore
+from codingspot.importance.manifest import CorpusRecord, EstimatorRecord, ModelRecord
 from codingspot.models import ParameterLayout
 from codingspot.outputs import new_file
 from codingspot.provenance import library_versions
+from codingspot.records import Count, Record, parse_model
 from codingspot.spot.candidates import Candidates, Keys, Run, candidates
 from codingspot.spot.recipes import OPTIONS, RECIPES, check_recipe
 from codingspot.spot.requirements import Domains, require
 from codingspot.spot.selection import count_for, select_per_tensor, select_top
 
 _FORMAT = "codingspot-spot"
+_AGAIN = "find the spot again"
+
+
+class NamedRecord(Record):
+    """A method and its settings."""
+
+    name: str
+
+
+class SpotRecord(Record):
+    """What the program reads again of a spot's metadata; a spot made by hand has none of it."""
+
+    model: ModelRecord | None = None
+    corpus: CorpusRecord | None = None
+    estimator: EstimatorRecord | None = None
+    recipe: NamedRecord | None = None
+    scope: str | None = None
+    scope_parameters: Count | None = None
+    k_percent: float | None = Field(None, gt=0, le=100)
+    per_tensor: bool | None = None
+    left_out: Count | None = None
+    control: NamedRecord | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,17 +138,32 @@ class Spot:
                 header = file.metadata() or {}
                 if header.get("format") != _FORMAT:
                     raise ArtefactError(f"{path} is not a spot; give a file made by 'codingspot spot'")
-                positions, scores = file.get_tensor("positions"), file.get_tensor("scores")
-            layout = ParameterLayout.from_json(json.loads(header["layout"]))
-            metadata = json.loads(header["metadata"])
+                positions, scores = (file.get_tensor(name) for name in ("positions", "scores"))
         except FileNotFoundError:
             raise ArtefactError(f"{path} does not exist; find the spot first, or correct the path") from None
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise ArtefactError(f"{path} is truncated or corrupt ({error}); find the spot again") from None
-        if positions.dtype != torch.int64 or scores.dtype != torch.float32 or positions.shape != scores.shape:
-            raise ArtefactError(f"{path} is corrupt (positions and scores don't match); find the spot again")
-        layout.tensor_index(positions)
-        return cls(positions, scores, layout, metadata)
+        except (OSError, SafetensorError) as error:
+            raise ArtefactError(f"{path} is truncated or corrupt ({reason(error)}); {_AGAIN}") from None
+        fault = _fault(positions, scores)
+        if fault is not None:
+            raise ArtefactError(f"{path} is corrupt ({fault}); {_AGAIN}")
+        layout = ParameterLayout.from_json(parse_json(header.get("layout", ""), f"{path}: its layout"), str(path))
+        if len(positions) and not 0 <= int(positions.min()) <= int(positions.max()) < layout.total:
+            raise ArtefactError(f"{path} has a position outside the model's {layout.total} parameters; {_AGAIN}")
+        text = header.get("metadata", "")
+        parse_model(text, SpotRecord, f"{path}: its metadata", what="what a spot's are", way_out=_AGAIN)
+        return cls(positions, scores, layout, json.loads(text))
+
+
+def _fault(positions: Tensor, scores: Tensor) -> str | None:
+    """Why these are not the positions and scores of a spot; None where they are."""
+    if positions.dtype != torch.int64 or scores.dtype != torch.float32:
+        return f"positions are {positions.dtype} and scores {scores.dtype}, not torch.int64 and torch.float32"
+    if positions.dim() != 1 or positions.shape != scores.shape:
+        return f"positions {list(positions.shape)} and scores {list(scores.shape)} don't match as [n] and [n]"
+    ordered = positions.sort().values
+    if bool((ordered[1:] == ordered[:-1]).any()):
+        return "a position is there twice"
+    return "a score is not a number" if bool(scores.isnan().any()) else None
 
 
 def is_spot(path: Path) -> bool:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import RootModel
+
 from codingspot.directories import held
 from codingspot.errors import FingerprintError
 from codingspot.evaluation.results import Results
-from codingspot.files import atomic_path, read_json, write_json, write_text
+from codingspot.files import atomic_path, write_json, write_text
 from codingspot.outputs import MANIFEST, contents
+from codingspot.records import read_model
 from codingspot.study.cells import Cell, Plan
 from codingspot.study.config import Study
 from codingspot.study.reading import load_study
+
+
+class _Inputs(RootModel[dict[str, str]]):
+    """``inputs.json``: fingerprints by name."""
 
 
 class RunDirectory:
@@ -54,7 +61,7 @@ class RunDirectory:
         if not file.exists():
             write_json(file, inputs)
             return
-        known = read_json(file)
+        known = read_model(file, _Inputs, what="the record of a run's inputs", way_out="choose another --out").root
         differing = [name for name, value in inputs.items() if known.get(name) != value]
         if differing:
             raise FingerprintError(

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from codingspot.analysis_tables import write_table
 from codingspot.corpus import Corpus
 from codingspot.directories import discard_scratch, scratch_folder
 from codingspot.importance import FineTune, ScoreStore, disjoint_draws, is_additive, merge, resolve, score, score_pieces
@@ -25,7 +26,6 @@ from codingspot.study.analyses import analyse_scores
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.finetuning import finetuned_scores
-from codingspot.study.tables import write_table
 
 AGREEMENT_K = (0.01, 0.09, 0.25, 1.0)
 """Percentages of all parameters at which rankings are compared."""
@@ -75,7 +75,7 @@ def study_scores(
     whole = merge(pieces, scratch / "whole")
     draws = disjoint_draws(pieces, scratch / "merged")
     tables = list(_agreement(study, whole, pieces, others, draws))
-    write_table(pd.concat(tables, ignore_index=True), directory.analysis / "agreement.parquet")
+    write_table(directory.analysis, "agreement", pd.concat(tables, ignore_index=True))
     analyse_scores(study, whole, draws, directory)
     whole.folder.rename(directory.scores)
     discard_scratch(scratch)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from codingspot.ablation import CONTROLS, Controlled
+from codingspot.analysis_tables import LEARNING, write_table
 from codingspot.corpus import Corpus, DomainKind, PackedTokens, pack
 from codingspot.importance import ScoreStore
 from codingspot.learning import learn_mask
@@ -21,7 +22,6 @@ from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.learned import LearnedRecipe
 from codingspot.study.planning import control_draws, control_name
-from codingspot.study.tables import write_table
 
 
 def study_spots(
@@ -44,7 +44,7 @@ def study_spots(
         for section in study.spots
         for k in section.k_percent
     ]
-    write_table(pd.concat(tables, ignore_index=True), directory.analysis / "density.parquet")
+    write_table(directory.analysis, "density", pd.concat(tables, ignore_index=True))
     return spots
 
 
@@ -98,7 +98,7 @@ class _Finder:
         code, general = (_packed(self.study, self.loaded, self.corpus, kind) for kind in ("code", "general"))
         learned = learn_mask(self.loaded, code, general, shortlist, recipe.settings)
         curve = learned.curve.assign(spot=section.name)
-        write_table(curve, self.directory.analysis / f"learning-{section.name}.parquet")
+        write_table(self.directory.analysis, f"{LEARNING}{section.name}", curve)
         return learned.spot
 
 

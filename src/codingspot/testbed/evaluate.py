@@ -18,10 +18,10 @@ from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.metrics import perplexities, task_rates
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
-from codingspot.files import read_json
 from codingspot.models import LoadedModel
 from codingspot.outputs import check_file, holds_model, write_model
 from codingspot.provenance import library_versions
+from codingspot.records import read_model
 from codingspot.sandbox import Sandbox
 from codingspot.testbed.routing import Subset
 from codingspot.testbed.world import BROAD, general_english, pure_code, world_corpus
@@ -152,7 +152,7 @@ def load_quality(folder: Path) -> Quality:
     path = folder / _FILE
     if not path.exists():
         raise ArtefactError(f"{folder} has no {_FILE}; run `codingspot testbed info {folder} --evaluate`")
-    return Quality.model_validate(read_json(path))
+    return read_model(path, Quality, what="a model's measured quality", way_out="measure it again with --evaluate")
 
 
 def _language(task: str) -> str | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codingspot.files import read_json
 from codingspot.models.shipped import shipped_model as shipped_model
 from codingspot.models.shipped import shipped_models as shipped_models
-from codingspot.testbed.recipe import Recipe
+from codingspot.testbed.recipe import read_recipe
 
 
 def languages_of(folder: Path) -> tuple[str, ...]:
     """Programming languages that the testbed model in ``folder`` was trained on, by its ``recipe.json``."""
-    return Recipe.model_validate(read_json(folder / "recipe.json")).languages
+    return read_recipe(folder / "recipe.json").languages

@@ -28,10 +28,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 
 from codingspot.directories import held
 from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
-from codingspot.files import atomic_path, read_json, write_json, write_text
+from codingspot.files import atomic_path, reason, write_json, write_text
 from codingspot.outputs import holds_model
 from codingspot.testbed.architecture import build_model
-from codingspot.testbed.recipe import Recipe
+from codingspot.testbed.recipe import Recipe, read_recipe
 from codingspot.testbed.routing import Router, Split, Subset
 from codingspot.testbed.tokenizer import train_tokenizer
 from codingspot.testbed.world import training_documents
@@ -88,7 +88,7 @@ def _train(recipe: Recipe, out: Path, device: str, progress: Progress | None) ->
 
 def _claim(recipe: Recipe, out: Path) -> None:
     path = out / _RECIPE
-    if path.exists() and Recipe.model_validate(read_json(path)) != recipe:
+    if path.exists() and read_recipe(path) != recipe:
         raise FingerprintError(f"{out} holds a training run with another recipe; choose another --out or delete it")
     if not path.exists():
         write_json(path, recipe.model_dump(mode="json"))
@@ -248,8 +248,9 @@ def _load_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, folder: Path
                     "exp_avg": saved.get_tensor(f"exp_avg.{name}"),
                     "exp_avg_sq": saved.get_tensor(f"exp_avg_sq.{name}"),
                 }
-    except SafetensorError as error:
-        raise ArtefactError(f"{path} is truncated or corrupt ({error}); delete {folder} to train anew") from None
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:  # of another shape, ...
+        said = reason(error)
+        raise ArtefactError(f"{path} is truncated or corrupt ({said}); delete {folder} to train anew") from None
     return state
 
 
