@@ -24,7 +24,7 @@ def test_every_estimator_meets_every_recipe_and_aliases_run_once() -> None:
 
 @pytest.mark.skipif(available() is None, reason="no sandbox works on this machine")
 def test_a_stopped_benchmark_goes_on_and_gives_the_same(tmp_path: Path) -> None:
-    options = {"models": ["plain"], "token_budget": 512, "items": 4}
+    options = {"models": ["plain"], "token_budget": 512, "limit": 4}
     table = run_bench(tmp_path / "one", methods=FEW, **options)
     assert list(table["estimator"]) == ["chance", "magnitude"]
     row = table.iloc[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -123,7 +124,10 @@ class Learner:
 
 
 def domain_losses(loaded: LoadedModel, texts: Mapping[str, PackedTokens]) -> Measure:
-    """A measure: the mean loss of each domain in nats a token. The text should be none that was learned from."""
+    """A measure: the mean loss of each domain in nats a token. The text should be none that was learned from.
+
+    The loss is infinite where the model's output is not a number.
+    """
 
     @torch.no_grad()
     def measure() -> dict[str, float]:
@@ -132,7 +136,7 @@ def domain_losses(loaded: LoadedModel, texts: Mapping[str, PackedTokens]) -> Mea
         for name, tokens in texts.items():
             batches = torch.split(tokens.input_ids, _BATCH)
             total = sum(float(summed_loss(loaded.model, batch.to(device))) for batch in batches)
-            found[name] = total / tokens.predicted_tokens
+            found[name] = math.inf if math.isnan(total) else total / tokens.predicted_tokens
         return found
 
     return measure

@@ -84,14 +84,14 @@ def training_text(
     return code, general
 
 
-def training_cost(recipe: str, parameters: Mapping[str, Any]) -> TrainingCost | None:
-    """What training a recipe takes under these parameters; None for one that is computed from scores alone.
+def training_cost(recipe: str, parameters: Mapping[str, Any], max_k_percent: float) -> TrainingCost | None:
+    """What training a recipe takes for a spot of that size; None for one that is computed from scores alone.
 
     Raises:
         StudyError: the recipe or a parameter is unknown, or a parameter has a wrong value.
     """
     cost = RECIPES.traits(recipe, parameters).training
-    return None if cost is None else cost(**RECIPES.check(recipe, parameters))
+    return None if cost is None else cost(max_k_percent, **RECIPES.check(recipe, parameters))
 
 
 def train_spot(given: TrainingInput, *, recipe: str, **parameters: Any) -> TrainedSpot:
