@@ -154,7 +154,7 @@ def test_a_manifest_of_something_else_is_a_stranger(tmp_path: Path) -> None:
 
 
 def test_a_run_is_never_replaced(tmp_path: Path) -> None:
-    save_analysis(tmp_path / "run", "a", {"a": pd.DataFrame({"x": [1]})}, {})
+    save_analysis(tmp_path / "run", "a", {}, {})
     before = tree(tmp_path)
     with pytest.raises(OutputError, match="holds a run, which is never replaced"):
         write(tmp_path / "run", force=True, a="ours")
@@ -197,7 +197,7 @@ def test_output_keeps_clear_of_input(tmp_path: Path) -> None:
 
 HELD = """
 analysis.py bench/report.py bench/run.py files.py directories.py outputs.py importance/store.py corpus/corpus.py
-lens/analysis.py neurons/analysis.py neurons/counting.py report/build.py study/directory.py study/tables.py
+lens/analysis.py neurons/analysis.py neurons/counting.py report/build.py study/directory.py tables.py
 testbed/training.py cli/lens.py
 """
 """Modules that write inside a folder that was asked for by `new_folder` or that is `held`."""

@@ -44,11 +44,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = Results.read(folder)
     outcomes = results.outcomes.assign(task=results.outcomes["task"].replace(TASK, f"{TASK}{ESC}"))
     losses = results.losses.assign(domain=results.losses["domain"].replace(NAMES))
-    Results(outcomes, losses).write(folder)
+    Results(outcomes, losses).write(folder, force=True)
     for path in (folder / "analysis").glob("*.parquet"):
         table = pd.read_parquet(path)
         texts = [name for name in ("first", "second", "domain", "of") if name in table]
-        table.assign(**{name: table[name].replace(NAMES) for name in texts}).to_parquet(path)
+        renamed = {name: table[name].replace(NAMES) for name in texts}
+        renamed |= {name: table[name].replace(names) for name in ("spot",) if name in table}
+        table.assign(**renamed).to_parquet(path)
     study = yaml.safe_load((folder / "study.yaml").read_text())
     study["description"] = f"described {ESC}"
     (folder / "study.yaml").write_text(yaml.safe_dump(study))

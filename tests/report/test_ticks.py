@@ -81,7 +81,7 @@ def test_large_perplexities_are_powers_of_ten_throughout(maker: RunMaker, tmp_pa
     results = Results.read(folder)
     losses = results.losses
     losses["loss"] += 15 * losses["tokens"] * losses["cell"].eq("paper-k1")
-    Results(results.outcomes, losses).write(folder)
+    Results(results.outcomes, losses).write(folder, force=True)
     summary = summarise(read_run(folder))
     shown = texts(Panel("", "", lambda axes: draw_perplexity(axes, summary=summary, spot="paper")))
     ticks = [text for text in shown if text.endswith("×")]

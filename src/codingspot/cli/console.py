@@ -142,7 +142,7 @@ def setting_error() -> Iterator[None]:
 
 
 def _fail(message: str) -> None:
-    err.print(Text.assemble(("error:", "bold red"), f" {visible(' '.join(message.split()), keep='')}"), soft_wrap=True)
+    err.print(Text.assemble(("error:", "bold red"), f" {visible(message, keep='')}"), soft_wrap=True)
     raise typer.Exit(1) from None
 
 
