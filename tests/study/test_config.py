@@ -88,14 +88,17 @@ def test_an_edit_has_its_own_parameters():
     assert study.spots[0].edit_parameters == {"alpha": 0.5}
 
 
-def test_a_learned_spot_is_trained_at_the_usual_doses_below_its_largest():
+def test_a_trained_spot_begins_with_what_is_selected_from_scores():
     study = parse_study(
         "name: a\nspots: [{name: s, recipe: learned, k_percent: [0.4], parameters: {steps: 9}}]", "s.yaml"
     )
-    recipe = study.spots[0].learned
-    assert recipe is not None
-    assert (recipe.shortlist, recipe.shortlist_percent) == ("set_difference", 5.0)
-    assert (recipe.settings.doses, recipe.settings.steps) == ((0.1, 0.25, 0.4), 9)
+    section = study.spots[0]
+    assert section.training is not None
+    assert section.training.steps == 9
+    assert section.selected == ("set_difference", {}, 5.0)
+    computed = parse_study("name: a\nspots: [{name: s, k_percent: [0.4]}]", "s.yaml").spots[0]
+    assert computed.training is None
+    assert computed.selected == ("sum", {}, 0.4)
 
 
 SPOT = "spots: [{name: s, k_percent: [1]}]"

@@ -189,6 +189,15 @@ class ScoreStore:
         domains = tuple(replace(domain, kind=kinds.get(domain.name, domain.kind)) for domain in self.domains)
         return replace(self, domains=domains)
 
+    def of(self, code: Iterable[str], general: Iterable[str]) -> ScoreStore:
+        """The same scores of these domains alone, the first called code and the others general.
+
+        Raises:
+            ArtefactError: there is no domain of such a name.
+        """
+        kinds: dict[str, DomainKind] = {**dict.fromkeys(code, "code"), **dict.fromkeys(general, "general")}
+        return replace(self, domains=tuple(replace(self.domain(name), kind=kind) for name, kind in kinds.items()))
+
     def tensor(self, domain: str, name: str) -> Tensor:
         """The signed scores of one parameter for one domain: float32, of the parameter's shape."""
         return self.part(domain, name, 0, self.layout.sizes[name]).view(self.layout.shape(name))
