@@ -1,13 +1,17 @@
 """Files appear whole or not at all."""
 
 import errno
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
 
 from codingspot.errors import ArtefactError
-from codingspot.files import atomic_path, digest, read_json, write_json
+from codingspot.files import atomic_path, digest, is_temporary, read_json, sweep, temporary_beside, write_json
+from codingspot.outputs import new_folder
 
 
 def write_half(target: Path, error: Exception) -> None:
@@ -57,3 +61,71 @@ def test_a_truncated_file_is_named(tmp_path: Path):
 
 def test_digest_separates_its_parts():
     assert digest("ab", "c") != digest("a", "bc")
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from codingspot.outputs import new_folder
+
+with new_folder(Path(sys.argv[1]), "codingspot-test") as temporary:
+    (temporary / "half").write_text("half")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_a_live_ones_stays(tmp_path: Path):
+    users = tmp_path / ".out.notes"
+    users.mkdir()
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        (left,) = (path for path in tmp_path.iterdir() if is_temporary(path))
+        sweep(tmp_path, "out")
+        assert (left / "out" / "half").exists()
+        writer.send_signal(signal.SIGKILL)
+    sweep(tmp_path, "other")
+    assert left.exists()
+    with new_folder(tmp_path / "out", "codingspot-test") as temporary:
+        (temporary / "whole").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"out", ".out.notes"}
+
+
+def test_what_was_moved_away_and_not_replaced_is_put_back(tmp_path: Path):
+    target = tmp_path / "out"
+    with atomic_path(target) as temporary:
+        temporary.mkdir()
+        (temporary / "old").touch()
+
+    def killed() -> None:
+        with temporary_beside(target) as holder:
+            target.rename(holder / "out.old")
+            holder.rename(tmp_path / "kept")  # as if nothing had been cleaned up
+        (tmp_path / "kept").rename(holder)
+
+    killed()
+    assert not target.exists()
+    sweep(tmp_path, "out")
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_interrupt_between_the_two_renames_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    target = tmp_path / "out"
+    with atomic_path(target) as temporary:
+        temporary.mkdir()
+        (temporary / "old").touch()
+    rename = Path.rename
+
+    def interrupted(path: Path, to: Path) -> Path:
+        if path.name == "out" and path != target:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_path(target) as temporary:
+        temporary.mkdir()
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]

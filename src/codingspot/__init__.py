@@ -12,24 +12,22 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from codingspot.ablation import WeightEditor, edited, matched_control, uniform_control
-    from codingspot.corpus import Corpus, Domain
+    from codingspot.corpus import Corpus, Domain, Source, open_corpus
     from codingspot.importance import ScoreStore, score
-    from codingspot.models import LoadedModel, load_model
+    from codingspot.models import LoadedModel, load_model, shipped_model
     from codingspot.report import build_report
     from codingspot.spot import Spot, density, find_spot
     from codingspot.study import Study, load_study, run_study
-    from codingspot.testbed.shipped import shipped_model
     from codingspot.testbed.world import world_corpus
 
 _HOMES = {
     "ablation": ("WeightEditor", "edited", "matched_control", "uniform_control"),
-    "corpus": ("Corpus", "Domain"),
+    "corpus": ("Corpus", "Domain", "Source", "open_corpus"),
     "importance": ("ScoreStore", "score"),
-    "models": ("LoadedModel", "load_model"),
+    "models": ("LoadedModel", "load_model", "shipped_model"),
     "report": ("build_report",),
     "spot": ("Spot", "density", "find_spot"),
     "study": ("Study", "load_study", "run_study"),
-    "testbed.shipped": ("shipped_model",),
     "testbed.world": ("world_corpus",),
 }
 _HOME = {name: f"codingspot.{home}" for home, names in _HOMES.items() for name in names}
@@ -39,6 +37,7 @@ __all__ = [
     "Domain",
     "LoadedModel",
     "ScoreStore",
+    "Source",
     "Spot",
     "Study",
     "WeightEditor",
@@ -49,6 +48,7 @@ __all__ = [
     "load_model",
     "load_study",
     "matched_control",
+    "open_corpus",
     "run_study",
     "score",
     "shipped_model",

@@ -6,68 +6,70 @@ that an analysis without one, or with another's, counts as not made.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from codingspot.analysis_tables import read_table, write_table
+from codingspot.directories import discard_scratch, held, scratch_folder
 from codingspot.errors import ArtefactError, FingerprintError
-from codingspot.files import atomic_path, read_json, write_json
+from codingspot.files import read_json, write_json
 from codingspot.provenance import library_versions
+from codingspot.records import FileName, Plain, Record, read_model
 
 FOLDER = "analysis"
-_SCRATCH = "scratch"
+
+
+class _Record(Record):
+    """What a saved analysis was made from, and its tables."""
+
+    inputs: Plain
+    tables: tuple[FileName, ...]
 
 
 def save_analysis(directory: Path, name: str, tables: Mapping[str, pd.DataFrame], inputs: Mapping[str, Any]) -> None:
     """Write ``tables`` (file stem to rows) and the record of ``inputs`` into ``directory/analysis``.
 
     The same tables give the same bytes. ``inputs`` is plain data: model, fingerprints, options.
+
+    Raises:
+        ArtefactError: a table is not what is declared of it (:mod:`codingspot.analysis_tables`).
+        FingerprintError: ``directory`` holds this analysis of other inputs, or is no run directory
+            (:func:`codingspot.directories.held`).
     """
     folder = directory / FOLDER
-    (folder / f"{name}.json").unlink(missing_ok=True)
-    for stem, table in tables.items():
-        rows = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-        with atomic_path(folder / f"{stem}.parquet") as temporary:
-            pq.write_table(rows, temporary, compression="zstd")
-    record = {"inputs": dict(inputs), "tables": list(tables), "versions": library_versions()}
-    write_json(folder / f"{name}.json", record)
+    with held(directory):
+        is_saved(directory, name, inputs)
+        (folder / f"{name}.json").unlink(missing_ok=True)
+        for stem, table in tables.items():
+            write_table(folder, stem, table)
+        record = {"inputs": dict(inputs), "tables": list(tables), "versions": library_versions()}
+        write_json(folder / f"{name}.json", record)
 
 
 def saved_inputs(directory: Path, name: str) -> Mapping[str, Any] | None:
-    """What the saved analysis was made from, or None where there is none that is whole."""
+    """What the saved analysis was made from, or None where there is none that is whole.
+
+    Raises:
+        ArtefactError: its record is corrupt.
+    """
     file = directory / FOLDER / f"{name}.json"
     if not file.exists():
         return None
-    record = read_json(file)
-    if not isinstance(record, dict) or not isinstance(record.get("inputs"), dict):
-        raise ArtefactError(f"{file} is not the record of an analysis; delete it and run the analysis again")
-    whole = all((directory / FOLDER / f"{stem}.parquet").exists() for stem in record.get("tables", ()))
-    return record["inputs"] if whole else None
+    record = read_model(file, _Record, what="the record of an analysis", way_out="delete it and run the analysis again")
+    whole = all((directory / FOLDER / f"{stem}.parquet").exists() for stem in record.tables)
+    return record.inputs if whole else None
 
 
-def load_table(directory: Path, stem: str, columns: Iterable[str] = ()) -> pd.DataFrame:
+def load_table(directory: Path, stem: str) -> pd.DataFrame:
     """One table of an analysis.
 
     Raises:
-        ArtefactError: it is missing, truncated or corrupt, or lacks one of ``columns``.
+        ArtefactError: it is missing, truncated or corrupt, or not what is declared of it.
     """
-    path = directory / FOLDER / f"{stem}.parquet"
-    if not path.exists():
-        raise ArtefactError(f"{path} does not exist; run the analysis that makes it")
-    try:
-        table = pd.read_parquet(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtefactError(f"{path} is truncated or corrupt ({reason}); delete it and run again") from None
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise ArtefactError(f"{path} has no column {missing[0]}; delete it and run the analysis again")
-    return table
+    return read_table(directory / FOLDER, stem)
 
 
 def is_saved(directory: Path, name: str, inputs: Mapping[str, Any]) -> bool:
@@ -87,6 +89,14 @@ def is_saved(directory: Path, name: str, inputs: Mapping[str, Any]) -> bool:
     return True
 
 
+def _recorded(file: Path) -> Any:
+    """What pieces were made from; None where that can't be read, since pieces can be made again."""
+    try:
+        return read_json(file)
+    except ArtefactError:
+        return None
+
+
 class Pieces:
     """Finished pieces of an analysis that is under way, so that one that was stopped resumes.
 
@@ -97,10 +107,11 @@ class Pieces:
     """
 
     def __init__(self, directory: Path, name: str, inputs: Mapping[str, Any]) -> None:
-        self.folder = directory / _SCRATCH / name
+        self.folder = scratch_folder(directory, name)
         file = self.folder / "inputs.json"
-        if file.exists() and read_json(file) != inputs:
-            shutil.rmtree(self.folder)
+        if self.folder.exists() and _recorded(file) != inputs:
+            discard_scratch(self.folder)
+            self.folder = scratch_folder(directory, name)
         write_json(file, dict(inputs))
 
     def path(self, file: str) -> Path:
@@ -109,6 +120,4 @@ class Pieces:
 
     def discard(self) -> None:
         """Remove every piece: the analysis is saved."""
-        shutil.rmtree(self.folder)
-        if not any(self.folder.parent.iterdir()):
-            self.folder.parent.rmdir()
+        discard_scratch(self.folder)

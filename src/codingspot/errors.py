@@ -21,6 +21,10 @@ class FingerprintError(ArtefactError):
     """An artefact was made from other weights, or a run directory from another study."""
 
 
+class OutputError(FingerprintError):
+    """Output would replace, or lie within, what isn't its own: a user's files, an input, a directory in use."""
+
+
 class SelectionError(CodingSpotError):
     """A selection can't be made: k outside (0, 100] percent, an empty scope, too few parameters."""
 

@@ -46,7 +46,10 @@ def test_simple_edits_by_hand(llama, make_spot) -> None:
     values = flat(llama)[spot.positions]
     assert torch.equal(after(llama, spot, "sign_flip"), -values)
     torch.testing.assert_close(after(llama, spot, "amplify"), values * 1.1)
-    with pytest.raises(StudyError, match=r"alpha is 0\.5; use scale"), edited(llama, spot, "amplify", alpha=0.5):
+    with (
+        pytest.raises(StudyError, match=r"alpha is 0\.5 \(Input should be greater than 1\)"),
+        edited(llama, spot, "amplify", alpha=0.5),
+    ):
         pass
 
 

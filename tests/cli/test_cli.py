@@ -2,11 +2,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.core import TyperOption
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from codingspot.cli.app import app
+from codingspot.corpus import Corpus, Domain, DomainKind
 from codingspot.importance import NewDomainScores, ScoreStore
 from codingspot.study import parse_study
+from codingspot.study.config import CorpusSection, EvaluationSection, ScoringSection
 
 GROUP = ["testbed train", "testbed tasks", "testbed info"]
 COMMANDS = ["demo", "run", "report", "score", "spot", "ablate", "eval", "neurons", "align", "lens", *GROUP]
@@ -62,6 +66,13 @@ def test_spot_command_selects_the_best(scores: Path, tmp_path: Path):
         (("ablate", "testbed", "missing.safetensors", "--out", "x"), "missing.safetensors"),
         (("testbed", "info", "missing-model"), "missing-model"),
         (("score", "testbed-rooted", "--out", "x"), "there is plain, routed"),
+        (("score", "org/name", "--out", "x"), "no corpus is named for "),
+        (("neurons", "org/name", "--out", "x"), "no corpus is named for "),
+        (("align", "org/name", "--out", "x"), "no parallel code is named for "),
+        (("lens", "org/name", "--out", "x"), "no parallel code is named for "),
+        (("eval", "org/name", "--out", "x"), "no task is named for org/name; name one with --task"),
+        (("score", "testbed", "--general", "german", "--out", "x"), "no domain 'german'; it has bash, cpp"),
+        (("score", "testbed", "--held-out", "php", "--out", "x"), "no domain 'php'; it has bash, cpp"),
         (("testbed", "tasks", "--out", "/proc/nowhere"), "/proc/nowhere"),
         (("testbed", "train", "--out", "x", "--hidden-size", "-3"), "hidden_size"),
         (("testbed", "train", "--out", "x", "--routed", "--architecture", "gpt_neo"), "llama"),
@@ -87,9 +98,100 @@ def test_unknown_recipe_and_parameter_are_named(scores: Path, tmp_path: Path):
     assert "NAME=VALUE" in call("spot", str(scores), "--set", "colour", "--out", out).output
 
 
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("trim=[", "--set trim is not valid YAML"),
+        ("trim=" + "[" * 3000, "--set trim is nested more than 40 deep"),
+        ("trim=.nan", "trim is nan (Input should be a finite number)"),
+        ("trim=0.5", "trim is 0.5 (Input should be less than 0.5)"),
+        ("recipe=sum", "recipe 'sum' has no parameter 'recipe'"),
+        ("store=x", "recipe 'sum' has no parameter 'store'"),
+        ("max_k_percent=3", "recipe 'sum' has no parameter 'max_k_percent'"),
+        ("without=3", "recipe 'sum' has no parameter 'without'"),
+        ("languages=3", "languages is 3"),
+        ("languages=[go, go]", "'go' is listed twice"),
+        ("per_tensor=perhaps", "per_tensor is 'perhaps'"),
+    ],
+)
+def test_a_faulty_setting_of_a_spot_is_one_line(scores: Path, tmp_path: Path, setting: str, named: str):
+    out = tmp_path / "spot.safetensors"
+    result = call("spot", str(scores), "--set", setting, "--out", str(out))
+    assert result.exit_code == 1
+    (message,) = result.output.splitlines()
+    assert message.startswith("error:")
+    assert named in message
+    assert not out.exists()
+
+
+def test_a_setting_given_twice_is_refused(scores: Path, tmp_path: Path):
+    out = str(tmp_path / "spot.safetensors")
+    assert "trim twice" in call("spot", str(scores), "--set", "trim=0", "--set", "trim=0.1", "--out", out).output
+
+
+@pytest.mark.parametrize(
+    ("edit", "setting", "named"),
+    [
+        ("scale", "alpha=.nan", "alpha is nan (Input should be a finite number)"),
+        ("scale", "edit=zero", "edit 'scale' has no parameter 'edit'"),
+        ("scale", "spot=1", "edit 'scale' has no parameter 'spot'"),
+        ("noise", "scale=[", "--set scale is not valid YAML"),
+        ("noise", "seed=-1", "seed is -1"),
+        ("keep_only", "base=[nothing]", "unknown scope 'nothing'"),
+    ],
+)
+def test_a_faulty_setting_of_an_edit_is_one_line_before_a_model_is_loaded(
+    tmp_path: Path, edit: str, setting: str, named: str
+):
+    out = tmp_path / "edited"
+    result = call("ablate", "no/such/model", "none", "--edit", edit, "--set", setting, "--out", str(out))
+    assert result.exit_code == 1
+    (message,) = result.output.splitlines()
+    assert message.startswith("error:")
+    assert named in message
+    assert not out.exists()
+
+
 def test_a_file_where_a_folder_belongs_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("not a folder")
     result = call("spot", str(tmp_path / "file"), "--out", str(tmp_path / "spot.safetensors"))
     assert result.exit_code == 1
     assert "can't be read or written (Not a directory)" in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_word_means_the_same_in_every_command():
+    """What is a list in one is a list in all, as in a study file; numbers of texts and tokens have its names."""
+    named: dict[str, set[bool]] = {}
+    for command in get_command(app).commands.values():  # type: ignore[attr-defined]
+        for parameter in command.params:
+            if isinstance(parameter, TyperOption):
+                named.setdefault(parameter.name or "", set()).add(parameter.multiple)
+    assert {name for name, lists in named.items() if len(lists) > 1} == set()
+    assert named["held_out"] == named["general"] == named["corpus"] == named["language"] == {True}
+    numbers = {*CorpusSection.model_fields, *ScoringSection.model_fields, *EvaluationSection.model_fields}
+    for name in ("documents", "evaluation_documents", "token_budget", "limit"):
+        assert named[name] == {False}
+        assert name in numbers
+    assert not {"tokens", "controls"} & named.keys()
+
+
+def test_score_uses_every_text_and_keeps_none_back(tmp_path: Path):
+    domains = [Domain(name, kind, tuple(f"{name} = {n} + {n * n}\n" for n in range(30))) for name, kind in KINDS]
+    Corpus("mine", tuple(domains)).save(tmp_path / "corpus")
+    arguments = ("score", "testbed", "--corpus", str(tmp_path / "corpus"), "--sequence-length", "16")
+    result = call(
+        *arguments, "--general", "rust", "--held-out", "go", "-l", "go", "-l", "python", "--out", str(tmp_path / "s")
+    )
+    assert result.exit_code == 0, result.output
+    store = ScoreStore.open(tmp_path / "s")
+    assert {domain.name: domain.kind for domain in store.domains} == {"python": "code", "rust": "general"}
+    tokens = {domain.details["tokens"] for domain in store.domains}
+    assert min(tokens) > 30 * 4
+    few = call(*arguments, "-l", "python", "--documents", "5", "--out", str(tmp_path / "few"))
+    assert few.exit_code == 0, few.output
+    (python,) = ScoreStore.open(tmp_path / "few").domains
+    assert python.details["tokens"] < max(tokens)
+
+
+KINDS: list[tuple[str, DomainKind]] = [("go", "code"), ("python", "code"), ("rust", "code")]

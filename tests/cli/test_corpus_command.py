@@ -54,9 +54,11 @@ def test_a_script_reads_the_manifest(project: Path, tmp_path: Path) -> None:
 
 
 def test_tokens_are_counted_with_a_models_tokenizer(project: Path, tmp_path: Path) -> None:
-    result = call(str(project), "--tokens", "1", "--tokenizer", "testbed", "--out", str(tmp_path / "out"), "--json")
+    result = call(
+        str(project), "--token-budget", "1", "--tokenizer", "testbed", "--out", str(tmp_path / "out"), "--json"
+    )
     assert json.loads(result.output)["made"]["tokens"].keys() == {"python", "rust"}
-    refused = call(str(project), "--tokens", "1", "--out", str(tmp_path / "out"))
+    refused = call(str(project), "--token-budget", "1", "--out", str(tmp_path / "other"))
     assert refused.exit_code == 1
     assert "needs the tokenizer" in refused.output
 
@@ -67,7 +69,7 @@ def test_tokens_are_counted_with_a_models_tokenizer(project: Path, tmp_path: Pat
         (["nowhere"], "nowhere is no file, folder or pattern of files"),
         (["PROJECT", "--variant", "original"], "unknown variant 'original'; use paper or released-code"),
         (["PROJECT", "-l", "haskell"], "haskell can't be purified"),
-        (["PROJECT", "--tokens", "5", "--tokenizer", "./none"], "./none has no tokenizer that can be loaded"),
+        (["PROJECT", "--token-budget", "5", "--tokenizer", "./none"], "./none has no tokenizer that can be loaded"),
     ],
 )
 def test_faults_are_one_line(project: Path, tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -60,8 +60,10 @@ def test_bad_input_is_one_line(arguments: tuple[str, ...], message: str, tmp_pat
 
 
 def test_a_keyword_file_that_does_not_parse_is_named(parallel: Path, tmp_path: Path):
-    (tmp_path / "java.json").write_text('{"name": "Java", "keywords": [')
-    result = call("lens", "--parallel", str(parallel), "--keywords", str(tmp_path), "--out", str(tmp_path / "run"))
+    keywords = tmp_path / "keywords"
+    keywords.mkdir()
+    (keywords / "java.json").write_text('{"name": "Java", "keywords": [')
+    result = call("lens", "--parallel", str(parallel), "--keywords", str(keywords), "--out", str(tmp_path / "run"))
     assert result.exit_code == 1
     assert "java.json is not JSON" in " ".join(result.output.split()).replace("java. json", "java.json")
 

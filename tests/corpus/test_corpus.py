@@ -91,7 +91,7 @@ def test_damaged_corpus_is_refused(tmp_path) -> None:
     with pytest.raises(ArtefactError, match=r"Rust\.jsonl"):
         Corpus.load(folder)
 
-    corpus.save(folder)
+    corpus.save(folder, force=True)
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["domains"][0]["kind"]
     (folder / "manifest.json").write_text(json.dumps(manifest))

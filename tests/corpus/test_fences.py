@@ -1,3 +1,5 @@
+import pytest
+
 from codingspot.corpus.fences import fenced_blocks, first_block_with_tag
 
 ANSWER = """Here is the code:
@@ -48,3 +50,17 @@ def test_the_tag_is_the_first_word_of_the_info_string() -> None:
 def test_the_first_block_as_released_scripts_cut_it() -> None:
     assert first_block_with_tag(ANSWER) == "rust\nfn main() {}\n"
     assert first_block_with_tag("no block") is None
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_line_feeds_cut(character: str) -> None:
+    assert list(fenced_blocks(f"```py\nx = '{character}'\n```{character}\n{character}\n```\n")) == [
+        ("py", f"x = '{character}'\n```{character}\n{character}\n")
+    ]
+
+
+def test_lines_may_end_in_carriage_return_and_line_feed() -> None:
+    assert list(fenced_blocks("```c\r\nchar x = '\r';\r\n\r\n```\r\n~~~\r\nopen\r\n")) == [
+        ("c", "char x = '\r';\n\n"),
+        ("", "open\n"),
+    ]

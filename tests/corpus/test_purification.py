@@ -37,8 +37,8 @@ def pool(language: str) -> tuple[str, ...]:
     made = [render(sample_program(rng), language) for _ in range(12)] if language in LANGUAGES else []
     if language in ("java", "csharp"):
         made = [f"class Main {{\n{code}\n}}\n" for code in made]
-    # On preprocessor lines the grammars take comments in strings for comments.
-    pure = [pure for _, pure in NASTY[language] if shape(pure, language) and "#define" not in pure]
+    # On preprocessor lines the grammars take comments in strings for comments, in PHP's here-documents text.
+    pure = [pure for _, pure in NASTY[language] if shape(pure, language) and not re.search("#define|<<<", pure)]
     return (*made, *pure)
 
 

@@ -60,4 +60,4 @@ def test_every_piece_is_put_once_within_the_budgets(
         assert longest == max(lengths[i] for row in batch for i in row)
         assert len(batch) == 1 or len(batch) * longest <= max_tokens
         found = [scored[i] for row in batch for i in row]
-        assert len(found) == 1 or sum(found) <= max_scored
+        assert sum(found) <= max(max_scored, *found)  # a piece above the bound has nothing scored beside it

@@ -56,9 +56,23 @@ def test_a_broken_model_is_evaluated_as_wrong(evaluator: Evaluator, llama: Llama
 
 def test_a_broken_original_is_refused(evaluator: Evaluator, llama: LlamaForCausalLM) -> None:
     with torch.no_grad():
-        llama.lm_head.weight.fill_(torch.inf)
+        llama.lm_head.weight.mul_(1e30)
+        llama.model.norm.weight.mul_(1e30)  # every weight is a number, but no logit
     with pytest.raises(NonFiniteError, match="item 0 of testbed_events"):
         evaluator.evaluate("original", require_finite=True)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_numbers_are_refused_before_anything_is_evaluated(
+    value: float, evaluator: Evaluator, llama: LlamaForCausalLM
+) -> None:
+    with torch.no_grad():
+        llama.model.layers[1].mlp.up_proj.weight[3, 5] = value
+    passes = []
+    llama.register_forward_hook(lambda *_: passes.append(1))
+    with pytest.raises(NonFiniteError, match=r"weight model\.layers\.1\.mlp\.up_proj\.weight holds NaN or infinity"):
+        evaluator.evaluate("original", require_finite=True)
+    assert not passes
 
 
 def test_generated_programs_run_in_the_sandbox(llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -74,3 +88,18 @@ def test_generated_programs_run_in_the_sandbox(llama: LlamaForCausalLM, tokenize
     assert all(results.outcomes["verdict"])
     assert set(results.outcomes["outcome"]) == {0.0}
     assert results.losses.empty
+
+
+def test_a_missing_package_is_named_before_the_model_runs(
+    llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        sandbox = Sandbox(workers=1)
+    except SandboxError as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
+    tasks = load_tasks([TaskSpec("testbed_humaneval", limit=2)])
+    for request in tasks[0].requests:
+        monkeypatch.setitem(request.doc, "test", "import not_a_package\n" + request.doc["test"])
+    assert tasks[0].packages == {"not_a_package"}
+    with sandbox, pytest.raises(SandboxError, match="need the package not_a_package"):
+        Evaluator(ModelAdapter(llama, tokenizer), tasks, sandbox=sandbox)

@@ -98,9 +98,11 @@ def _bloom() -> PreTrainedModel:
 def test_what_all_prompts_begin_with_is_read_once(make, read_once, tokenizer: PreTrainedTokenizerFast) -> None:
     model = make()
     prompts, decoding = _few_shot(50), Decoding(max_new_tokens=12)
+    generator = Generator(model, tokenizer, max_batch_tokens=1000)
+    assert generator.batching is not None  # tried before passes are counted
     passes: list[tuple[int, int]] = []
     model.get_input_embeddings().register_forward_hook(lambda _m, given, _o: passes.append(tuple(given[0].shape)))
-    found = Generator(model, tokenizer, max_batch_tokens=1000).generate(prompts, decoding)
+    found = generator.generate(prompts, decoding)
     assert passes[:2] == ([(1, 40), (3, 12)] if read_once else [(3, 52), (3, 1)])
     alone = [Generator(model, tokenizer, max_batch_tokens=1000).generate([prompt], decoding)[0] for prompt in prompts]
     assert found == alone
@@ -114,6 +116,7 @@ def test_a_text_ends_at_the_end_of_text_token(generator: Generator) -> None:
 def test_a_stop_string_may_span_tokens(generator: Generator, tokenizer: PreTrainedTokenizerFast) -> None:
     token = tokenizer.encode("a")[0]
     _bias_towards(generator.model, token)
+    assert generator.batching is not None  # tried before passes are counted
     calls = []
     handle = generator.model.register_forward_hook(lambda *_: calls.append(1))
     decoding = Decoding(max_new_tokens=50, stop=("aaa",))

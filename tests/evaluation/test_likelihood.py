@@ -18,8 +18,8 @@ from transformers import (
     PreTrainedModel,
 )
 
+from codingspot.evaluation.batch_support import longest_shared_row
 from codingspot.evaluation.likelihood import Continuation, head_at, log_likelihoods, plan
-from codingspot.evaluation.prefix_support import longest_shared_row
 
 _VOCABULARY = 50
 _SIZES = {

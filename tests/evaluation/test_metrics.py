@@ -118,6 +118,27 @@ def test_retention_is_not_defined_near_chance() -> None:
     assert metrics.retention(0.30, 0.30, 0.25) == pytest.approx(1)  # 0.30 - 0.25 is below 0.05 in floating point
 
 
+@pytest.mark.parametrize(
+    ("before", "chance", "code_defined", "general_defined"),
+    [
+        ({"code": 0.0, "general": 0.8}, 0.25, False, True),
+        ({"code": 0.04, "general": 0.8}, 0.25, False, True),
+        ({"code": 0.9, "general": 0.27}, 0.25, True, False),
+        ({"code": 0.9, "general": 0.8}, 0.25, True, True),
+    ],
+)
+def test_nothing_is_defined_where_the_original_has_too_little_to_lose(
+    before: dict[str, float], chance: float, code_defined: bool, general_defined: bool
+) -> None:
+    after = {"code": 0.0, "general": 0.26}
+    found = metrics.cell_metrics(
+        after, before, code=["code"], general=["general"], chance={"code": 0.0, "general": chance}
+    )
+    assert found.code_gone is (True if code_defined else None)
+    assert found.general_lost is (True if general_defined else None)
+    assert (found.m_s is not None) is (code_defined and general_defined)
+
+
 def test_a_change_from_nothing_is_not_defined() -> None:
     assert metrics.change_percent(0.5, 0.0) is None
     assert metrics.change_percent(None, 0.5) is None

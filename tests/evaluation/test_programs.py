@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codingspot.errors import SandboxError
-from codingspot.evaluation.programs import Judge, make_program, mean_pass_at_k, pass_at_k
-from codingspot.sandbox import Outcome, Program, Sandbox, Verdict
+from codingspot.evaluation.programs import Judge, make_program, mean_pass_at_k, packages_of, pass_at_k
+from codingspot.sandbox import Limits, Outcome, Program, Sandbox, Verdict
+
+MBPP = Path(__file__).resolve().parents[2] / "../shared/data/mbpp/all.jsonl.gz"
+EVERY = 20
+SPECIAL = (126, 367, 927)  # one hides a builtin, two have code that sets up their test
 
 
 @pytest.mark.parametrize(
@@ -70,16 +78,19 @@ def test_programs_that_ran_out_of_time_run_again() -> None:
     assert sandbox.ran == 2
 
 
-def test_the_sandbox_tells_right_from_wrong() -> None:
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
     try:
-        sandbox = Sandbox(workers=1)
+        made = Sandbox(Limits(seconds=20.0), workers=2)
     except SandboxError as error:
         pytest.skip(f"no sandbox on this machine: {error}")
-    with sandbox:
-        programs = [
-            make_program(_ITEM, text, "python") for text in ("\n    return x + 1", "\n    return x", "\n    retur")
-        ]
-        found = Judge(sandbox).verdicts(programs)
+    with made:
+        yield made
+
+
+def test_the_sandbox_tells_right_from_wrong(sandbox: Sandbox) -> None:
+    programs = [make_program(_ITEM, text, "python") for text in ("\n    return x + 1", "\n    return x", "\n    retur")]
+    found = Judge(sandbox).verdicts(programs)
     assert found[:2] == [Verdict.PASSED, Verdict.WRONG_ANSWER]
     assert found[2] is not Verdict.PASSED
 
@@ -96,3 +107,53 @@ def test_mbpps_programs_stand_alone_and_pass_the_assertions_shown() -> None:
     assert program.source == "def f(x):\n    return x\n"
     assert program.test == "assert f(1) == 1\nassert f(2) == 2\nassert f(3) == 3"
     assert program.entry_point is None
+
+
+_PAIRS = {
+    "code": "def sum(a, b):\n    return a + b\nclass Pair: ...",
+    "test_imports": ["import math"],
+    "test_setup_code": "pair = Pair()",
+    "test_list": ["assert sum(1, 2) == 3", "assert pair is not None", "assert math.pi > 3"],
+}
+
+
+def test_mbpps_tests_are_set_up_and_use_the_function_tested_whatever_it_is_called(sandbox: Sandbox) -> None:
+    program = make_program(_PAIRS, _PAIRS["code"], "python")
+    assert program.test.splitlines()[:2] == ["import math", "pair = Pair()"]
+    wrong = make_program(_PAIRS, "def sum(a, b):\n    return a\nclass Pair: ...", "python")
+    hiding = make_program(_ITEM, "\n    return 2\nabs = all = lambda *given: True", "python")
+    assert Judge(sandbox).verdicts([program, wrong, hiding]) == [
+        Verdict.PASSED,
+        Verdict.WRONG_ANSWER,
+        Verdict.PASSED,
+    ]
+
+
+def test_programs_may_import_what_their_test_or_prompt_imports(sandbox: Sandbox) -> None:
+    test = "import numpy as np\n\ndef check(candidate):\n    assert np.allclose(candidate(np.ones(2)), 2)\n"
+    plus = {**_ITEM, "test": test}
+    prompted = {**_ITEM, "prompt": "import numpy as np\ndef f(x):\n"}
+    assert packages_of(plus, "python") == packages_of(prompted, "python") == ("numpy",)
+    assert packages_of(_ITEM, "python") == packages_of(plus, "bash") == ()
+    programs = [
+        make_program(plus, "\n    return x + 1", "python"),
+        make_program(prompted, "    return int(np.add(x, 1))", "python"),
+    ]
+    assert Judge(sandbox).verdicts(programs) == [Verdict.PASSED] * 2
+
+
+@pytest.fixture(scope="module")
+def mbpp() -> list[dict[str, Any]]:
+    if not MBPP.exists():
+        pytest.skip("MBPP's problems are not in ../shared/data")
+    with gzip.open(MBPP, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def test_mbpps_own_solutions_pass_and_their_neighbours_do_not(sandbox: Sandbox, mbpp: list[dict[str, Any]]) -> None:
+    chosen = [item for item in mbpp if item["task_id"] % EVERY == 0 or item["task_id"] in SPECIAL]
+    assert len(chosen) == len(mbpp) // EVERY + len(SPECIAL)
+    right = [make_program(item, item["code"], "python") for item in chosen]
+    wrong = [make_program(item, other["code"], "python") for item, other in itertools.pairwise(chosen)]
+    assert set(Judge(sandbox).verdicts(right)) == {Verdict.PASSED}
+    assert Verdict.PASSED not in Judge(sandbox).verdicts(wrong)

@@ -18,10 +18,12 @@ _STUDY = "name: s\nspots: [{{name: a, k_percent: [1]}}]\nevaluation: {{code: [],
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"limit": 0}, "limit must be at least 1, not 0"),
-        ({"subsample": -1}, "subsample must be at least 1"),
-        ({"few_shot": -1}, "few_shot must be at least 0"),
-        ({"temperature": -0.1}, "temperature must be at least 0"),
+        ({"limit": 0}, r"limit is 0 \(Input should be greater than 0\)"),
+        ({"subsample": -1}, r"subsample is -1 \(Input should be greater than 0\)"),
+        ({"few_shot": -1}, r"few_shot is -1 \(Input should be greater than or equal to 0\)"),
+        ({"temperature": -0.1}, r"temperature is -0.1 \(Input should be greater than or equal to 0\)"),
+        ({"subsample_seed": -1}, "subsample_seed is -1"),
+        ({"temperature": float("nan")}, r"temperature is nan \(Input should be a finite number\)"),
         ({"limit": 5, "subsample": 5}, "can't be combined"),
     ],
 )

@@ -243,3 +243,36 @@ def test_every_shipped_task_has_its_items(path: Path) -> None:
     task = load_tasks([TaskSpec(path.stem, limit=2)])[0]
     assert task.items == 2
     assert 0 <= task.chance <= 0.5
+
+
+def _truthful(folder: Path, metric: str | None = None) -> EvaluationTask:
+    targets = {"choices": ["Yes.", "No.", "Perhaps."], "labels": [1, 0, 1]}
+    row = {"question": "Is it so?", "mc1_targets": {"choices": ["Yes.", "No."], "labels": [1, 0]}}
+    file = folder / "validation.jsonl"
+    file.write_text(json.dumps({**row, "mc2_targets": targets}) + "\n")
+    return load_tasks([TaskSpec("truthfulqa_mc2", data=file, metric=metric)])[0]
+
+
+@pytest.mark.parametrize("level", [0.0, -690.0, -707.0, -744.5, -800.0, -1e5])
+def test_the_share_of_probability_is_right_however_unlikely_all_choices_are(level: float, tmp_path: Path) -> None:
+    (found,) = _truthful(tmp_path).outcomes([(level - below, False) for below in (0.0, 0.5, 2.0)])
+    shares = [math.exp(-below) for below in (0.0, 0.5, 2.0)]
+    assert found.outcome == pytest.approx((shares[0] + shares[2]) / sum(shares), abs=1e-9)
+
+
+@pytest.mark.parametrize("level", [-1.0, -800.0])
+def test_a_choice_s_length_counts_however_unlikely_all_choices_are(level: float, tmp_path: Path) -> None:
+    """By log-likelihood a byte, a long ending wins over a short one that is a little likelier."""
+    endings = ["runs", "runs on and on along the river"]
+    row = {"ind": 0, "activity_label": "Running", "ctx_a": "She", "ctx_b": "", "ctx": "She", "endings": endings}
+    file = tmp_path / "validation.jsonl"
+    file.write_text(json.dumps({**row, "label": "1", "split_type": "indomain"}) + "\n")
+    responses = [(level, False), (level - 0.5, False)]
+    for metric, outcome in (("acc", 0.0), ("acc_norm", 1.0)):
+        (found,) = load_tasks([TaskSpec("hellaswag", data=file, metric=metric)])[0].outcomes(responses)
+        assert found.outcome == outcome
+
+
+def test_a_task_named_twice_is_refused() -> None:
+    with pytest.raises(EvaluationError, match="task testbed_events is named twice"):
+        load_tasks([TaskSpec("testbed_events"), TaskSpec("testbed_roles"), TaskSpec("testbed_events", limit=2)])

@@ -123,3 +123,11 @@ def bigram():
 
     model = Bigram()
     return SimpleNamespace(model=model), model.table.detach()
+
+
+def test_a_loss_that_is_not_a_number_is_infinite(loaded) -> None:
+    """So that it counts as harm, and compares with other losses."""
+    with torch.no_grad():
+        loaded.model.lm_head.weight.fill_(torch.nan)
+    measure = domain_losses(loaded, {"any": packed_ids(torch.zeros(4, 5, dtype=torch.int64))})
+    assert measure() == {"any": torch.inf}

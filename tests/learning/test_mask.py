@@ -7,7 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from codingspot import load_model, shipped_model
 from codingspot.ablation import edited
 from codingspot.corpus import PackedTokens, pack
-from codingspot.errors import FingerprintError, SelectionError
+from codingspot.errors import FingerprintError, SelectionError, StudyError
 from codingspot.importance import score
 from codingspot.learning import LearnSettings, learn_mask, learning_memory
 from codingspot.models import LoadedModel, OutputHead, ParameterLayout, fingerprint, unique_parameters
@@ -93,8 +93,8 @@ def test_the_first_step_follows_the_gradient_by_hand(loaded) -> None:
 def test_what_cannot_be_learned_is_refused(loaded) -> None:
     with pytest.raises(SelectionError, match="too few to choose"):
         learn_mask(loaded, CODE, GENERAL, shortlist(loaded, 20), QUICK)
-    with pytest.raises(SelectionError, match="must increase strictly"):
-        learn_mask(loaded, CODE, GENERAL, shortlist(loaded), LearnSettings(doses=(1.0, 0.5)))
+    with pytest.raises(StudyError, match=r"doses is .* must increase strictly"):
+        LearnSettings(doses=(1.0, 0.5))
     with pytest.raises(SelectionError, match="too few to learn from"):
         learn_mask(loaded, CODE, GENERAL, shortlist(loaded), LearnSettings(doses=(1.0,)))
     with pytest.raises(SelectionError, match="needs general text"):

@@ -94,7 +94,9 @@ def make_model(name: str, *, tied: bool) -> PreTrainedModel:
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """Whole words ``w0``, ``w1``, ... and an end-of-text token."""
-    names = ["<pad>", "<eos>", *(f"w{index}" for index in range(VOCABULARY - 2))]
+    names = ["<pad>", "<|endoftext|>", *(f"w{index}" for index in range(VOCABULARY - 2))]
     words = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token="<pad>"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", bos_token="<eos>", eos_token="<eos>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", bos_token="<|endoftext|>", eos_token="<|endoftext|>"
+    )

@@ -1,7 +1,10 @@
 import json
+import re
+from contextlib import nullcontext
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models
 from transformers import (
     BertConfig,
@@ -170,3 +173,91 @@ def test_a_configuration_alone_gives_the_model_without_weights(saved, tmp_path) 
     (tmp_path / "bare" / "config.json").write_text('{"model_type": "llama", "hidden_size": "wide"}')
     with pytest.raises(ModelError, match=r"config\.json of .*bare can't be used \(Validation error.*; correct it"):
         configured_model(tmp_path / "bare")
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"num_attention_heads": 0}, "num_attention_heads 0, which must be at least 1"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers 0"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers -1"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers 1000000000, which must be at most 10,000"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads 3, which must be a divisor of the 2 attention heads"),
+        ({"vocab_size": 0}, "vocab_size 0"),
+        ({"hidden_size": 0}, "hidden_size 0"),
+        ({"max_position_embeddings": -5}, "max_position_embeddings -5"),
+        ({"rms_norm_eps": float("nan")}, "rms_norm_eps nan"),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 0}}, "rope_theta 0"),
+        ({"rope_parameters": {"rope_type": "nonsense"}}, "KeyError: 'nonsense'"),
+        ({"hidden_act": "nonsense"}, "KeyError: 'nonsense'"),
+        ({"architectures": 3}, "architectures 3, which must be a list of names"),
+        ({"auto_map": 3}, "can't be used"),
+        ({"dtype": "nonsense"}, "nonsense"),
+    ],
+)
+def test_a_configuration_that_can_t_be_a_model_s_is_one_line(saved, settings, named) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, **settings}))
+    for read in (configured_model, lambda folder: load_model(folder, device="cpu")):
+        with pytest.raises(ModelError, match=re.escape(named)) as caught:
+            read(saved)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["3", "null", "[]", ""])
+def test_a_configuration_of_another_form_is_one_line(saved, text) -> None:
+    (saved / "config.json").write_text(text)
+    with pytest.raises(ModelError, match=r"config\.json of .* can't be used"):
+        configured_model(saved)
+
+
+def test_weights_beyond_the_configuration_are_refused_by_name(saved, capfd) -> None:
+    config = {**CONFIG.to_dict(), "num_hidden_layers": 2}
+    LlamaForCausalLM(LlamaConfig(**config)).save_pretrained(saved)
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
+    capfd.readouterr()
+    beyond = r"has 9 weights that a LlamaForCausalLM .* no place for, .* model\.layers\.1\."
+    with pytest.raises(ModelError, match=beyond):
+        load_model(saved, device="cpu")
+    (saved / "config.json").write_text(json.dumps({**config, "intermediate_size": 8}))
+    other = r"has 6 weights of another shape .* model\.layers\.0\.mlp.*: \[8, 16\], not \[8, 8\]"
+    with pytest.raises(ModelError, match=other):
+        load_model(saved, device="cpu")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("extra", "refused"),
+    [
+        ("model.layers.0.self_attn.rotary_emb.inv_freq", False),
+        ("transformer.h.0.attn.masked_bias", False),
+        ("v_head.weight", True),
+    ],
+)
+def test_constants_that_older_libraries_saved_are_no_weights(saved, extra, refused) -> None:
+    weights = load_file(saved / "model.safetensors")
+    save_file({**weights, extra: torch.ones(8)}, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"v_head\.weight") if refused else nullcontext():
+        load_model(saved, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("tokenizer.json", ""), ("tokenizer.json", "{}"), ("tokenizer_config.json", "[]")]
+)
+def test_a_damaged_tokenizer_is_one_line(saved, name, text) -> None:
+    (saved / name).write_text(text)
+    with pytest.raises(ModelError, match=r"the tokenizer of .* can't be loaded"):
+        load_model(saved, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "named"),
+    [({"<unk>": 0, "far": 8}, r"has token 'far' with number 8, and the model embeds 8;"), ({}, "has no tokens")],
+)
+def test_a_tokenizer_that_doesn_t_fit_is_refused(saved, vocabulary, named) -> None:
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    (saved / "tokenizer_config.json").unlink()
+    PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained(saved)
+    with pytest.raises(ModelError, match=named):
+        load_model(saved, device="cpu")

@@ -2,9 +2,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from codingspot.errors import StudyError
 from codingspot.models import Registry
@@ -20,7 +21,13 @@ def registry() -> Registry[Callable[..., str], Traits]:
     made: Registry[Callable[..., str], Traits] = Registry("recipe", Traits())
 
     @made.register("mix")
-    def mix(first: str, *, times: int, how: Literal["loud", "soft"] = "soft") -> str:
+    def mix(
+        first: str,
+        *,
+        times: Annotated[int, Field(ge=1, lt=9)],
+        how: Literal["loud", "soft"] = "soft",
+        gain: float = 0,
+    ) -> str:
         return f"{first} {times} {how}"
 
     return made
@@ -28,7 +35,7 @@ def registry() -> Registry[Callable[..., str], Traits]:
 
 def test_bound_functions_take_their_parameters(registry) -> None:
     assert registry.bind("mix", {"times": 2})("go") == "go 2 soft"
-    assert registry.check("mix", {"times": 2}) == {"times": 2, "how": "soft"}
+    assert registry.check("mix", {"times": 2}) == {"times": 2, "how": "soft", "gain": 0}
     assert list(registry) == ["mix"]
 
 
@@ -36,9 +43,13 @@ def test_bound_functions_take_their_parameters(registry) -> None:
     ("name", "parameters", "message"),
     [
         ("mux", {}, "unknown recipe 'mux'; use one of mix"),
-        ("mix", {"time": 2}, "recipe 'mix' has no parameter 'time'; it has times, how"),
+        ("mix", {"time": 2}, "recipe 'mix' has no parameter 'time'; it has times, how, gain"),
         ("mix", {}, "recipe 'mix' needs parameter 'times'"),
         ("mix", {"times": "many"}, "recipe 'mix': times is 'many'"),
+        ("mix", {"times": 0}, r"times is 0 \(Input should be greater than or equal to 1\); correct it"),
+        ("mix", {"times": 9}, r"times is 9 \(Input should be less than 9\); correct it"),
+        ("mix", {"times": 1, "gain": float("nan")}, r"gain is nan \(Input should be a finite number\)"),
+        ("mix", {"times": 1, "gain": "x" * 999}, r"gain is 'x{50,60}\.\.\. \("),
         ("mix", {"times": 1, "how": "shrill"}, "recipe 'mix': how is 'shrill'"),
     ],
 )

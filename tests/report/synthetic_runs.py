@@ -283,7 +283,21 @@ def write_manifest(folder: Path) -> None:
         "estimator": {"name": "taylor", "reduction": "corpus", "norm": "l1"},
         "settings": {"sequence_length": 256, "token_budget": 16384, "seed": 0},
         "versions": {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.23.0"},
-        "domains": [{"name": d.name, "kind": d.kind, "predicted_tokens": 16320} for d in scored],
+        "format": "codingspot-scores",
+        "normalise": "tokens",
+        "domains": [
+            {
+                "name": d.name,
+                "kind": d.kind,
+                "predicted_tokens": 16320,
+                "mean": 1e-6,
+                "deviation": 1e-5,
+                "files": [f"{d.name}.safetensors"],
+                "details": {"tokens": 16384, "loss": 0.5},
+            }
+            for d in scored
+        ],
+        "layout": [["model.norm.weight", [256]]],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 

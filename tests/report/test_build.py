@@ -40,8 +40,16 @@ def test_the_page_needs_no_network_and_escapes_what_models_write(run_directory: 
     shutil.copytree(run_directory, copy)
     results = Results.read(copy)
     results.outcomes["sample"] = "<script>alert(1)</script>"
-    results.write(copy)
+    results.write(copy, force=True)
     page = build_report(copy).read_text()
     assert "<script>alert" not in page
     for outside in ('src="http', "src='http", "@import", 'rel="stylesheet"'):
         assert outside not in page
+
+
+def test_what_somebody_put_beside_tables_and_figures_stays(run_directory: Path, tmp_path: Path):
+    run = built(run_directory, tmp_path)
+    for folder in ("tables", "figures"):
+        (run / folder / "notes.md").write_text("mine")
+    build_report(run)
+    assert (run / "tables" / "notes.md").read_text() == (run / "figures" / "notes.md").read_text() == "mine"

@@ -47,11 +47,13 @@ def write_further(folder: Path, plan: Plan) -> None:
         for a, b in pairs
         for k in (0.09, 0.25)
     ]
-    pd.DataFrame(overlap).to_parquet(folder / "overlap.parquet")
+    table = pd.DataFrame(overlap).assign(parameters=9.0, common=1.0, expected=0.1, p_value=0.01)
+    table.to_parquet(folder / "overlap.parquet")
     tensors = [
         {
             "scope": "all", "first": "code", "second": "english", "k_percent": 0.25, "tensor": f"layers.{layer}.{kind}",
             "kind": kind, "parameters": 1000, "first_selected": 40, "second_selected": 50, "common": 8, "expected": 2.0,
+            "layer": layer, "block": "mlp", "jaccard": 0.1, "expected_jaccard": 0.02, "p_value": 0.01,
         }
         for layer in range(2)
         for kind in ("q", "down")
@@ -60,7 +62,8 @@ def write_further(folder: Path, plan: Plan) -> None:
     groups = [("spot", None, 0.6), *(("random", seed, 0.8 + seed / 100) for seed in range(3))]
     rows = [
         {"spot": "paper", "group": g, "seed": s, "k_percent": k, "parameters": 5, "undefined": 0,
-         "q25": m - 0.1, "q50": m, "q75": m + 0.1}
+         "mean": m, "q05": m - 0.2, "q25": m - 0.1, "q50": m, "q75": m + 0.1, "q95": m + 0.15,
+         "q50_low": m - 0.01, "q50_high": m + 0.01}
         for g, s, m in groups for k in DOSES
     ]  # fmt: skip
     pd.DataFrame(rows).astype({"seed": "Int64"}).to_parquet(folder / "polysemanticity.parquet")
@@ -71,7 +74,8 @@ def write_further(folder: Path, plan: Plan) -> None:
     pd.DataFrame(shares).astype({"seed": "Int64"}).to_parquet(folder / "shares.parquet")
     reliability = [
         {"spot": "paper", "split": split, "k_percent": k, "pairs": pairs, "jaccard": 0.7, "lowest_jaccard": 0.6,
-         "highest_jaccard": 0.8, "expected_jaccard": 0.0, "chance_jaccard": 0.01, "spearman": 0.97}
+         "highest_jaccard": 0.8, "expected_jaccard": 0.0, "chance_jaccard": 0.01, "spearman": 0.97,
+         "lowest_spearman": 0.96, "parameters": 9}
         for k in DOSES for split, pairs in (("halves", 1), ("draws", 6))
     ]  # fmt: skip
     pd.DataFrame(reliability).to_parquet(folder / "reliability.parquet")
@@ -166,6 +170,23 @@ def test_onset_and_the_dose_by_rule_are_bracketed(run_directory: Path):
     assert low <= before < onset <= high  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(("accuracy", "undefined"), [(0.0, "code and general tasks"), (0.55, None)])
+def test_no_onset_of_what_was_not_there(accuracy: float, undefined: str | None, maker: RunMaker, tmp_path: Path):
+    run = read_run(maker.with_(accuracy=accuracy).write(tmp_path / "run"))
+    tables = _tables(run)
+    table = tables["doses"]
+    assert ("Not defined" in table.caption) == (undefined is not None)
+    assert (undefined or "") in table.caption
+    assert ("M_s isn't defined" in tables["table3_monosemanticity"].caption) == (undefined is not None)
+    keys = [column.key for column in table.columns]
+    for row in table.rows:
+        shown = dict(zip(keys, row.values, strict=True))
+        assert {shown["onset"] == "not defined", shown["kept"] == "not defined"} == {undefined is not None}
+        if undefined:
+            assert {shown[key] for key in keys if key not in ("doses", "onset", "kept")} == {Number(None)}
+    assert ("not defined" in build_report(tmp_path / "run").read_text()) == (undefined is not None)
+
+
 def test_a_sequential_run_is_set_beside_the_original_on_its_own_items(maker: RunMaker, tmp_path: Path):
     folder = maker.with_(spots=(("paper", "sum", "all", DOSES),)).write(tmp_path / "run")
     run = read_run(folder)
@@ -183,7 +204,7 @@ def test_a_sequential_run_is_set_beside_the_original_on_its_own_items(maker: Run
         cell == ORIGINAL or (task, item) in shown
         for cell, task, item in zip(outcomes["cell"], outcomes["task"], outcomes["item"], strict=True)
     ]
-    Results(outcomes[kept], run.results.losses).write(folder)
+    Results(outcomes[kept], run.results.losses).write(folder, force=True)
     intervals = retention_intervals(outcomes[kept], ORIGINAL, questions, chance)
     intervals.to_parquet(folder / "analysis" / "sequential.parquet")
     summary, tables = summarise(read_run(folder)), _tables(read_run(folder))

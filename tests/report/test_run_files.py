@@ -44,7 +44,7 @@ def test_a_cell_without_results_is_named(maker: RunMaker, tmp_path: Path):
     results = Results.read(run)
     outcomes = results.outcomes[results.outcomes["cell"] != "paper-k1"]
     losses = results.losses[results.losses["cell"] != "paper-k1"]
-    replace(results, outcomes=outcomes, losses=losses).write(run)
+    replace(results, outcomes=outcomes, losses=losses).write(run, force=True)
     with pytest.raises(ArtefactError, match="no results for cell 'paper-k1'"):
         read_run(run)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -45,8 +46,8 @@ def single_use_sandbox(isolation: str) -> Iterator[Sandbox]:
     """Four workers in a bubblewrap that forbids nested namespaces, as some systems' security policies do."""
     commands = bubblewrap.isolated_commands
 
-    def forbidding(path: str, interpreters: dict[str, bubblewrap.Interpreter]) -> list[list[str]]:
-        name, *options = commands(path, interpreters)[-1]
+    def forbidding(*given: Any) -> list[list[str]]:
+        name, *options = commands(*given)[-1]
         return [[name, "--disable-userns", *options]]
 
     with pytest.MonkeyPatch.context() as patch:

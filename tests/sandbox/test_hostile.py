@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -192,18 +193,83 @@ def test_bash_fork_bomb_is_contained(sandbox: Sandbox) -> None:
     assert outcome.verdict in (Verdict.TIMED_OUT, Verdict.KILLED)
 
 
-def test_memory_of_all_processes_together_is_limited(patient_sandbox: Sandbox) -> None:
-    source = """
-import os, time
+HOARDS = {
+    "pages of its own": "block = bytearray(size)",
+    "shared pages": "block = mmap.mmap(-1, size)\nfor page in range(0, size, 4096): block[page] = 1",
+    "local sockets": """
+block = []
+for _ in range(100):
+    for end in (pair := socket.socketpair()):
+        block.append(end)
+        fill(end)
+""",
+    "connections": """
+server = socket.create_server(("127.0.0.1", 0))
+block = [server]
+for _ in range(60):
+    block.append(socket.create_connection(server.getsockname()))
+    fill(block[-1])
+    block.append(server.accept()[0])
+""",
+}
+
+
+@pytest.mark.parametrize("kind", HOARDS)
+def test_memory_of_all_processes_together_is_limited(patient_sandbox: Sandbox, kind: str) -> None:
+    source = f"""
+import mmap, os, socket, time
+size = 60 * 2**20
+def fill(end):
+    end.setblocking(False)
+    try:
+        while True:
+            end.send(bytes(60000))
+    except BlockingIOError:
+        pass
+def hoard():
+{textwrap.indent(HOARDS[kind], "    ")}
+    time.sleep(60)
 for _ in range(8):
     if os.fork() == 0:
-        block = bytearray(100 * 2**20)
-        time.sleep(60)
+        hoard()
 time.sleep(60)
 """
     verdict, detail = outcome_of(patient_sandbox, source)
     assert verdict == Verdict.KILLED
-    assert "memory" in detail
+    assert "memory (counted" in detail
+
+
+def test_shared_pages_are_counted_once(patient_sandbox: Sandbox) -> None:
+    source = """
+import mmap, os, time
+size = 100 * 2**20
+block = mmap.mmap(-1, size)
+for page in range(0, size, 4096):
+    block[page] = 1
+for _ in range(6):
+    if os.fork() == 0:
+        total = sum(block[page] for page in range(0, size, 4096))
+        time.sleep(0.5)
+        os._exit(total != size // 4096)
+statuses = {os.wait()[1] for _ in range(6)}
+"""
+    assert outcome_of(patient_sandbox, source, "assert statuses == {0}") == (Verdict.PASSED, "")
+
+
+@pytest.mark.parametrize("pool", ["ThreadPoolExecutor", "ProcessPoolExecutor"])
+@pytest.mark.parametrize("unsafe", [False, True])
+def test_ordinary_pools_work_at_the_default_limits(isolation: str, pool: str, unsafe: bool) -> None:
+    source = f"""
+from concurrent.futures import {pool}
+from time import sleep
+def double(x):
+    sleep(0.01)
+    return 2 * x
+with {pool}(16) as pool:
+    doubled = list(pool.map(double, range(64)))
+"""
+    with Sandbox(Limits(seconds=20.0), workers=1, unsafe=unsafe) as sandbox:
+        assert outcome_of(sandbox, source, "assert doubled == list(range(0, 128, 2))") == (Verdict.PASSED, "")
 
 
 def test_memory_of_javascript_is_limited(patient_sandbox: Sandbox) -> None:
@@ -230,6 +296,7 @@ except PermissionError:
 assert not made
 assert refused(libc.unshare, 0x10000000)
 assert refused(libc.shmget, 0, 4096, 0o1600)
+assert refused(libc.socket, 38, 5, 0)
 assert refused(libc.ptrace, 0, 0, 0, 0)
 pid = os.fork()
 if pid == 0:
@@ -291,6 +358,63 @@ subprocess.Popen(["sleep", "{marker}"], start_new_session=True)
 """
     assert outcome_of(sandbox, source) == (Verdict.PASSED, "")
     assert becomes(lambda: not running(marker))
+
+
+LEAVES_LISTENERS = """
+import os, socket
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        servers = [socket.create_server(("127.0.0.1", PORT)), socket.socket(socket.AF_UNIX)]
+        servers[1].bind(NAME)
+        os.write(writer, b"x")
+        while True:
+            servers[0].accept()
+    os._exit(0)
+os.wait()
+os.read(reader, 1)
+"""
+BINDS = """
+import socket
+socket.socket(socket.AF_UNIX).bind(NAME)
+socket.socket().bind(("127.0.0.1", PORT))
+"""
+LEAVES_A_CLOSED_CONNECTION = """
+import socket
+server = socket.create_server(("127.0.0.1", PORT))
+client = socket.create_connection(("127.0.0.1", PORT))
+server.accept()[0].close()
+client.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("leaver", "name"),
+    [
+        *((LEAVES_LISTENERS, name) for name in ("sandbox", "single_use_sandbox", "unsafe_sandbox")),
+        *((LEAVES_A_CLOSED_CONNECTION, name) for name in ("sandbox", "single_use_sandbox")),
+    ],
+)
+def test_ports_and_names_are_free_for_the_next_program(request: pytest.FixtureRequest, leaver: str, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    names = f"PORT, NAME = {port}, '\\0left-{port}'\n"
+    sandbox: Sandbox = request.getfixturevalue(name)
+    for _ in range(3):
+        for source in (leaver, BINDS):
+            assert outcome_of(sandbox, names + source) == (Verdict.PASSED, "")
+
+
+def test_programs_at_one_time_may_listen_at_one_port(sandbox: Sandbox) -> None:
+    source = """
+import socket, time
+server = socket.create_server(("127.0.0.1", 8000))
+client = socket.create_connection(("127.0.0.1", 8000))
+time.sleep(0.2)
+"""
+    outcomes = sandbox.run([Program("python", source, "assert client.send(b'x') == 1")] * 4)
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.PASSED] * 4
 
 
 def test_everything_ends_with_the_caller(isolation: str) -> None:

@@ -47,7 +47,7 @@ JAVASCRIPT = [
     ("const f = (x) => y;", "f(1);", Verdict.EXCEPTION, "ReferenceError: y is not defined"),
     ("async function f() { throw new Error('late'); }", "f();", Verdict.EXCEPTION, "Error: late"),
     ("process.exit(0);", "", Verdict.EXCEPTION, "left with status 0"),
-    ("return;", "console.assert(false);", Verdict.EXCEPTION, "left with status 0"),
+    ("return;", "console.assert(false);", Verdict.EXCEPTION, "Illegal return statement"),
     ("const f = (x) => {", "", Verdict.SYNTAX_ERROR, "SyntaxError: Unexpected"),
     ("while (true) {}", "", Verdict.TIMED_OUT, "ran longer than 0.5 s"),
 ]

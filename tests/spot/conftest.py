@@ -33,7 +33,10 @@ def make_store(tmp_path):
             for name, values in domains.items()
         ]
         return ScoreStore.write(
-            tmp_path / folder, new, provenance={"model": {"id": "m", "revision": None, "fingerprint": "f" * 64}}
+            tmp_path / folder,
+            new,
+            provenance={"model": {"id": "m", "revision": None, "fingerprint": "f" * 64}},
+            force=True,
         )
 
     return make

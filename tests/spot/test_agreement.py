@@ -98,3 +98,9 @@ def test_smallest_agreeing_budget(jaccards, threshold, budget) -> None:
     curve = pd.DataFrame({"token_budget": [1000, 2000, 4000], "k_percent": 1.0, "jaccard": jaccards})
     better = curve.assign(k_percent=2.0, jaccard=1.0)
     assert smallest_agreeing_budget(pd.concat([curve, better]), threshold) == budget
+
+
+def test_a_recipe_s_languages_may_be_named(make_store, random_scores) -> None:
+    store = make_store(Go=random_scores(0), Rust=random_scores(1))
+    variants = {"both": Variant(store), "go": Variant(store, "sum", {"languages": ["Go"]})}
+    assert agreement(variants, [10])["spearman"].item() < 1

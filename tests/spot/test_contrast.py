@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from codingspot.errors import SelectionError
+from codingspot.errors import SelectionError, StudyError
 from codingspot.spot import find_spot
 
 TOTAL = 64
@@ -88,5 +88,5 @@ def test_set_difference_within_the_top_of_code(make_store) -> None:
 
 @pytest.mark.parametrize("options", [{"recipe": "log_ratio", "smoothing": 0}, {"recipe": "share", "smoothing": -1}])
 def test_smoothing_must_be_positive(make_store, scores, options) -> None:
-    with pytest.raises(SelectionError, match="smoothing is"):
+    with pytest.raises(StudyError, match="smoothing is"):
         find_spot(make_store(**scores), max_k_percent=5, **options)

@@ -51,7 +51,7 @@ def test_aggregations_by_hand(make_store) -> None:
     )
     three = make_store("three", A=values["A"], B=values["B"], D=values["D"])
     assert find_spot(three, max_k_percent=1, aggregation="median").scores.tolist() == [2]
-    with pytest.raises(SelectionError, match=r"trim is 0\.5"):
+    with pytest.raises(StudyError, match=r"trim is 0\.5"):
         find_spot(store, max_k_percent=1, aggregation="trimmed-mean", trim=0.5)
 
 
@@ -106,7 +106,7 @@ def test_set_difference_needs_general_text_and_a_percentage(make_store, random_s
         _selected(make_store("code", Go=random_scores(0)), 3, recipe="set_difference")
     store = make_store(Go=random_scores(0), English=random_scores(1))
     for percent in (-1, 100):
-        with pytest.raises(SelectionError, match=f"general_percent is {percent}"):
+        with pytest.raises(StudyError, match=f"general_percent is {percent}"):
             _selected(store, 3, recipe="set_difference", general_percent=percent)
 
 

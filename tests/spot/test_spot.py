@@ -3,7 +3,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from codingspot.errors import ArtefactError, FingerprintError, SelectionError
+from codingspot.errors import ArtefactError, FingerprintError, SelectionError, StudyError
 from codingspot.models import ParameterLayout
 from codingspot.spot import Spot, find_spot
 
@@ -109,10 +109,11 @@ def test_damaged_spot_is_refused(store, tmp_path) -> None:
     with pytest.raises(ArtefactError, match="is not a spot"):
         Spot.load(path)
     layout = ParameterLayout(("a",), ((4,),))
+    path.unlink()
     Spot(torch.tensor([1, 4]), torch.zeros(2), layout).save(path)
     with pytest.raises(ArtefactError, match="outside the model's 4 parameters"):
         Spot.load(path)
-    Spot(torch.tensor([1, 2]), torch.zeros(2), layout).save(path)
+    Spot(torch.tensor([1, 2]), torch.zeros(2), layout).save(path, force=True)
     with safe_open(path, framework="pt") as file:
         header = file.metadata()
     save_file({"positions": torch.tensor([1, 2]), "scores": torch.zeros(3)}, path, metadata=header)
@@ -126,3 +127,18 @@ def test_other_weights_are_refused(store) -> None:
     with pytest.raises(FingerprintError, match="found in other weights"):
         spot.check_model("0" * 64)
     Spot(spot.positions, spot.scores, spot.layout).check_model("0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"languages": 3}, "languages is 3"),
+        ({"languages": "Go"}, "languages is 'Go'"),
+        ({"per_tensor": "perhaps"}, "per_tensor is 'perhaps'"),
+        ({"trim": float("nan")}, "trim is nan"),
+        ({"k": 3}, "recipe 'sum' has no parameter 'k'"),
+    ],
+)
+def test_parameters_of_a_wrong_type_or_range_are_named(make_store, random_scores, parameters, named) -> None:
+    with pytest.raises(StudyError, match=named):
+        find_spot(make_store(Go=random_scores(0)), max_k_percent=5, **parameters)

@@ -23,7 +23,7 @@ def small_study(corpus_folder: Path) -> Study:
     return parse_study(
         f"""
 name: small
-corpus: {{source: "{corpus_folder}", evaluation_documents: 2}}
+corpus: {{source: "{corpus_folder}", evaluation_documents: 2, held_out: [python]}}
 scoring: {{token_budget: 256, sequence_length: 64, draws: 2}}
 spots:
   - {{name: paper, k_percent: [0.01, 1], controls: [uniform, matched], control_seeds: [3]}}

@@ -39,7 +39,7 @@ def study(corpus_folder: Path) -> Study:
     return parse_study(
         f"""
 name: everything
-corpus: {{source: "{corpus_folder}", evaluation_documents: 2}}
+corpus: {{source: "{corpus_folder}", held_out: [python], evaluation_documents: 2}}
 scoring: {{token_budget: 256, sequence_length: 64, draws: 2}}
 spots:
   - name: paper

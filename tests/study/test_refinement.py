@@ -23,8 +23,8 @@ def _study(precision: str) -> Study:
     )
 
 
-def _results(cell: Cell) -> Results:
-    code = 0 if cell.k_percent >= ONSET and cell.control is None else 1
+def _results(cell: Cell, able: bool = True) -> Results:
+    code = 0 if not able or (cell.k_percent >= ONSET and cell.control is None) else 1
     general = 0.8 if cell.k_percent >= GENERAL and cell.control is None else 1.0
     items = [ItemOutcome("code", i, float(code), "") for i in range(10)]
     items += [ItemOutcome("general", i, float(i < 100 * general), "") for i in range(100)]
@@ -90,6 +90,21 @@ def test_a_stopped_refinement_goes_the_same_way_over_what_is_saved(directory: Ru
     cells = refine(study, _plan(study), directory, second)
     assert [cell.k_percent for cell in cells] == first.ran + second.ran
     assert refine(study, _plan(study), directory, second) == cells
+
+
+def test_no_onset_is_sought_where_no_problem_was_solved_to_begin_with(tmp_path: Path):
+    study, unable = _study(", precision: 0.05"), RunDirectory(tmp_path / "unable")
+    for cell in plan_cells(study, PARAMETERS):
+        unable.save_cell(cell, _results(cell, able=False))
+    ran: list[float] = []
+
+    def run(cell: Cell) -> None:
+        ran.append(cell.k_percent)
+        unable.save_cell(cell, _results(cell, able=False))
+
+    refine(study, _plan(study), unable, run)
+    assert ran  # general ability is followed all the same
+    assert min(ran) >= 0.1
 
 
 def test_nothing_without_a_precision(directory: RunDirectory):

@@ -1,11 +1,15 @@
+import json
+import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from codingspot.errors import FingerprintError
+from codingspot.errors import FingerprintError, OutputError
 from codingspot.evaluation.results import Results
+from codingspot.report.build import build_report
 from codingspot.sandbox import available
 from codingspot.spot import Spot
 from codingspot.study import Plan, Study, load_study, run_study
@@ -70,6 +74,39 @@ def test_run_directory_holds_what_the_plan_says(small_study: Study, tmp_path: Pa
     )
 
 
+def test_an_edit_that_breaks_the_model_is_a_result(small_study: Study, tmp_path: Path):
+    """Its items have outcome 0 and say why, its losses are infinite, and the cells after it are as if alone, also
+    where a run that is resumed begins with it."""
+    spots = [
+        {"name": "dead", "k_percent": [0.01], "edit": "scale", "edit_parameters": {"alpha": 1e38}},
+        {"name": "spot", "k_percent": [0.01]},
+    ]
+    for name, kept in {"both": spots, "alone": spots[1:]}.items():
+        study = Study.model_validate({**small_study.model_dump(), "spots": kept})
+        if name == "both":
+            with pytest.raises(KeyboardInterrupt):
+                run_study(study, tmp_path / name, progress=StopAfter(1))
+        run_study(study, tmp_path / name)
+        build_report(tmp_path / name)
+    both, alone = Results.read(tmp_path / "both"), Results.read(tmp_path / "alone")
+    dead = both.outcomes[both.outcomes["cell"] == "dead-k0.01"]
+    assert set(dead["outcome"]) == {0.0}
+    assert set(dead["verdict"]) == {"non-finite"}
+    assert set(both.losses[both.losses["cell"] == "dead-k0.01"]["loss"]) == {math.inf}
+    for cell in ("original", "spot-k0.01"):
+        for one, other in ((both.outcomes, alone.outcomes), (both.losses, alone.losses)):
+            first, second = (table[table["cell"] == cell].reset_index(drop=True) for table in (one, other))
+            pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+    def no_constant(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    summary = json.loads((tmp_path / "both" / "summary.json").read_text(), parse_constant=no_constant)
+    (cell,) = (cell for cell in summary if cell["cell"] == "dead-k0.01")
+    assert set(cell["perplexity"].values()) == {None}
+    assert cell["code"] == 0
+
+
 def test_controls_avoid_the_spot(small_study: Study, tmp_path: Path):
     run_study(small_study, tmp_path / "run")
     folder = tmp_path / "run" / "spots"
@@ -119,3 +156,24 @@ def test_a_folder_that_is_no_run_is_refused(small_study: Study, tmp_path: Path):
     (tmp_path / "letters" / "mother.txt").write_text("Dear mother")
     with pytest.raises(FingerprintError, match="not a run directory"):
         run_study(small_study, tmp_path / "letters")
+
+
+def test_two_runs_in_one_directory_do_not_meet(small_study: Study, tmp_path: Path):
+    class Second(StopAfter):
+        def stage(self, text: str) -> None:
+            with ThreadPoolExecutor(1) as pool, pytest.raises(OutputError, match="is in use by another"):
+                pool.submit(run_study, small_study, tmp_path / "run").result()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(small_study, tmp_path / "run", progress=Second(0))
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"manifest.json", "study.yaml"}
+
+
+def test_the_users_study_file_is_not_taken_for_a_run(small_study: Study, tmp_path: Path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "study.yaml").write_text(small_study.to_yaml())
+    with pytest.raises(OutputError, match=r"study\.yaml"):
+        run_study(small_study.model_copy(update={"name": "other"}), mine)
+    assert (mine / "study.yaml").read_text() == small_study.to_yaml()

@@ -5,12 +5,11 @@ import random
 
 import pytest
 
-from codingspot.errors import ModelError
 from codingspot.models import load_model
 from codingspot.testbed.benchmarks import TASKS, benchmark_items
 from codingspot.testbed.evaluate import load_quality, shared_vocabulary
 from codingspot.testbed.routing import Subset
-from codingspot.testbed.shipped import languages_of, load_named, model_source, shipped_model, shipped_models
+from codingspot.testbed.shipped import languages_of, shipped_model, shipped_models
 from codingspot.testbed.world import BROAD, REASONING, ROUTED
 
 
@@ -65,26 +64,3 @@ def test_no_shipped_problem_occurs_in_training_documents():
 
 def test_languages_are_those_of_the_recipe():
     assert languages_of(shipped_model()) == BROAD.languages
-
-
-def test_unknown_shipped_model():
-    with pytest.raises(ModelError, match="plain"):
-        shipped_model("none")
-
-
-def test_a_shipped_model_keeps_its_name_and_another_its_own():
-    named = load_named("testbed")
-    assert named.id == "testbed"
-    assert named.fingerprint == load_model(shipped_model()).fingerprint
-    assert load_named(str(shipped_model())).id == str(shipped_model())
-
-
-def test_names_of_models_are_where_they_are(tmp_path, monkeypatch):
-    assert model_source("testbed") == str(shipped_model())
-    assert model_source("testbed-plain") == str(shipped_model())
-    assert model_source("org/testbed-routed") == "org/testbed-routed"
-    with pytest.raises(ModelError, match=r"no testbed model 'rooted'.*plain"):
-        model_source("testbed-rooted")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "testbed-rooted").mkdir()
-    assert model_source("testbed-rooted") == "testbed-rooted"

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from codingspot.errors import FingerprintError
+from codingspot.files import write_json
 from codingspot.models import load_model
 from codingspot.testbed.recipe import Phase, Recipe
 from codingspot.testbed.routing import Routing, Subset
@@ -53,6 +54,7 @@ def test_a_routed_training_writes_its_subset(tmp_path: Path):
         hidden_size=32, heads=4, key_value_heads=2, batch_tokens=2048, phases=(phase,), routing=routing
     )
     load_model(shipped_model()).tokenizer.save_pretrained(tmp_path / "routed")
+    write_json(tmp_path / "routed" / "recipe.json", recipe.model_dump(mode="json"))  # a training that was begun
     out = train(recipe, tmp_path / "routed", device="cpu")
     assert Subset.load(out) == Subset.of(routing, load_model(out).model.config)
 

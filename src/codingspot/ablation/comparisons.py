@@ -20,8 +20,10 @@ from codingspot.ablation.super_weights import super_weights
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel, Registry, unique_parameters
+from codingspot.settings import Count, Seed
 from codingspot.spot import RECIPES, Spot, find_spot
 from codingspot.spot.candidates import names_in
+from codingspot.spot.requirements import Domains, Requirement, general_text
 from codingspot.spot.selection import KeyChunk, select_top
 
 
@@ -43,6 +45,11 @@ class Controlled:
         """Whether the spot's recipe is trained, so that it isn't found by scores alone."""
         made = dict(self.spot.metadata["recipe"])
         return RECIPES.traits(str(made.pop("name")), made).training is not None
+
+    @property
+    def domains(self) -> Domains:
+        """The domains that were scored."""
+        return Domains(self.store.names("code"), self.store.names("general"))
 
     def found_again(
         self, store: ScoreStore, *, worst_first: bool = False, without: Int64[Tensor, " n"] | None = None
@@ -77,11 +84,13 @@ class ControlTraits:
         matched: what it shares with the spot, such as ``("tensor", "magnitude")``: as many parameters of each tensor
             and of each bin of magnitude. A specific spot must surpass those that share the tensors.
         own_size: its number of parameters is its own, not the spot's; it is edited whole, once.
+        needs: what it needs of the domains.
         drawn: where its parameters come from, as a sentence says it; empty for one that isn't random.
     """
 
     matched: tuple[str, ...] = ()
     own_size: bool = False
+    needs: Requirement | None = None
     drawn: str = ""
 
 
@@ -98,7 +107,7 @@ def is_random(name: str) -> bool:
 
 
 @CONTROLS.register("uniform", label="uniform random", traits=ControlTraits(drawn="drawn from all others of the scope"))
-def uniform(controlled: Controlled, *, seed: int = 0) -> Spot:
+def uniform(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """Parameters drawn uniformly from the spot's scope."""
     return uniform_control(controlled.spot, seed=seed, scope=controlled.scope)
 
@@ -108,7 +117,7 @@ def uniform(controlled: Controlled, *, seed: int = 0) -> Spot:
     label="matched random",
     traits=ControlTraits(matched=("tensor",), drawn="drawn from the same tensors"),
 )
-def matched(controlled: Controlled, *, seed: int = 0) -> Spot:
+def matched(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """Random parameters, the same number from each tensor."""
     return matched_control(controlled.spot, seed=seed)
 
@@ -118,7 +127,7 @@ def matched(controlled: Controlled, *, seed: int = 0) -> Spot:
     label="magnitude-matched random",
     traits=ControlTraits(matched=("tensor", "magnitude"), drawn="drawn from the same tensors with the same magnitudes"),
 )
-def matched_magnitude(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
+def matched_magnitude(controlled: Controlled, *, bins: Count = 10, seed: Seed = 0) -> Spot:
     r"""Random parameters of the same tensors and the same magnitudes: each from the decile of \|theta\| of its own."""
     weights = unique_parameters(controlled.loaded.model)
 
@@ -132,10 +141,12 @@ def matched_magnitude(controlled: Controlled, *, bins: int = 10, seed: int = 0) 
     "matched_general",
     label="general-matched random",
     traits=ControlTraits(
-        matched=("tensor", "general score"), drawn="drawn from the same tensors with the same general scores"
+        needs=general_text,
+        matched=("tensor", "general score"),
+        drawn="drawn from the same tensors with the same general scores",
     ),
 )
-def matched_general(controlled: Controlled, *, bins: int = 10, seed: int = 0) -> Spot:
+def matched_general(controlled: Controlled, *, bins: Count = 10, seed: Seed = 0) -> Spot:
     """Random parameters of the same tensors that matter as much to general text: from the same decile of its score.
 
     Raises:
@@ -143,8 +154,7 @@ def matched_general(controlled: Controlled, *, bins: int = 10, seed: int = 0) ->
     """
     store = controlled.store
     general = store.names("general")
-    if not general:
-        raise SelectionError("matched_general needs scores of a general domain, such as English; score one")
+    general_text("matched_general", controlled.domains)
 
     def scores(name: str) -> np.ndarray:
         size = store.layout.sizes[name]
@@ -168,18 +178,22 @@ def top_magnitude(controlled: Controlled) -> Spot:
     return _named(Spot(ranking.positions, ranking.keys, layout, controlled.spot.metadata), "top_magnitude")
 
 
-@CONTROLS.register("general_spot", label="spot of general text")
+@CONTROLS.register("general_spot", label="spot of general text", traits=ControlTraits(needs=general_text))
 def general_spot(controlled: Controlled) -> Spot:
     """The same recipe with the roles exchanged: the spot of general text, with code taken out where it contrasts."""
     store = controlled.store
-    if not store.names("general"):
-        raise SelectionError("general_spot needs scores of a general domain, such as English; score one")
+    general_text("general_spot", controlled.domains)
     exchanged = store.with_kinds({d.name: "general" if d.kind == "code" else "code" for d in store.domains})
     return _named(controlled.found_again(exchanged), "general_spot")
 
 
-@CONTROLS.register("shuffled_labels")
-def shuffled_labels(controlled: Controlled, *, seed: int = 0) -> Spot:
+def _more_languages(name: str, domains: Domains) -> None:
+    if not 0 < len(domains.general) < len(domains.code):
+        raise SelectionError(f"{name} needs a general domain and more languages than general domains")
+
+
+@CONTROLS.register("shuffled_labels", traits=ControlTraits(needs=_more_languages))
+def shuffled_labels(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """The same recipe with the domains' labels exchanged at random: general text is called code, a language general.
 
     As many domains are general as before, and none of them is one that is.
@@ -190,8 +204,7 @@ def shuffled_labels(controlled: Controlled, *, seed: int = 0) -> Spot:
     store = controlled.store
     general = [domain.name for domain in store.domains if domain.kind == "general"]
     languages = [domain.name for domain in store.domains if domain.kind == "code"]
-    if not 0 < len(general) < len(languages):
-        raise SelectionError("shuffled_labels needs a general domain and more languages than general domains")
+    _more_languages("shuffled_labels", controlled.domains)
     drawn = set(np.random.default_rng(seed).permutation(languages)[: len(general)].tolist())
     shuffled = store.with_kinds({d.name: "general" if d.name in drawn else "code" for d in store.domains})
     return _named(controlled.found_again(shuffled), "shuffled_labels", seed=seed, general=sorted(drawn))
@@ -204,7 +217,7 @@ def bottom(controlled: Controlled) -> Spot:
 
 
 @CONTROLS.register("super_weights", label="super weights alone", traits=ControlTraits(own_size=True))
-def super_weights_alone(controlled: Controlled, *, count: int = 6) -> Spot:
+def super_weights_alone(controlled: Controlled, *, count: Count = 6) -> Spot:
     """The weights behind the largest activation spikes alone: at most ``count``, one a layer, wherever the spot is."""
     positions = _super_positions(controlled, count)
     scores = torch.arange(len(positions), 0, -1, dtype=torch.float32)
@@ -213,7 +226,7 @@ def super_weights_alone(controlled: Controlled, *, count: int = 6) -> Spot:
 
 
 @CONTROLS.register("without_super_weights", label="spot without super weights")
-def without_super_weights(controlled: Controlled, *, count: int = 6) -> Spot:
+def without_super_weights(controlled: Controlled, *, count: Count = 6) -> Spot:
     """The spot without the ``count`` weights behind the largest activation spikes; the next in order fill their places.
 
     A learned spot has no next: at its largest dose it is left with that many fewer.

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from pydantic import Field
 from torch import Tensor
 
-from codingspot.errors import StudyError
-from codingspot.models import SCOPES, Registry, role_of
+from codingspot.models import SCOPES, Registry, ScopeName, role_of
+from codingspot.settings import Seed
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,10 @@ def scale(values: Float[Tensor, " n"], site: Site, *, alpha: float) -> Float[Ten
 
 
 @EDITS.register("amplify", label="amplifying", traits=lambda alpha: EditTraits(factor=alpha))
-def amplify(values: Float[Tensor, " n"], site: Site, *, alpha: float = 1.1) -> Float[Tensor, " n"]:
-    """Every weight is multiplied by ``alpha``, which is above 1.
-
-    Raises:
-        StudyError: ``alpha`` is not above 1.
-    """
-    if alpha <= 1:
-        raise StudyError(f"amplify makes weights larger, and alpha is {alpha}; use scale to make them smaller")
+def amplify(
+    values: Float[Tensor, " n"], site: Site, *, alpha: Annotated[float, Field(gt=1)] = 1.1
+) -> Float[Tensor, " n"]:
+    """Every weight is multiplied by ``alpha``, which is above 1."""
     return scale(values, site, alpha=alpha)
 
 
@@ -93,7 +91,9 @@ def tensor_mean(values: Float[Tensor, " n"], site: Site) -> Float[Tensor, " n"]:
 
 
 @EDITS.register("noise", label="adding noise to")
-def noise(values: Float[Tensor, " n"], site: Site, *, scale: float = 1.0, seed: int = 0) -> Float[Tensor, " n"]:
+def noise(
+    values: Float[Tensor, " n"], site: Site, *, scale: Annotated[float, Field(ge=0)] = 1.0, seed: Seed = 0
+) -> Float[Tensor, " n"]:
     """Gaussian noise is added, with ``scale`` times the standard deviation of the tensor."""
     deviation = float(site.original().float().std(correction=0))
     drawn = torch.from_numpy(_normal(site.positions.numpy(), seed)).to(values.device, torch.float32)
@@ -101,7 +101,7 @@ def noise(values: Float[Tensor, " n"], site: Site, *, scale: float = 1.0, seed: 
 
 
 @EDITS.register("resample", label="resampling")
-def resample(values: Float[Tensor, " n"], site: Site, *, seed: int = 0) -> Float[Tensor, " n"]:
+def resample(values: Float[Tensor, " n"], site: Site, *, seed: Seed = 0) -> Float[Tensor, " n"]:
     """Every weight becomes that of a random place of its tensor, drawn with replacement: the distribution stays."""
     original = site.original()
     place = (_uniform(site.positions.numpy(), seed, stream=0) * original.numel()).astype(np.int64)
@@ -113,19 +113,14 @@ def keep_only(
     values: Float[Tensor, " n"],
     site: Site,
     *,
-    base: tuple[str, ...] = ("vocabulary", "norms"),
-    largest_percent: float = 0.0,
+    base: tuple[ScopeName, ...] = ("vocabulary", "norms"),
+    largest_percent: Annotated[float, Field(ge=0, le=100)] = 0.0,
 ) -> Float[Tensor, " n"]:
     """Everything but the spot and a base set becomes 0: is the spot sufficient?
 
     The base set is every tensor in one of the scopes named in ``base`` and the ``largest_percent`` percent of each
     other tensor's weights that are largest in magnitude, as pruning keeps them (ties at the boundary are all kept).
-
-    Raises:
-        StudyError: a scope is unknown, or ``largest_percent`` is not in [0, 100].
     """
-    if not 0 <= largest_percent <= 100:
-        raise StudyError(f"keep_only's largest_percent is {largest_percent}; it is in percent: 0 to 100")
     role = role_of(site.name)
     if any(SCOPES[scope](role) for scope in base):
         return values

@@ -21,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 
 from codingspot.errors import SelectionError
 from codingspot.models import LoadedModel, ParameterLayout, role_of, unique_parameters
+from codingspot.tokenization import encode
 
 TEXTS = (
     "The quick brown fox jumps over the lazy dog. It was a bright cold day in April.",
@@ -79,9 +80,8 @@ def _spikes(loaded: LoadedModel, texts: Sequence[str]) -> dict[str, tuple[nn.Mod
     seen: dict[str, list[_Spikes]] = {name: [] for name in layers}
     device = next(loaded.model.parameters()).device
     with _observing(layers, seen):
-        for text in texts:
-            tokens = loaded.tokenizer(text, return_tensors="pt")["input_ids"]
-            loaded.model(input_ids=tokens.to(device), use_cache=False)
+        for tokens in encode(loaded.tokenizer, texts):
+            loaded.model(input_ids=torch.tensor([tokens], device=device), use_cache=False)
     return {
         name: (layers[name], (torch.cat([x for x, _ in found]), torch.cat([y for _, y in found])))
         for name, found in seen.items()

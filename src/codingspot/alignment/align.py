@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from codingspot.alignment.embeddings import (
     EmbeddingFile,
@@ -36,6 +36,7 @@ from codingspot.corpus.parallel import ParallelCorpus
 from codingspot.errors import CorpusError
 from codingspot.models import LoadedModel
 from codingspot.models.hidden_states import longest_input
+from codingspot.settings import Seed, Settings
 
 NAME: Final = "alignment"
 ALL_ROWS: Final = "all"
@@ -58,17 +59,15 @@ POOLED_COLUMNS: Final = ("first", "second", "pairs", "rows", "identical", "mean"
 TEXT_COLUMNS: Final = ("language", "rows", "duplicates", "tokens", "cut")
 
 
-class AlignSettings(BaseModel):
+class AlignSettings(Settings):
     """Settings of the analysis; a study file's ``views.align``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parallel: str = Field("testbed", description="testbed, or a file of parallel code")
+    parallel: str | None = Field(None, description="a file of parallel code, or testbed")
     languages: tuple[str, ...] | None = Field(None, description="all that the source has by default")
     rows: int | None = Field(None, gt=1, description="the first so many")
     pooling: Pooling = "weighted"
     special_tokens: SpecialTokens = "pooled"
-    seed: int = Field(0, description="of the testbed's programs")
+    seed: Seed = Field(0, description="of the testbed's programs")
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,9 @@ class Alignment:
             ArtefactError: a table is missing or corrupt.
         """
         return cls(
-            load_table(directory, NAME, SCORE_COLUMNS),
-            load_table(directory, f"{NAME}_pooled", POOLED_COLUMNS),
-            load_table(directory, f"{NAME}_texts", TEXT_COLUMNS),
+            load_table(directory, NAME),
+            load_table(directory, f"{NAME}_pooled"),
+            load_table(directory, f"{NAME}_texts"),
             inputs,
         )
 

@@ -22,12 +22,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from codingspot.errors import NonFiniteError
 from codingspot.evaluation.batching import token_batches
 from codingspot.models.hidden_states import hidden_states, state_count
+from codingspot.tokenization import encode, opening_tokens
 
 Pooling = Literal["weighted", "last"]
 """``weighted``: the mean of the hidden states with weight t for the t-th token. ``last``: that of the last token."""
 
 SpecialTokens = Literal["pooled", "unpooled", "none"]
-"""What becomes of the tokens a tokenizer puts around a text: pooled with the rest, only read, or not added."""
+"""What becomes of the tokens a tokenizer puts before a text: pooled with the rest, only read, or not added."""
 
 _STATE_VALUES = 2**27
 _BATCH_TOKENS = 4096
@@ -49,19 +50,15 @@ def tokenise(
 
     A text without a token of its own has ``pooled`` 0.
     """
-    encoded = tokenizer(
-        list(texts), add_special_tokens=special_tokens != "none", return_special_tokens_mask=True, verbose=False
-    )
+    added = special_tokens != "none"
+    opening = len(opening_tokens(tokenizer)) if added else 0
+    unpooled = opening if special_tokens == "unpooled" else 0
     found, cut = [], 0
-    for tokens, special in zip(encoded["input_ids"], encoded["special_tokens_mask"], strict=True):
+    for tokens in encode(tokenizer, texts, special_tokens=added):
         cut += len(tokens) > longest
-        own = [position for position, mark in enumerate(special[:longest]) if not mark]
-        if not own:
-            found.append(TokenisedText((), 0, 0))
-        elif special_tokens == "unpooled":
-            found.append(TokenisedText(tuple(tokens[:longest]), own[0], own[-1] + 1 - own[0]))
-        else:
-            found.append(TokenisedText(tuple(tokens[:longest]), 0, len(tokens[:longest])))
+        kept = tuple(tokens[:longest])
+        own = len(kept) > opening
+        found.append(TokenisedText(kept, unpooled, len(kept) - unpooled) if own else TokenisedText((), 0, 0))
     return found, cut
 
 

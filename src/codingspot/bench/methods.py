@@ -25,7 +25,7 @@ from codingspot import learning as learning  # registers its recipe
 from codingspot.corpus import Corpus
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, ScoreStore, score
 from codingspot.models import LoadedModel, Registry
-from codingspot.spot import RECIPES, TrainingInput, train_spot, training_cost, training_text
+from codingspot.spot import RECIPES, TrainingInput, train_spot, training_text
 from codingspot.spot.candidates import candidates
 
 SCOPE = "blocks"
@@ -63,6 +63,7 @@ class BenchInput:
             token_budget=self.token_budget,
             sequence_length=self.sequence_length,
             seed=self.seed,
+            force=True,
         )
         tokens = sum(int(domain.details["tokens"]) for domain in store.domains)
         self.cost[estimator] = (time.perf_counter() - started, tokens)
@@ -79,7 +80,7 @@ def default_methods() -> Iterator[tuple[str, str, Method]]:
 
     Trained recipes begin with the scores of the default estimator alone.
     """
-    trained = [recipe for recipe in RECIPES if training_cost(recipe, {}) is not None]
+    trained = [recipe for recipe in RECIPES if RECIPES.traits(recipe).training is not None]
     for estimator in ESTIMATORS:
         for recipe in RECIPES:
             if recipe not in trained:

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from codingspot.bench.run import DOSES
-from codingspot.files import atomic_path
+from codingspot.bench.run import DOSES, bench_directory
+from codingspot.files import write_text
 from codingspot.report.drawing import Panel, Picture, save_png
 from codingspot.report.labels import dose, join_words
 from codingspot.report.table import Column, Number, Row, Table, Value, to_csv, to_latex, to_markdown
@@ -30,13 +30,12 @@ _COLUMNS = (
 
 def write_bench_report(table: pd.DataFrame, out: Path) -> None:
     """Write ``bench.md``, ``bench.csv``, ``bench.tex`` and, where a model's ground truth is known, ``bench.png``."""
-    rendered = bench_table(table)
-    for suffix, text in (("md", to_markdown(rendered)), ("csv", to_csv(rendered)), ("tex", to_latex(rendered))):
-        with atomic_path(out / f"bench.{suffix}") as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    picture = bench_picture(table)
-    if picture.panels:
-        save_png(picture, out)
+    with bench_directory(out):
+        rendered, picture = bench_table(table), bench_picture(table)
+        for suffix, text in (("md", to_markdown(rendered)), ("csv", to_csv(rendered)), ("tex", to_latex(rendered))):
+            write_text(out / f"bench.{suffix}", text)
+        if picture.panels:
+            save_png(picture, out)
 
 
 def bench_table(table: pd.DataFrame) -> Table:

@@ -11,18 +11,21 @@ A method's figures are saved as soon as they are there; a benchmark that was sto
 from __future__ import annotations
 
 import resource
-import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
 import torch
+from pydantic import ConfigDict
 from torch import Tensor
 
 from codingspot.ablation import WeightEditor
 from codingspot.bench.methods import LARGEST_K, BenchInput, Method, default_methods
 from codingspot.bench.truth import chance, ground_truth
+from codingspot.directories import discard_scratch, held, scratch_folder
+from codingspot.errors import FingerprintError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.area import specificity_areas
 from codingspot.evaluation.evaluator import Evaluator
@@ -30,24 +33,19 @@ from codingspot.evaluation.resampling import Resampling
 from codingspot.evaluation.results import Results
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
 from codingspot.files import atomic_path, read_json, write_json
-from codingspot.models import load_model
+from codingspot.models import load_model, shipped_model
+from codingspot.records import Count, Record, read_plain
 from codingspot.sandbox import Sandbox
+from codingspot.testbed.defaults import CODE_TASKS, GENERAL_TASKS
 from codingspot.testbed.routing import Subset
-from codingspot.testbed.shipped import languages_of, shipped_model
+from codingspot.testbed.shipped import languages_of
 from codingspot.testbed.world import world_corpus
 
 MODELS = ("routed", "plain")
 DOSES = (0.1, 0.5, LARGEST_K)
-CODE = ("testbed_humaneval",)
-GENERAL = (
-    "testbed_arithmetic",
-    "testbed_events",
-    "testbed_knowledge",
-    "testbed_misconceptions",
-    "testbed_roles",
-)
 _DOCUMENTS = 400
 _ORIGINAL = "original"
+_SETTINGS = "settings.json"
 
 OnMethod = Callable[[str, int, int], None]
 """Hears the method being run, how many are done, and how many there are, over both models."""
@@ -59,7 +57,7 @@ def run_bench(
     methods: Iterable[tuple[str, str, Method]] | None = None,
     models: Iterable[str] = MODELS,
     token_budget: int = 4096,
-    items: int = 24,
+    limit: int = 24,
     seed: int = 0,
     on_method: OnMethod = lambda _name, _done, _total: None,
 ) -> pd.DataFrame:
@@ -68,42 +66,79 @@ def run_bench(
     One row a method and model: ``model``, ``estimator``, ``recipe``, ``area`` with ``area_low`` and ``area_high``
     (95% bootstrap over items), ``tokens`` and ``seconds`` to rank, ``peak_memory_gb`` of the process so far; on the
     routed model the figures of :func:`codingspot.bench.truth.ground_truth`. A first row a model, of estimator
-    ``chance``, has what a random ranking gets. ``items`` are evaluated of each task.
+    ``chance``, has what a random ranking gets. The first ``limit`` items of each task are evaluated.
 
     Raises:
+        FingerprintError: ``out`` holds a benchmark of other settings, or is none (:func:`codingspot.directories.held`).
         SandboxError: generated programs can't be run safely here.
         ModelError: a model does not ship with the package.
     """
     entries, names = list(default_methods() if methods is None else methods), list(models)
+    settings = {"token_budget": token_budget, "limit": limit, "seed": seed}
     rows: list[dict[str, object]] = []
-    for number, name in enumerate(names):
-        folder = out / name
-        settings = {"token_budget": token_budget, "items": items, "seed": seed}
-        if not (folder / "settings.json").exists() or read_json(folder / "settings.json") != settings:
-            shutil.rmtree(folder, ignore_errors=True)
-            write_json(folder / "settings.json", settings)
-        with _Model(name, folder, token_budget, items, seed) as model:
-            rows.append(model.chance_row())
-            for index, (estimator, recipe, method) in enumerate(entries):
-                on_method(f"{name}: {estimator} {recipe}", number * len(entries) + index, len(names) * len(entries))
-                rows.append(model.row(estimator, recipe, method))
-    table = pd.DataFrame(rows)
-    with atomic_path(out / "bench.parquet") as temporary:
-        table.to_parquet(temporary, index=False)
+    with bench_directory(out):
+        for name in names:
+            _claim(out / name, settings)
+        for number, name in enumerate(names):
+            with _Model(name, out / name, token_budget, limit, seed) as model:
+                rows.append(model.chance_row())
+                for index, (estimator, recipe, method) in enumerate(entries):
+                    on_method(f"{name}: {estimator} {recipe}", number * len(entries) + index, len(names) * len(entries))
+                    rows.append(model.row(estimator, recipe, method))
+        table = pd.DataFrame(rows)
+        with atomic_path(out / "bench.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
     return table
+
+
+def bench_directory(out: Path) -> AbstractContextManager[None]:
+    """Hold ``out`` as the directory of a benchmark (:func:`codingspot.directories.held`)."""
+    return held(out, "codingspot-bench", unmarked=lambda path: any(map(_has_settings, path.iterdir())))
+
+
+def _has_settings(folder: Path) -> bool:
+    file = folder / _SETTINGS
+    return file.is_file() and set(read_json(file)) == {"token_budget", "limit", "seed"}
+
+
+def _claim(folder: Path, settings: Mapping[str, int]) -> None:
+    file = folder / _SETTINGS
+    known = read_json(file) if file.exists() else settings
+    differing = [name for name, value in settings.items() if known.get(name) != value]
+    if differing:
+        raise FingerprintError(f"{folder} was measured with another {' and '.join(differing)}; choose another --out")
+    write_json(file, dict(settings))
+
+
+class _Row(Record):
+    """One method's figures on one model, as they are saved."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
+
+    model: str
+    estimator: str
+    recipe: str
+    area: float
+    area_low: float
+    area_high: float
+    tokens: Count
+    seconds: float
+    peak_memory_gb: float
 
 
 class _Model:
     """One model under the benchmark: its text, its subset where it is known, and its evaluator."""
 
-    def __init__(self, name: str, folder: Path, token_budget: int, items: int, seed: int) -> None:
+    def __init__(self, name: str, folder: Path, token_budget: int, limit: int, seed: int) -> None:
         path = shipped_model(name)
         self.name, self._folder, self._seed = name, folder, seed
         self._loaded = load_model(path)
         self._subset = Subset.load(path) if Subset.is_in(path) else None
         corpus = world_corpus(_DOCUMENTS, seed, languages_of(path))
-        self._bench = BenchInput(self._loaded, corpus, folder / "scores", token_budget, seed=seed)
-        self._tasks = load_tasks([TaskSpec(task, limit=items) for task in (*CODE, *GENERAL)])
+        self._scratch = scratch_folder(folder, "scores")
+        self._bench = BenchInput(self._loaded, corpus, self._scratch, token_budget, seed=seed)
+        self._tasks = load_tasks([TaskSpec(task, limit=limit) for task in (*CODE_TASKS, *GENERAL_TASKS)])
         self._sandbox = Sandbox()
 
     def __enter__(self) -> _Model:
@@ -115,7 +150,7 @@ class _Model:
 
     def __exit__(self, *error: object) -> None:
         self._sandbox.__exit__(*error)  # type: ignore[arg-type]
-        shutil.rmtree(self._folder / "scores", ignore_errors=True)
+        discard_scratch(self._scratch)
 
     def chance_row(self) -> dict[str, object]:
         """What a random ranking gets."""
@@ -127,7 +162,7 @@ class _Model:
         file = self._folder / f"{estimator}-{recipe}.json"
         if not file.exists():
             write_json(file, self._measure(estimator, recipe, method))
-        row: dict[str, object] = read_json(file)
+        row: dict[str, object] = read_plain(file, _Row, what="a method's row")
         return row
 
     def _measure(self, estimator: str, recipe: str, method: Method) -> dict[str, object]:
@@ -163,7 +198,8 @@ class _Model:
         results = Results.concat(parts)
         chances = {task.name: task.chance for task in self._tasks}
         resampling = Resampling(results.outcomes, original=_ORIGINAL, chance=chances, seed=self._seed)
-        found = specificity_areas(resampling, {"curve": results.cells()}, code=CODE, general=GENERAL)["curve"]
+        curves = {"curve": results.cells()}
+        found = specificity_areas(resampling, curves, code=CODE_TASKS, general=GENERAL_TASKS)["curve"]
         return {"area": found.value, "area_low": found.interval.low, "area_high": found.interval.high}
 
     def _original(self) -> Results:

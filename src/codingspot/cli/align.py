@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
+from codingspot.cli.texts import Parallel, parallel_source
 
 if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
     from codingspot.alignment import Alignment
@@ -29,9 +30,7 @@ def align(
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; read where it holds the same analysis.")
     ] = None,
-    parallel: Annotated[
-        str, typer.Option(help="'testbed', or a .jsonl, .jsonl.gz or .parquet file with one column a language.")
-    ] = "testbed",
+    parallel: Parallel = None,
     language: Annotated[
         list[str] | None, typer.Option("--language", "-l", help="A language of the file; repeat. All by default.")
     ] = None,
@@ -56,12 +55,13 @@ def align(
     """
     with friendly_errors(), setting_error():
         from codingspot.alignment import AlignSettings
+        from codingspot.directories import held
+        from codingspot.models import input_places, load_model
         from codingspot.study.views import study_alignment
-        from codingspot.testbed.shipped import load_named
 
         settings = AlignSettings.model_validate(
             {
-                "parallel": parallel,
+                "parallel": parallel_source(model, parallel),
                 "languages": tuple(language) if language else None,
                 "rows": rows,
                 "pooling": pooling,
@@ -70,9 +70,9 @@ def align(
             }
         )
         place = directory or Path("runs/align")
-        with StudyProgress() as progress:
+        with held(place, inputs=input_places(model, parallel)), StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_named(model, device=device)
+            loaded = load_model(model, device=device)
             found = study_alignment(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
         if as_json:
             print_json(_plain(found))

@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from codingspot.cli.console import err, friendly_errors, out, print_json
+from codingspot.cli.console import err, friendly_errors, out, print_json, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def bench(
         "runs/bench"
     ),
     token_budget: Annotated[int, typer.Option(help="Tokens a domain that a method may read.")] = 4096,
-    items: Annotated[int, typer.Option(help="Items of each task.")] = 24,
+    limit: Annotated[int, typer.Option(help="First items of each task.")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of text, methods and intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -34,22 +34,23 @@ def bench(
     """
     from codingspot.bench import run_bench
     from codingspot.bench.report import bench_table, table_lines, write_bench_report
+    from codingspot.bench.run import bench_directory
 
-    with friendly_errors(f"the same command resumes {directory} where it stopped"):
+    with friendly_errors(f"the same command resumes {directory} where it stopped"), bench_directory(directory):
         with Progress(console=err, transient=True) as display:
             task = display.add_task("starting", total=None)
 
             def show(name: str, done: int, total: int) -> None:
                 display.update(task, completed=done, total=total, description=f"{name[:44]:<44}")
 
-            table = run_bench(directory, token_budget=token_budget, items=items, seed=seed, on_method=show)
+            table = run_bench(directory, token_budget=token_budget, limit=limit, seed=seed, on_method=show)
         write_bench_report(table, directory)
         if as_json:
             print_json(table.astype(object).where(table.notna(), None).to_dict("records"))
             return
         rendered = bench_table(table)
         keys = [c.key for c in rendered.columns if c.key not in ("tokens", "precision_at_0.1", "precision_at_5")]
-        shown = Table(title="Localisation methods, best first", title_justify="left", box=None, padding=(0, 1, 0, 0))
+        shown = Table(box=None, padding=(0, 1, 0, 0))
         for column in rendered.columns:
             if column.key in keys:
                 shown.add_column(
@@ -58,6 +59,6 @@ def bench(
                 )
         for line in table_lines(rendered, keys):
             shown.add_row(*line)
-        out.print(shown)
+        print_table("Localisation methods, best first", shown)
         out.print(rendered.caption, style="dim")
         out.print(f"Table and figure: {directory}", soft_wrap=True)

@@ -4,36 +4,96 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from codingspot.errors import CodingSpotError, StudyError
+from codingspot.escaping import visible
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wrote there before.")]
+
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+_UNLIMITED: Final = 10_000
+
+
+class TextConsole(Console):
+    """A console for text from outside, such as names of models and domains: it shows what it is given, all of it.
+
+    Nothing in a text is markup, what would command the terminal is written out, no cell of a table is cut, and output
+    that no terminal shows is not broken into lines, unless ``COLUMNS`` says how wide they are.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Width and height in characters."""
+        found = super().size
+        return found if self.is_terminal or "COLUMNS" in os.environ else found._replace(width=_UNLIMITED)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """A string as text with a style."""
+        return super().render_str(visible(text), **settings)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What is printed of ``renderable``."""
+        if isinstance(renderable, Table):
+            for column in renderable.columns:
+                column.overflow = "fold"
+                column.no_wrap = column.justify == "right"
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+out = TextConsole()
+err = TextConsole(stderr=True)
+
+
+def print_table(title: str, table: Table) -> None:
+    """Print a table under its title, which is one line however long it is."""
+    out.print(title, style="bold", soft_wrap=True)
+    out.print(table)
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as JSON on standard output, for scripts."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print ``value`` as JSON on standard output, for scripts; in ASCII where it holds what a terminal would obey."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    typer.echo(text if text == visible(text) else json.dumps(value, indent=2))
 
 
 @contextmanager
 def friendly_errors(resume: str = "") -> Iterator[None]:
-    """Turn expected failures into one line and an exit code; ``resume`` says how to go on after Ctrl-C."""
+    """Turn expected failures into one line and an exit code; ``resume`` says how to go on after Ctrl-C.
+
+    SIGTERM and SIGHUP end a command as Ctrl-C does.
+    """
     try:
-        yield
+        with _signals_interrupt():
+            yield
     except CodingSpotError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        err.print(f"\n[yellow]stopped[/]; {escape(resume) or 'nothing was left half-written'}", soft_wrap=True)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        what_next = visible(resume, keep="") or "nothing was left half-written"
+        with suppress(OSError):  # the terminal may be gone
+            err.print(Text.assemble("\n", ("stopped", "yellow"), f"; {what_next}"), soft_wrap=True)
+        raise typer.Exit(128 + (stop.number if isinstance(stop, _Signalled) else signal.SIGINT)) from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             where = error.filename or "an artefact"
@@ -41,6 +101,31 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
         if error.filename is None:
             raise
         _fail(f"{error.filename} can't be read or written ({error.strerror}); correct the path or its permissions")
+
+
+class _Signalled(KeyboardInterrupt):
+    """A signal that ends the process, raised where it arrives so that everything is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    def stop(number: int, _frame: object) -> None:
+        raise _Signalled(number)
+
+    # One that is ignored, as under nohup, stays so; and only the main thread may say what is done with a signal.
+    here = threading.current_thread() is threading.main_thread()
+    taken = [each for each in _ENDING if here and signal.getsignal(each) is signal.SIG_DFL]
+    for each in taken:
+        signal.signal(each, stop)
+    try:
+        yield
+    finally:
+        for each in taken:
+            signal.signal(each, signal.SIG_DFL)
 
 
 @contextmanager
@@ -57,7 +142,7 @@ def setting_error() -> Iterator[None]:
 
 
 def _fail(message: str) -> None:
-    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    err.print(Text.assemble(("error:", "bold red"), f" {visible(message, keep='')}"), soft_wrap=True)
     raise typer.Exit(1) from None
 
 
@@ -67,7 +152,7 @@ class StudyProgress:
     def __init__(self) -> None:
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
@@ -91,7 +176,7 @@ class StudyProgress:
 
     def stage(self, text: str) -> None:
         """Show what is being done."""
-        self._bar.update(self._task, description=escape(f"{text[:34]:<34}"))
+        self._bar.update(self._task, description=f"{visible(text, keep='')[:34]:<34}")
 
     def advance(self, units: float) -> None:
         """Move the bar."""

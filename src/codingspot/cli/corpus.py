@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import err, friendly_errors, out, print_json
+from codingspot.cli.console import Force, err, friendly_errors, out, print_json, print_table
+from codingspot.cli.texts import General
 
 if TYPE_CHECKING:  # loading takes seconds, which `--help` should not
     from transformers import PreTrainedTokenizerBase
@@ -33,18 +34,21 @@ def corpus(
             metavar="SOURCE...",
         ),
     ],
-    directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the corpus; replaced whole.")],
+    directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the corpus.")],
     language: Annotated[
         list[str] | None,
         typer.Option("--language", "-l", help="A programming language; repeat. Without it the paper's ten and Python."),
     ] = None,
     documents: Annotated[int, typer.Option(help="Texts a domain, at most; 0: all.", min=0)] = 1000,
-    tokens: Annotated[
+    token_budget: Annotated[
         int | None, typer.Option(help="Tokens of --tokenizer after which a domain takes no more.", min=1)
     ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Hub id or folder of the model that counts tokens.")] = None,
-    general: Annotated[list[str], typer.Option(help="A domain that is general text; repeat.")] = ["english"],  # noqa: B006 - typer copies it
-    held_out: Annotated[list[str], typer.Option(help="A domain left out of scoring; repeat.")] = ["python"],  # noqa: B006
+    general: General = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(help="A domain left out of scoring; repeat. Python by default, where there is some."),
+    ] = None,
     variant: Annotated[
         str, typer.Option(help="Of tiny-codes: paper (every fenced block) or released-code (the first, with its tag).")
     ] = "paper",
@@ -62,6 +66,7 @@ def corpus(
     split: Annotated[str | None, typer.Option(help="Its split.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of which texts are taken.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes that purify; the result is the same.", min=1)] = None,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Build a corpus of pure code and general text, and print what is in it and what was dropped.
@@ -70,11 +75,12 @@ def corpus(
 
     Example: codingspot corpus my-project --schema files -l rust -l go --out corpora/mine
     """
-    from codingspot.corpus import Source, open_corpus
-    from codingspot.corpus.languages import STUDIED
+    from codingspot.corpus import Choice, Source, open_corpus
     from codingspot.files import read_json
+    from codingspot.outputs import check_folder
 
     with friendly_errors():
+        check_folder(directory, inputs=sources, force=force)
         with err.status("reading") as status:
 
             def show(name: str, texts: int) -> None:
@@ -85,19 +91,22 @@ def corpus(
                     Source(source, schema, config, split, domain, text_field=text_field, domain_field=domain_field)
                     for source in sources
                 ],
-                languages=language or STUDIED,
-                general=general,
-                held_out=held_out,
+                languages=language or None,
+                general=general or None,
+                held_out=held_out or None,
                 variant=_variant(variant),
                 purified=purify,
                 documents=documents or None,
-                token_budget=tokens,
+                token_budget=token_budget,
                 tokenizer=None if tokenizer is None else _tokenizer(tokenizer),
                 seed=seed,
                 workers=workers or os.cpu_count() or 1,
                 progress=show,
             )
-            built.save(directory)
+            if not held_out:  # Python too, as in the paper
+                kept = [domain.name for domain in built.domains if domain.held_out or domain.name == "python"]
+                built = Choice(held_out=kept).of(built)
+            built.save(directory, force=force)
         if as_json:
             print_json(read_json(directory / "manifest.json"))
             return
@@ -106,7 +115,7 @@ def corpus(
 
 def _print(built: Corpus, directory: Path) -> None:
     counted: dict[str, int] = built.made.get("tokens", {})
-    table = Table(title=f"{directory}: {built.name}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for heading in ("domain", "kind", "texts", "bytes", *(["tokens"] if counted else []), "dropped"):
         table.add_column(heading, justify="left" if heading in ("domain", "kind", "dropped") else "right")
     for one in built.domains:
@@ -119,7 +128,7 @@ def _print(built: Corpus, directory: Path) -> None:
             _counts(one.dropped),
         ]
         table.add_row(*row)
-    out.print(table)
+    print_table(f"{directory}: {built.name}", table)
     made: dict[str, Any] = dict(built.made)
     absent = [name for name in made.get("languages", ()) if name not in {one.name for one in built.domains}]
     if absent:
@@ -146,7 +155,7 @@ def _tokenizer(model: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     from codingspot.errors import ModelError
-    from codingspot.testbed.shipped import model_source
+    from codingspot.models import model_source
 
     source = model_source(model)
     try:

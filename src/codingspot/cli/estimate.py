@@ -74,8 +74,7 @@ def _asked(target: str, file: Path | None, preset: str | None) -> Study:
         raise StudyError("--study and --preset are both given; give one")
     if file is None:
         return preset_study(preset or "paper", target)
-    loaded = load_study(file)
-    return loaded.model_copy(update={"model": loaded.model.model_copy(update={"id": target, "revision": None})})
+    return load_study(file, target)
 
 
 def _changed(study: Study, dtype: str | None, micro_batch_tokens: int | None) -> Study:
@@ -92,26 +91,26 @@ def _changed(study: Study, dtype: str | None, micro_batch_tokens: int | None) ->
 
 def _print(study: Study, found: Estimate) -> None:
     scoring, model = study.scoring, found.footprint
-    out.print(f"[bold]{found.model}[/], study {study.name}", soft_wrap=True)
+    out.print(f"{found.model}, study {study.name}", style="bold", soft_wrap=True)
     out.print(
         f"{model.parameters:,} parameters, {_bytes(model.weight_bytes)} as {study.model.dtype}; "
         f"{found.domains} domains of {scoring.token_budget:,} tokens; {found.cells} cells\n",
         soft_wrap=True,
     )
-    out.print("[bold]Memory at its peak[/]")
+    out.print("Memory at its peak", style="bold")
     memory = _table("stage", "place", "total", "made of")
     for peak in found.peaks:
         parts = ", ".join(f"{name} {_bytes(size)}" for name, size in peak.parts.items() if size)
         memory.add_row(peak.stage, peak.place, _bytes(peak.total), parts)
     out.print(memory)
     out.print("Beside what Python and its libraries take themselves, about 0.6 GB.\n", style="dim")
-    out.print("[bold]Disk[/]")
+    out.print("Disk", style="bold")
     disk = _table("what", "size")
     for name, size in found.disk.items():
         disk.add_row(name, _bytes(size))
     out.print(disk)
     out.print()
-    out.print("[bold]Floating-point operations[/]")
+    out.print("Floating-point operations", style="bold")
     work = _table("stage", "operations")
     for name, flops in found.flops.items():
         work.add_row(name, f"{flops:.2e}")

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
+from codingspot.cli.texts import Parallel, parallel_source
 
 if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
     from codingspot.lens import LensAnalysis
@@ -28,9 +29,7 @@ def lens(
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
     ] = None,
-    parallel: Annotated[
-        str, typer.Option(help="'testbed', or a .jsonl, .jsonl.gz or .parquet file with one column a language.")
-    ] = "testbed",
+    parallel: Parallel = None,
     language: Annotated[
         list[str] | None, typer.Option("--language", "-l", help="A language of the file; repeat. All by default.")
     ] = None,
@@ -63,14 +62,15 @@ def lens(
     Example: codingspot lens my-model --parallel parallel.jsonl.gz --keywords keywords --example Java Python
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
+        from codingspot.directories import held
         from codingspot.files import write_text
         from codingspot.lens import LensSettings
+        from codingspot.models import input_places, load_model
         from codingspot.report.lens_table import example_page
         from codingspot.study.views import study_lens
-        from codingspot.testbed.shipped import load_named
 
         settings = LensSettings(
-            parallel=parallel,
+            parallel=parallel_source(model, parallel),
             languages=tuple(language) if language else None,
             rows=rows,
             shots=shots,
@@ -83,12 +83,12 @@ def lens(
             seed=seed,
         )
         place = directory or Path("runs/lens")
-        with StudyProgress() as progress:
-            progress.stage("loading the model")
-            loaded = load_named(model, device=device)
-            found = study_lens(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
         page = place / "lens.html"
-        write_text(page, example_page(found.example, str(found.inputs["model"])))
+        with held(place, inputs=input_places(model, parallel, keywords, tuned_lens)), StudyProgress() as progress:
+            progress.stage("loading the model")
+            loaded = load_model(model, device=device)
+            found = study_lens(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
+            write_text(page, example_page(found.example, str(found.inputs["model"])))
         if as_json:
             print_json(_plain(found))
             return

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.padding import Padding
+from rich.styled import Styled
+from rich.text import Text
 
 from codingspot.cli.console import friendly_errors, out, print_json
 
@@ -47,18 +48,22 @@ def methods(
         for name in sorts:
             group = [method for method in chosen if method.sort == name]
             if group:
-                out.print(f"\n[bold]{name.capitalize()}s[/]")
+                out.print(f"\n{name.capitalize()}s", style="bold")
             for method in group:
                 _show(method)
 
 
 def _show(method: Method) -> None:
-    source = "" if method.source == "codingspot" else f"  [cyan]{escape(method.source)}[/]"
-    out.print(f"  {escape(method.name)}{source}")
+    source = "" if method.source == "codingspot" else f"  {method.source}"
+    out.print(Text.assemble(f"  {method.name}", (source, "cyan")))
     if method.error:
-        out.print(Padding(f"[red]{escape(method.error)}[/]", (0, 0, 0, 6)))
+        _indented(method.error, "red")
         return
-    out.print(Padding(f"[dim]{escape(method.summary)}[/]", (0, 0, 0, 6)))
+    _indented(method.summary, "dim")
     for parameter, about in method.parameters.items():
         default = f" = {about['default']}" if "default" in about else " (required)"
-        out.print(Padding(f"{parameter}: {escape(about['type'] + default)}", (0, 0, 0, 6)))
+        _indented(f"{parameter}: {about['type']}{default}")
+
+
+def _indented(text: str, style: str = "none") -> None:
+    out.print(Padding.indent(Styled(text, style), 6))

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
+from codingspot.cli.texts import General, Languages, Sources, corpus_section
 
 if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
     from codingspot.neurons import NeuronAnalysis
@@ -28,17 +29,13 @@ def neurons(
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
     ] = None,
-    corpus: Annotated[
-        list[str], typer.Option(help="'testbed', a corpus made by `codingspot corpus`, or any of its sources; repeat.")
-    ] = ["testbed"],  # noqa: B006 - typer copies it
-    language: Annotated[
-        list[str] | None, typer.Option("--language", "-l", help="A programming language of the sources; repeat.")
-    ] = None,
-    general: Annotated[list[str], typer.Option(help="A domain that is general text; repeat.")] = ["english"],  # noqa: B006
+    corpus: Sources = None,
+    language: Languages = None,
+    general: General = None,
     purify: Annotated[bool, typer.Option("--purify/--no-purify", help="Whether comments go from code.")] = True,
-    documents: Annotated[int, typer.Option(help="Texts a domain, at most.", min=1)] = 400,
-    held_out: Annotated[int, typer.Option(help="Texts a domain kept for perplexity.", min=1)] = 6,
-    tokens: Annotated[int, typer.Option(help="Tokens a domain on which activations are counted.", min=1)] = 8192,
+    documents: Annotated[int, typer.Option(help="Texts a domain, at most; 0: all.", min=0)] = 400,
+    evaluation_documents: Annotated[int, typer.Option(help="Texts a domain kept for perplexity.", min=1)] = 6,
+    token_budget: Annotated[int, typer.Option(help="Tokens a domain on which activations are counted.", min=1)] = 8192,
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.", min=2)] = 256,
     size: Annotated[
         float, typer.Option(help="Neurons: a share of all below 1, a number from 1 on; for lape of all domains.")
@@ -48,11 +45,14 @@ def neurons(
     ] = "per-language",
     quantile: Annotated[float, typer.Option(help="Of all activation probabilities: threshold and bar.")] = 0.95,
     exclusive: Annotated[bool, typer.Option("--exclusive", help="Only neurons specific to one domain.")] = False,
-    controls: Annotated[int, typer.Option(help="Draws of matched random neurons a domain.", min=0)] = 5,
+    control_seed: Annotated[
+        list[int], typer.Option(help="A seed of matched random neurons, one draw a domain; repeat.")
+    ] = [0, 1, 2, 3, 4],  # noqa: B006 - typer copies it
+    no_controls: Annotated[bool, typer.Option("--no-controls", help="Draw no random neurons.")] = False,
     task: Annotated[
         list[str] | None, typer.Option(help="A task, such as testbed_humaneval, run under each edit; repeat.")
     ] = None,
-    items: Annotated[int | None, typer.Option(help="First items of each task.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="First items of each task.", min=1)] = None,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of a forward pass.", min=1)] = 4096,
     compare_with: Annotated[
         list[Path] | None,
@@ -78,44 +78,45 @@ def neurons(
     Example: codingspot neurons my-model --corpus corpora/github --size 400
     """
     with friendly_errors("the same command resumes where it stopped"), setting_error():
-        from codingspot.corpus.languages import STUDIED
-        from codingspot.neurons import NeuronSettings, compare, records, summary
-        from codingspot.study.config import CorpusSection
+        from codingspot.directories import held
+        from codingspot.models import input_places, load_model
+        from codingspot.neurons import NeuronSettings, compare, records, saved_neurons, summary
         from codingspot.study.corpora import study_corpora
         from codingspot.study.views import study_neurons
-        from codingspot.testbed.shipped import TESTBED, load_named
 
         settings = NeuronSettings(
-            token_budget=tokens,
+            token_budget=token_budget,
             sequence_length=sequence_length,
             size=size,
             selection=selection,
             quantile=quantile,
             exclusive=exclusive,
-            control_seeds=tuple(range(controls)),
+            control_seeds=() if no_controls else tuple(control_seed),
             tasks=tuple(task or ()),
-            items=items,
+            limit=limit,
             seed=seed,
         )
-        others = [_saved(path) for path in compare_with or ()]  # before the work, which takes minutes
+        section = corpus_section(
+            model,
+            corpus,
+            language,
+            general,
+            held_out=(),  # every domain is counted
+            purified=purify,
+            documents=documents,
+            evaluation_documents=evaluation_documents,
+            seed=seed,
+        )
+        others = [saved_neurons(path) for path in compare_with or ()]  # before the work, which takes minutes
         place = directory or Path("runs/neurons")
-        with StudyProgress() as progress:
+        read = input_places(model, *(corpus or ()), *(compare_with or ()))
+        with held(place, inputs=read), StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_named(model, device=device)
-            section = CorpusSection(
-                source=TESTBED if list(corpus) == [TESTBED] else tuple(corpus),
-                languages=tuple(language or STUDIED),
-                general=tuple(general),
-                held_out=(),
-                purified=purify,
-                documents=documents,
-                evaluation_documents=held_out,
-                seed=seed,
-            )
-            read, kept = study_corpora(section)
+            loaded = load_model(model, device=device)
+            scored, kept = study_corpora(section)
             analysis = study_neurons(
                 loaded,
-                read,
+                scored,
                 kept,
                 settings,
                 place,
@@ -133,19 +134,6 @@ def neurons(
         if others:
             _print_comparison([analysis, *others])
         out.print(f"Tables: {place / 'analysis'}", soft_wrap=True)
-
-
-def _saved(path: Path) -> NeuronAnalysis:
-    from codingspot.analysis import saved_inputs
-    from codingspot.errors import ArtefactError
-    from codingspot.neurons import NeuronAnalysis
-
-    inputs = saved_inputs(path, "neurons")
-    if inputs is None:
-        raise ArtefactError(
-            f"{path} holds no finished analysis of neurons; run `codingspot neurons MODEL --out {path}`"
-        )
-    return NeuronAnalysis.load(path, dict(inputs))
 
 
 def _table(title: str, *headings: str) -> Table:

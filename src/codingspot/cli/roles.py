@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import friendly_errors, out, print_json
+from codingspot.cli.console import friendly_errors, print_json, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -33,21 +33,15 @@ def roles(
     Example: codingspot roles meta-llama/Llama-3.2-3B-Instruct
     """
     from codingspot.models import configured_model, describe, kinds_table
-    from codingspot.testbed.shipped import model_source
 
     with friendly_errors():
-        built = configured_model(model_source(model), revision=revision, trust_remote_code=trust_remote_code)
+        built = configured_model(model, revision=revision, trust_remote_code=trust_remote_code)
         structures = describe(built)
         if as_json:
             print_json([_record(name, one) for name, one in structures.items()])
             return
         table = kinds_table(structures.values())
-        shown = Table(
-            title=f"{model}: {table['parameters'].sum():,} parameters in {table['tensors'].sum():,} tensors",
-            title_justify="left",
-            box=None,
-            padding=(0, 1, 0, 0),
-        )
+        shown = Table(box=None, padding=(0, 1, 0, 0))
         for heading in ("block", "kind", "tensors", "layers", "parameters", "share", "heads"):
             shown.add_column(heading, justify="left" if heading in ("block", "kind", "heads") else "right")
         for row in table.to_dict("records"):
@@ -60,7 +54,7 @@ def roles(
                 f"{row['share']:.2%}",
                 row["heads"],
             )
-        out.print(shown)
+        print_table(f"{model}: {table['parameters'].sum():,} parameters in {table['tensors'].sum():,} tensors", shown)
 
 
 def _record(name: str, one: Any) -> dict[str, Any]:

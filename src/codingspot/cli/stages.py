@@ -8,12 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import friendly_errors, out, print_json
+from codingspot.cli.console import Force, friendly_errors, out, print_json, print_table
+from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
 
 Model = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
-Corpus = Annotated[str, typer.Option(help="'testbed', a corpus made by `codingspot corpus`, or any of its sources.")]
-General = Annotated[list[str], typer.Option(help="A domain that is general text; repeat.")]
-HeldOut = Annotated[list[str], typer.Option(help="A domain left out of scoring; repeat.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...")]
 
 
@@ -28,42 +26,57 @@ def register(app: typer.Typer) -> None:
 def score(
     model: Model,
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the score store.")],
-    corpus: Corpus = "testbed",
-    general: General = ["english"],  # noqa: B006 - typer copies it
-    held_out: HeldOut = ["python"],  # noqa: B006
+    corpus: Sources = None,
+    language: Languages = None,
+    general: General = None,
+    held_out: HeldOut = None,
+    documents: Annotated[int, typer.Option(help="Texts a domain, at most; 0: as many as the tokens need.", min=0)] = 0,
     reduction: Annotated[str, typer.Option(help="corpus, microbatch or sequence.")] = "corpus",
     token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
     device: Device = None,
+    force: Force = False,
 ) -> None:
     """Score every parameter for every domain: |theta * dL/dtheta|, kept signed.
 
     Example: codingspot score testbed --out runs/scores --token-budget 4096
+
+    Example: codingspot score my-model --corpus corpora/tiny --held-out python --out runs/scores
     """
     from codingspot.importance import score as score_model
-    from codingspot.study.config import CorpusSection
-    from codingspot.study.corpora import study_corpora
-    from codingspot.testbed.shipped import load_named
+    from codingspot.models import input_places, load_model
+    from codingspot.outputs import check_folder
+    from codingspot.study.corpora import scoring_corpus
 
     with friendly_errors():
-        loaded = load_named(model, device=device)
-        section = CorpusSection(source=corpus, general=tuple(general), held_out=tuple(held_out), seed=seed)
+        check_folder(directory, inputs=input_places(model, *(corpus or ())), force=force)
+        section = corpus_section(
+            model,
+            corpus,
+            language,
+            general,
+            held_out=tuple(held_out) if held_out else None,
+            documents=documents,
+            seed=seed,
+        )
+        loaded = load_model(model, device=device)
         store = score_model(
             loaded,
-            study_corpora(section)[0],
+            scoring_corpus(section, loaded.tokenizer, token_budget),
             directory,
             reduction=reduction,
             token_budget=token_budget,
             sequence_length=sequence_length,
             seed=seed,
+            force=force,
         )
-        table = Table(title=f"{directory}: {store.layout.total:,} parameters", title_justify="left")
+        table = Table()
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
             table.add_column(heading, justify="right" if heading not in ("domain", "kind") else "left")
         for domain in store.domains:
             table.add_row(domain.name, domain.kind, f"{domain.details['tokens']:,}", f"{domain.details['loss']:.4f}")
-        out.print(table)
+        print_table(f"{directory}: {store.layout.total:,} parameters", table)
 
 
 def spot(
@@ -76,32 +89,30 @@ def spot(
         list[str] | None, typer.Option("--set", help="A recipe's parameter, NAME=VALUE; repeat.")
     ] = None,
     per_tensor: Annotated[bool, typer.Option("--per-tensor", help="Rank within each tensor.")] = False,
+    force: Force = False,
 ) -> None:
     """Select the top k percent of all parameters by a recipe, exactly.
 
     Example: codingspot spot runs/scores --recipe set_difference --set general_percent=20 --out spot.safetensors
     """
     from codingspot.importance import ScoreStore
-    from codingspot.spot import density, find_spot
+    from codingspot.outputs import check_file
+    from codingspot.spot import check_recipe, density, find_spot
+    from codingspot.spot.spot import is_spot
 
     with friendly_errors():
-        found = find_spot(
-            ScoreStore.open(scores),
-            recipe=recipe,
-            scope=scope,
-            max_k_percent=k,
-            per_tensor=per_tensor,
-            **_settings(setting or []),
-        )
-        found.save(file)
+        check_file(file, is_spot, inputs=[scores], force=force)
+        settings = check_recipe(recipe, {"per_tensor": per_tensor, **_settings(setting or [])})
+        found = find_spot(ScoreStore.open(scores), recipe=recipe, scope=scope, max_k_percent=k, **settings)
+        found.save(file, force=force)
         share = density(found).groupby("block", sort=False)[["parameters", "selected"]].sum()
-        table = Table(title=f"{file}: {len(found):,} parameters", title_justify="left")
+        table = Table()
         for heading in ("block", "parameters", "selected", "share of spot"):
             table.add_column(heading, justify="left" if heading == "block" else "right")
         for block, row in share.iterrows():
             part = row["selected"] / len(found)
             table.add_row(str(block), f"{row['parameters']:,}", f"{row['selected']:,}", f"{part:.1%}")
-        out.print(table)
+        print_table(f"{file}: {len(found):,} parameters", table)
 
 
 def ablate(
@@ -114,30 +125,37 @@ def ablate(
     edit: Annotated[str, typer.Option(help="zero or scale.")] = "zero",
     setting: Annotated[list[str] | None, typer.Option("--set", help="An edit's parameter, NAME=VALUE; repeat.")] = None,
     device: Device = None,
+    force: Force = False,
 ) -> None:
     """Edit a spot and save the edited model with its tokenizer.
 
     Example: codingspot ablate testbed spot.safetensors --k 0.25 --out runs/ablated
     """
-    from codingspot.ablation import edited
-    from codingspot.files import atomic_path
+    from codingspot.ablation import EDITS, edited
+    from codingspot.models import input_places, load_model
+    from codingspot.outputs import new_folder
     from codingspot.spot import Spot
-    from codingspot.testbed.shipped import load_named
 
-    with friendly_errors():
-        loaded = load_named(model, device=device)
+    with (
+        friendly_errors(),
+        new_folder(directory, "codingspot-model", inputs=input_places(model, spot_file), force=force) as temporary,
+    ):
+        parameters = EDITS.check(edit, _settings(setting or []))
+        loaded = load_model(model, device=device)
         whole = Spot.load(spot_file)
         chosen = whole if k is None else whole.top(k)
-        with edited(loaded, chosen, edit, **_settings(setting or [])), atomic_path(directory) as temporary:
+        with edited(loaded, chosen, edit, **parameters):
             loaded.model.save_pretrained(temporary)
             loaded.tokenizer.save_pretrained(temporary)
-        out.print(f"{len(chosen):,} parameters edited ({edit}): {directory}", soft_wrap=True)
+    out.print(f"{len(chosen):,} parameters edited ({edit}): {directory}", soft_wrap=True)
 
 
 def evaluate(
     model: Model,
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.parquet and losses.parquet.")],
-    task: Annotated[list[str] | None, typer.Option(help="An lm-evaluation-harness task; repeat.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="An lm-evaluation-harness task; repeat. A testbed model's own by default.")
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="TASK=PATH", help="Local files of a task: a folder with one a split, or a file; repeat."),
@@ -153,6 +171,7 @@ def evaluate(
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
     ] = False,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate a model on tasks; every item's outcome and sample is kept.
@@ -161,17 +180,21 @@ def evaluate(
 
     With local data: codingspot eval ID --task mmlu --data mmlu=data/mmlu --few-shot 5 --subsample 1000 --out runs/mmlu
     """
+    from codingspot.errors import StudyError
     from codingspot.evaluation.adapter import ModelAdapter
-    from codingspot.evaluation.evaluator import Evaluator
+    from codingspot.evaluation.evaluator import Evaluator, require_answerable
     from codingspot.evaluation.metrics import task_rates
     from codingspot.evaluation.statistics import rate_intervals
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
+    from codingspot.models import input_places, load_model
+    from codingspot.outputs import new_folder
     from codingspot.sandbox import Sandbox
-    from codingspot.study.config import EvaluationSection
-    from codingspot.testbed.shipped import load_named
+    from codingspot.testbed.defaults import default_tasks
 
     with friendly_errors():
-        names = task or [spec.name for _, spec in EvaluationSection().tasks()]
+        names = task or default_tasks(model)
+        if not names:
+            raise StudyError(f"no task is named for {model}; name one with --task, such as humaneval")
         places = _places(data or [], names)
         specs = [
             TaskSpec(
@@ -185,17 +208,21 @@ def evaluate(
             )
             for name in names
         ]
-        loaded = load_named(model, device=device)
-        tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
-        with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
-            results = Evaluator(ModelAdapter(loaded.model, loaded.tokenizer), tasks, sandbox=sandbox).evaluate(model)
-        results.write(directory)
+        read = input_places(model, *places.values())
+        with new_folder(directory, "codingspot-results", inputs=read, force=force) as temporary:
+            loaded = load_model(model, device=device)
+            tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
+            with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
+                adapter = ModelAdapter(loaded.model, loaded.tokenizer)
+                require_answerable(adapter, tasks, sandbox)
+                results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model, require_finite=True)
+            results.write(temporary)
         rates = task_rates(results.outcomes)[model]
         if as_json:
             print_json(rates)
             return
         intervals = rate_intervals(results.outcomes)
-        table = Table(title=f"{model}: rows in {directory}", title_justify="left")
+        table = Table()
         for heading in ("task", "rate", "95% interval", "chance", "how"):
             table.add_column(heading, justify="left" if heading in ("task", "how") else "right")
         for one in tasks:
@@ -203,7 +230,7 @@ def evaluate(
             table.add_row(
                 one.name, f"{rates[one.name]:.3f}", f"{low:.3f}-{high:.3f}", f"{one.chance:.2f}", one.protocol
             )
-        out.print(table)
+        print_table(f"{model}: rows in {directory}", table)
 
 
 def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:
@@ -219,14 +246,15 @@ def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
-    import yaml
-
     from codingspot.errors import StudyError
+    from codingspot.settings_text import parse_settings
 
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise StudyError(f"--set takes NAME=VALUE, not {pair!r}")
-        found[name] = yaml.safe_load(value)
+        if name in found:
+            raise StudyError(f"--set gives {name} twice; give it once")
+        found[name] = parse_settings(value, f"--set {name}")
     return found

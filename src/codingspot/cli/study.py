@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json
+from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, print_table
 from codingspot.studies import DEMO
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
@@ -74,8 +73,8 @@ def run(
     if show_study:
         typer.echo(asked.to_yaml(), nl=False)
         return
-    name = study.stem if study else asked.name.replace(" ", "-")
-    _run(asked, directory or Path("runs") / name, unsafe_no_sandbox, as_json)
+    place = directory or Path("runs") / (study.stem if study else asked.name.replace(" ", "-"))
+    _run(asked, place, unsafe_no_sandbox, as_json, study)
 
 
 def report(
@@ -117,12 +116,12 @@ def compare(
             rows = [dict(zip(keys, line, strict=True)) for line in lines]
             print_json({"title": table.title, "rows": rows, "differences": differences})
             return
-        shown = Table(title=table.title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+        shown = Table(box=None, padding=(0, 1, 0, 0))
         for column in table.columns:
             shown.add_column(column.header.split(" ")[0], justify="left" if column.kind == "text" else "right")
         for row, line in zip(table.rows, lines, strict=True):
             shown.add_row(*line, style="dim" if row.role == "control" else "")
-        out.print(shown)
+        print_table(table.title, shown)
         out.print("\nWhat differs:")
         for difference in differences:
             out.print(f"- {difference}", style="dim")
@@ -143,12 +142,16 @@ def _asked(file: Path | None, model: str | None, preset: str | None) -> Study:
     return load_study(file)
 
 
-def _run(study: Study, directory: Path, unsafe_no_sandbox: bool, as_json: bool) -> None:
+def _run(study: Study, directory: Path, unsafe_no_sandbox: bool, as_json: bool, file: Path | None = None) -> None:
+    """Run ``study``, read from ``file``, and build its report; the run's own copy may be given to resume it."""
     with friendly_errors(f"the same command resumes {directory} where it stopped"):
+        from codingspot.directories import held
         from codingspot.report import build_report
         from codingspot.study import run_study
+        from codingspot.study.inputs import input_paths
 
-        with StudyProgress() as progress:
+        own = file is not None and file.resolve() == (directory / "study.yaml").resolve()
+        with held(directory, inputs=[None if own else file, *input_paths(study)]), StudyProgress() as progress:
             run_study(study, directory, progress=progress, unsafe_no_sandbox=unsafe_no_sandbox)
             progress.stage("writing the report")
             build_report(directory)
@@ -157,7 +160,9 @@ def _run(study: Study, directory: Path, unsafe_no_sandbox: bool, as_json: bool) 
 
 def _show(directory: Path, as_json: bool) -> None:
     if as_json:
-        print_json(json.loads((directory / "summary.json").read_text(encoding="utf-8")))
+        from codingspot.files import read_json
+
+        print_json(read_json(directory / "summary.json"))
         return
     from codingspot.report import console_report
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.progress import Progress
 from rich.table import Table
 
-from codingspot.cli.console import err, friendly_errors, out, print_json
+from codingspot.cli.console import Force, err, friendly_errors, out, print_json, print_table
 from codingspot.errors import StudyError
 
 app = typer.Typer(help="The shipped model's own recipe, tasks and measured quality.", no_args_is_help=True)
@@ -71,20 +71,17 @@ def train(
 def tasks(
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder for the task files and their items.")],
     seed: Annotated[int, typer.Option(help="Seed of the items; 0 gives the shipped ones.")] = 0,
+    force: Force = False,
 ) -> None:
     """Write the testbed's lm-evaluation-harness tasks: YAML files and JSON-lines items.
 
     Example: codingspot testbed tasks --out my-tasks --seed 7
     """
-    from codingspot.files import write_text
-    from codingspot.testbed.benchmarks import TASKS, write_benchmarks
+    from codingspot.testbed.benchmarks import write_benchmarks
 
     with friendly_errors():
-        for path in write_benchmarks(directory, seed):
+        for path in write_benchmarks(directory, seed, force=force):
             out.print(str(path), soft_wrap=True)
-        for path in sorted(TASKS.glob("*.yaml")):
-            write_text(directory / path.name, path.read_text(encoding="utf-8"))
-            out.print(str(directory / path.name), soft_wrap=True)
 
 
 @app.command()
@@ -93,14 +90,15 @@ def info(
         str | None, typer.Argument(help="A shipped model (plain, routed) or a folder; all shipped ones by default.")
     ] = None,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure now and store the figures.")] = False,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a testbed model's measured quality.
 
     Example: codingspot testbed info plain
     """
+    from codingspot.models import shipped_model, shipped_models
     from codingspot.testbed.evaluate import load_quality
-    from codingspot.testbed.shipped import shipped_model, shipped_models
 
     with friendly_errors():
         if model is None:
@@ -109,7 +107,7 @@ def info(
             folders = [Path(model) if Path(model).is_dir() else shipped_model(model)]
         if evaluate:
             for folder in folders:
-                _measure(folder)
+                _measure(folder, force)
         found = {folder.name: load_quality(folder) for folder in folders}
         if as_json:
             print_json({name: quality.model_dump(mode="json") for name, quality in found.items()})
@@ -118,33 +116,36 @@ def info(
             _print_quality(name, quality)
 
 
-def _measure(folder: Path) -> None:
+def _measure(folder: Path, force: bool) -> None:
     from codingspot.models import load_model
-    from codingspot.testbed.evaluate import evaluate_testbed, save_quality
+    from codingspot.testbed.evaluate import check_quality, evaluate_testbed, save_quality
     from codingspot.testbed.routing import Subset
     from codingspot.testbed.shipped import languages_of
 
+    check_quality(folder, force=force)
     subset = Subset.load(folder) if Subset.is_in(folder) else None
-    save_quality(evaluate_testbed(load_model(folder), languages=languages_of(folder), subset=subset), folder)
+    save_quality(
+        evaluate_testbed(load_model(folder), languages=languages_of(folder), subset=subset), folder, force=force
+    )
 
 
 def _print_quality(name: str, quality: Any) -> None:
     without = quality.without_subset
     title = f"{name}: {quality.parameters:,} parameters, weights {quality.fingerprint[:12]}"
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for heading in ("task", "accuracy", *(("subset zeroed",) if without else ()), "chance", "items"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for task, measured in quality.tasks.items():
         zeroed = (f"{without[task]:.3f}",) if without else ()
         table.add_row(task, f"{measured.accuracy:.3f}", *zeroed, f"{measured.chance:.2f}", str(measured.items))
-    out.print(table)
-    domains = Table(title=f"{name}, per domain", title_justify="left")
+    print_table(title, table)
+    domains = Table()
     for heading in ("domain", "perplexity", "token occurrences of types English uses too"):
         domains.add_column(heading, justify="left" if heading == "domain" else "right")
     for domain, value in quality.perplexity.items():
         share = quality.shared_vocabulary.get(domain)
         domains.add_row(domain, f"{value:.3f}", "" if share is None else f"{share:.1%}")
-    out.print(domains)
+    print_table(f"{name}, per domain", domains)
 
 
 def _recipe(routed: bool, scale: float, **settings: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from codingspot.corpus.choice import Choice
 from codingspot.corpus.corpus import Corpus, Domain, DomainKind
 from codingspot.corpus.opening import open_corpus
 from codingspot.corpus.purification import purify
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BosPolicy",
+    "Choice",
     "Corpus",
     "Domain",
     "DomainKind",

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+from pydantic import Field
+
 from codingspot.errors import ArtefactError, CorpusError
-from codingspot.files import atomic_path, digest, read_json, write_json
+from codingspot.files import digest, read_json, reason, write_json
+from codingspot.outputs import new_folder
+from codingspot.records import Count, FileName, Record, parse_model, read_model
 
 DomainKind = Literal["code", "general"]
 
@@ -107,10 +111,17 @@ class Corpus:
         known = ", ".join(domain.name for domain in self.domains)
         raise CorpusError(f"corpus {self.name!r} has no domain {name!r}; it has {known}")
 
-    def save(self, folder: Path) -> None:
-        """Write ``manifest.json`` and one JSON-lines file a domain to ``folder``, replacing it whole."""
-        with atomic_path(folder) as temporary:
-            temporary.mkdir()
+    def save(self, folder: Path, *, force: bool = False) -> None:
+        """Write ``manifest.json`` and one JSON-lines file a domain to ``folder``.
+
+        ``force`` replaces what this package wrote there before.
+
+        Raises:
+            OutputError: ``folder`` may not be written to (:func:`codingspot.outputs.check_folder`), or overlaps a
+                source.
+        """
+        sources = [source.get("path") for source in self.made.get("sources", ())]
+        with new_folder(folder, _FORMAT, inputs=sources, force=force) as temporary:
             entries = []
             for domain in self.domains:
                 file = f"{quote(domain.name, safe='')}.jsonl"
@@ -141,11 +152,10 @@ class Corpus:
     @staticmethod
     def is_saved(folder: Path) -> bool:
         """Whether ``folder`` was written by :meth:`save`."""
-        try:
-            manifest = read_json(folder / "manifest.json")
-        except (ArtefactError, OSError):
+        try:  # a manifest that was cut still says what it was, so that its folder is not read as one of any files
+            return f'"format": "{_FORMAT}"'.encode() in (folder / "manifest.json").read_bytes()
+        except OSError:
             return False
-        return isinstance(manifest, dict) and manifest.get("format") == _FORMAT
 
     @classmethod
     def load(cls, folder: Path) -> Corpus:
@@ -154,35 +164,68 @@ class Corpus:
         Raises:
             ArtefactError: the folder is missing, truncated, corrupt, or holds something else.
         """
-        manifest = read_json(folder / "manifest.json")
+        file = folder / "manifest.json"
+        manifest = read_json(file)
         if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
             raise ArtefactError(f"{folder} is not a saved corpus; give a folder written by Corpus.save")
+        way_out = "it is corrupt, make the corpus again"
+        record = read_model(file, _Manifest, what="the manifest of a corpus", way_out=way_out)
         try:
             corpus = cls(
-                manifest["name"],
+                record.name,
                 tuple(
-                    Domain(
-                        entry["name"],
-                        entry["kind"],
-                        _read_texts(folder / entry["file"]),
-                        entry["held_out"],
-                        entry.get("dropped", {}),
-                    )
-                    for entry in manifest["domains"]
+                    Domain(entry.name, entry.kind, _read_texts(folder / entry.file), entry.held_out, entry.dropped)
+                    for entry in record.domains
                 ),
                 manifest.get("made", {}),
             )
-            recorded = manifest["fingerprint"]
-        except (KeyError, TypeError, CorpusError) as error:
+        except CorpusError as error:
             raise ArtefactError(f"corpus {folder} is corrupt ({error}); make it again") from None
-        if corpus.fingerprint != recorded:
+        if corpus.fingerprint != record.fingerprint:
             raise ArtefactError(f"corpus {folder} is truncated or was edited since it was saved; make it again")
         return corpus
 
 
+class _Made(Record):
+    """What the program reads again of how a corpus was made."""
+
+    tokens: Mapping[str, Count] = Field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+    dropped: Mapping[str, Count] = Field(default_factory=dict)
+
+
+class _Entry(Record):
+    """One domain of a saved corpus."""
+
+    name: str
+    kind: DomainKind
+    held_out: bool
+    dropped: Mapping[str, Count] = Field(default_factory=dict)
+    file: FileName
+
+
+class _Manifest(Record):
+    """``manifest.json`` of a saved corpus."""
+
+    name: str
+    fingerprint: str
+    made: _Made = _Made()
+    domains: tuple[_Entry, ...]
+
+
+class _Line(Record):
+    """One line of a domain's file."""
+
+    text: str
+
+
 def _read_texts(file: Path) -> tuple[str, ...]:
+    way_out = "make the corpus again"
     try:
         with file.open(encoding="utf-8") as lines:
-            return tuple(json.loads(line)["text"] for line in lines)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"{file} is truncated or corrupt ({error}); make the corpus again") from None
+            return tuple(
+                parse_model(line, _Line, str(file), what=f"a domain's texts in line {number}", way_out=way_out).text
+                for number, line in enumerate(lines, start=1)
+            )
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtefactError(f"{file} is missing, truncated or corrupt ({reason(error)}); {way_out}") from None

@@ -18,11 +18,12 @@ class FencedBlock(NamedTuple):
 
 def fenced_blocks(markdown: str) -> Iterator[FencedBlock]:
     """Every fenced block, in order, as CommonMark has them (a fence of at least three backticks or tildes, closed by
-    one at least as long, or by the end), but indented ones too, whose indentation goes.
+    one at least as long, or by the end), but indented ones too, whose indentation goes. Lines end in a line feed, with
+    or without a carriage return before it, and nothing else.
     """
     opening: re.Match[str] | None = None
     lines: list[str] = []
-    for line in markdown.splitlines():
+    for line in markdown.replace("\r\n", "\n").removesuffix("\n").split("\n"):
         if opening is None:
             opening = _OPENING.match(line)
             lines = []
@@ -45,7 +46,7 @@ def first_block_with_tag(markdown: str) -> str | None:
 
 
 def _closes(line: str, fence: str) -> bool:
-    text = line.strip()
+    text = line.strip(" \t")
     return len(text) >= len(fence) and set(text) == {fence[0]}
 
 

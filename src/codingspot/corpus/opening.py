@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codingspot.corpus.choice import Choice, canonical
 from codingspot.corpus.collecting import Collector, Limits, Progress
-from codingspot.corpus.corpus import Corpus, Domain
-from codingspot.corpus.languages import LANGUAGES, STUDIED, canonical_language, language_named
+from codingspot.corpus.corpus import Corpus
+from codingspot.corpus.languages import STUDIED, canonical_language, language_named
 from codingspot.corpus.purification import purify
 from codingspot.corpus.schemas import ENGLISH, Candidate, Reading, Variant
 from codingspot.corpus.sources import Source, Texts, texts_of
 from codingspot.errors import CorpusError
+from codingspot.tokenization import encode
 
 if TYPE_CHECKING:  # loading transformers takes seconds
     from transformers import PreTrainedTokenizerBase
@@ -25,9 +27,9 @@ def open_corpus(
     sources: SourceLike | Sequence[SourceLike],
     *,
     name: str | None = None,
-    languages: Collection[str] = STUDIED,
-    general: Collection[str] = (ENGLISH,),
-    held_out: Collection[str] = (),
+    languages: Collection[str] | None = None,
+    general: Collection[str] | None = None,
+    held_out: Collection[str] | None = None,
     variant: Variant = "paper",
     purified: bool = True,
     documents: int | None = None,
@@ -40,9 +42,11 @@ def open_corpus(
     """The corpus that ``sources`` hold together.
 
     Every source is a Hub id, a path or a :class:`~codingspot.corpus.sources.Source`; a folder written by
-    :meth:`Corpus.save` is loaded as it is. Of sources with several languages, ``languages`` are taken. Domains named in
-    ``general`` are general text where the source doesn't say. Those in ``held_out`` are held out, besides those a saved
-    corpus holds out. Languages have their canonical names, however they are spelt here or there.
+    :meth:`Corpus.save` is loaded with all its texts. Whatever the sources are, the domains of code are ``languages``,
+    those named in ``general`` are general text, besides those of which a source says so, and those in ``held_out`` are
+    held out and no others (:class:`~codingspot.corpus.choice.Choice`). Not given: all languages of a saved corpus, and
+    :data:`~codingspot.corpus.languages.STUDIED` of other sources; ``english`` is general where a source doesn't say;
+    held out is what a saved corpus holds out. Languages have canonical names, however they are spelt here or there.
 
     Texts that can't be used are left out (:func:`~codingspot.corpus.admission.admit`), code is purified
     (:func:`~codingspot.corpus.purification.purify`) unless ``purified`` is false or the ``variant`` is
@@ -53,27 +57,29 @@ def open_corpus(
 
     Raises:
         CorpusError: a source can't be read, nothing is left of it all, a language can't be purified, or a name in
-            ``general`` or ``held_out`` is neither a domain nor known.
+            ``languages``, ``general`` or ``held_out`` is no domain.
     """
     listed = [sources] if isinstance(sources, SourceLike) else list(sources)
     asked = [each if isinstance(each, Source) else Source(str(each)) for each in listed]
     if (token_budget is None) != (tokenizer is None):
         raise CorpusError("a token budget needs the tokenizer that counts, and the tokenizer a budget; give both")
-    wanted = tuple(language_named(language).name for language in languages)
-    general, held_out = _canonical(general), _canonical(held_out)
     if len(asked) == 1 and Corpus.is_saved(Path(asked[0].path)):
-        corpus = Corpus.load(Path(asked[0].path))
-        return replace(corpus, domains=_marked(corpus, general, held_out))
+        return Choice(languages, general, held_out).of(Corpus.load(Path(asked[0].path)))
 
+    # A source that names its domain asks for it.
+    used = None if languages is None else (*languages, *(source.domain for source in asked if source.domain))
+    choice = Choice(used, general, held_out)
+    wanted = _languages(STUDIED if languages is None else languages, general or ())
+    as_general = frozenset(map(canonical, (ENGLISH, *(general or ()))))
     pure = purified and variant == "paper"
-    for language in wanted if pure else ():
+    for language in (name for name in wanted if pure and name not in as_general):
         purify("", language)  # refuses one without a grammar before anything is read
     collector = Collector(
         Limits(documents, token_budget, None if tokenizer is None else _counter(tokenizer)),
         workers=workers,
         progress=progress,
     )
-    reading = Reading(wanted, general, variant)
+    reading = Reading(wanted, as_general, variant)
     already_held_out: set[str] = set()
     origins = []
     for source in asked:
@@ -81,10 +87,10 @@ def open_corpus(
         if Corpus.is_saved(Path(source.path)):
             saved = Corpus.load(Path(source.path))
             already_held_out |= {domain.name for domain in saved.domains if domain.held_out}
-            collector.collect(_saved_texts(saved), purify=False)
+            collector.collect(_marked(_saved_texts(saved), general), purify=False)
         else:
             texts = texts_of(source, reading, seed)
-            collector.collect(texts, purify=pure)
+            collector.collect(_marked(texts, general), purify=pure)
             if texts.revision is not None:
                 origins[-1]["revision"] = texts.revision
 
@@ -105,8 +111,7 @@ def open_corpus(
         "seed": seed,
         "dropped": collector.dropped(),
     }
-    corpus = Corpus(title, domains, made)
-    return replace(corpus, domains=_marked(corpus, general, held_out))
+    return choice.of(Corpus(title, domains, made))
 
 
 def _title(source: Source) -> str:
@@ -120,20 +125,23 @@ def _saved_texts(corpus: Corpus) -> Texts:
     return Texts(candidates, frozenset(domain.name for domain in corpus.domains))
 
 
-def _marked(corpus: Corpus, general: Collection[str], held_out: Collection[str]) -> tuple[Domain, ...]:
-    """The domains, those named ``held_out`` held out too; no name may be a slip of the pen."""
-    there = _canonical(domain.name for domain in corpus.domains)
-    for name in sorted({*general, *held_out} - there - LANGUAGES.keys() - {ENGLISH}):
-        raise CorpusError(f"{corpus.name} has no domain {name!r}; it has {', '.join(sorted(there))}")
-    return tuple(
-        replace(domain, held_out=domain.held_out or (canonical_language(domain.name) or domain.name) in held_out)
-        for domain in corpus.domains
+def _languages(asked: Collection[str], general: Collection[str]) -> tuple[str, ...]:
+    """The languages that are read: those asked for, as code or as general text."""
+    also = [name for name in general if canonical_language(name)]
+    return tuple(dict.fromkeys(language_named(name).name for name in (*asked, *also)))
+
+
+def _marked(texts: Texts, general: Collection[str] | None) -> Texts:
+    """The texts, those of domains asked for as general text being it, whatever their source takes them for."""
+    if general is None:
+        return texts
+    names = frozenset(map(canonical, general))
+    candidates = (
+        each._replace(kind="general") if each.domain and canonical(each.domain) in names else each
+        for each in texts.candidates
     )
-
-
-def _canonical(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(canonical_language(name) or name for name in names)
+    return texts._replace(candidates=candidates)
 
 
 def _counter(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], int]:
-    return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    return lambda text: len(encode(tokenizer, [text], special_tokens=False)[0])

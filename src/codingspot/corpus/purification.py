@@ -1,6 +1,6 @@
 """Pure code: source text without comments, documentation and sentences between its lines.
 
-1. Parse the text with the grammar of its language.
+1. Mask the literals that the grammar of its language misreads (:mod:`codingspot.corpus.literals`), and parse.
 2. Find comments and documentation (:mod:`codingspot.corpus.comments`) and, where the text does not parse or its
    language takes any words, the lines that read as sentences (:mod:`codingspot.corpus.prose`).
 3. Cut them out so that no tokens merge (:mod:`codingspot.corpus.removal`).
@@ -17,6 +17,7 @@ from itertools import chain, islice
 from codingspot.corpus.comments import comment_spans
 from codingspot.corpus.grammars import parse
 from codingspot.corpus.languages import language_named
+from codingspot.corpus.literals import masked
 from codingspot.corpus.prose import prose_spans
 from codingspot.corpus.removal import remove
 
@@ -40,8 +41,9 @@ def purify(text: str, language: str) -> str:
     name = language_named(language).name
     source = text.encode()
     while True:
-        tree, grammar = parse(source, name)
-        spans = comment_spans(tree, grammar, source, name) + prose_spans(tree, grammar, source, name)
+        readable = masked(source, name)
+        tree, grammar = parse(readable, name)
+        spans = comment_spans(tree, grammar, readable, name) + prose_spans(tree, grammar, readable, name)
         if not spans:
             return source.decode()
         source = remove(source, spans, newline_ends_statement=name in _NEWLINE_ENDS_STATEMENT)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from codingspot.errors import CorpusError
+from codingspot.files import reason
 
 ROW_FILES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 """Endings of the files that hold rows: JSON lines, gzip-compressed or not, and Parquet."""
@@ -75,8 +76,8 @@ def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 def _json_row(line: bytes, where: str) -> Mapping[str, Any]:
     try:
         row = json.loads(line.decode(errors="surrogateescape"))
-    except json.JSONDecodeError as error:
-        raise CorpusError(f"{where} is not JSON ({error.msg}); correct or remove it") from None
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{where} is not JSON ({reason(error)}); correct or remove it") from None
     if not isinstance(row, dict):
         raise CorpusError(f"{where} is not a JSON object; every line must be one, such as {{'text': '...'}}")
     return row

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from codingspot.corpus.corpus import Domain
 from codingspot.errors import CorpusError
+from codingspot.tokenization import encode
 
 BosPolicy = Literal["none", "document", "sequence"]
 """Where a beginning-of-text token stands: nowhere, before every document, or first in every sequence."""
@@ -113,4 +114,4 @@ def pack(
 def _tokenized(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> Iterator[list[int]]:
     for start in range(0, len(texts), _TOKENIZER_BATCH):
         batch = texts[start : start + _TOKENIZER_BATCH]
-        yield from tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
+        yield from encode(tokenizer, batch, special_tokens=False)

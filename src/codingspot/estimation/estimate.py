@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from codingspot.corpus.languages import STUDIED
 from codingspot.estimation.footprint import Footprint, measure_footprint
 from codingspot.estimation.peaks import MemoryPeak, finetuning_peaks, learning_peak, scoring_peak, selection_peak
 from codingspot.importance.finetune import optimizer_bytes
-from codingspot.models import ParameterLayout, configured_model
+from codingspot.models import TESTBED, ParameterLayout, configured_model, scope_sizes
 from codingspot.spot.selection import count_for
+from codingspot.study.checking import check_room
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.planning import control_draws, plan_cells
-from codingspot.testbed.shipped import model_source
+from codingspot.testbed.world import ENGLISH, HELD_OUT_LANGUAGE
 
 _SPOT_BYTES = 12  # a position and a key
 
@@ -65,9 +67,10 @@ def estimate(study: Study) -> Estimate:
 
     Raises:
         ModelError: the model isn't found, or can't be run without data.
-        StudyError: a recipe's settings are wrong.
+        StudyError: a recipe's settings are wrong, or a spot has more parameters than its scope.
     """
     needs = _Needs(study)
+    check_room(study, scope_sizes(needs.layout))
     model = needs.passes(max(1, study.scoring.micro_batch_tokens // study.scoring.sequence_length))
     return Estimate(
         model=study.model.id,
@@ -86,12 +89,14 @@ class _Needs:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self._source = model_source(study.model.id)
         self._layout: ParameterLayout | None = None
         corpus = study.corpus
-        scored = (set(corpus.languages) | set(corpus.general)) - set(corpus.held_out)
-        self.domains = len(scored)
-        self.languages = len(scored - set(corpus.general))
+        own = (HELD_OUT_LANGUAGE,) if corpus.source == TESTBED else ()
+        general = set(corpus.general or (ENGLISH,))
+        languages = set(STUDIED if corpus.languages is None else corpus.languages) - general
+        held_out = set(own if corpus.held_out is None else corpus.held_out)
+        self.domains = len((languages | general) - held_out)
+        self.languages = len(languages - held_out)
         self.tokens = self.domains * study.scoring.token_budget
 
     @property
@@ -99,9 +104,7 @@ class _Needs:
         """The model's parameters."""
         if self._layout is None:
             section = self.study.model
-            built = configured_model(
-                self._source, revision=section.revision, trust_remote_code=section.trust_remote_code
-            )
+            built = configured_model(section.id, revision=section.revision, trust_remote_code=section.trust_remote_code)
             self._layout = ParameterLayout.of(built)
         return self._layout
 
@@ -109,7 +112,7 @@ class _Needs:
         """The footprint of a pass over so many of the study's sequences."""
         section = self.study.model
         return measure_footprint(
-            self._source,
+            section.id,
             sequences=sequences,
             sequence_length=self.study.scoring.sequence_length,
             dtype=section.dtype,
@@ -134,7 +137,7 @@ class _Needs:
         return found
 
     def _selection(self, section: SpotSection, model: Footprint) -> MemoryPeak:
-        selected = count_for(section.selected_percent, model.parameters)
+        selected = count_for(section.selected[-1], model.parameters)
         recipe = section.traits
         domains = self.domains if recipe.contrast else self.languages
         return selection_peak(selected, domains, model.largest_tensor, ranked=recipe.ranks)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -80,6 +80,7 @@ def measure_footprint(
             measured, halves = configured_model(id_or_path, dtype="bfloat16", **settings), True
         meter = _StorageMeter(double_bfloat16=halves)
         flops = FlopCounterMode(display=False, custom_mapping=_FURTHER_FLOPS)
+        flops.mod_tracker = _NoModules()  # type: ignore[assignment]
         try:
             with _silent(), _gradients_dropped(measured):
                 meter.ignore(measured)
@@ -87,7 +88,7 @@ def measure_footprint(
                 with flops, meter:
                     ids = torch.zeros((sequences, sequence_length), dtype=torch.int64)
                     head.text_loss(ids).backward()  # type: ignore[no-untyped-call]
-        except (RuntimeError, TypeError) as error:
+        except Exception as error:  # whatever a model's own code may raise
             reason = " ".join(str(error).split())[:160]
             raise ModelError(
                 f"what {id_or_path} takes can't be told from its configuration: {type(model).__name__} doesn't run "
@@ -102,6 +103,15 @@ def measure_footprint(
             pass_bytes=meter.peak,
             flops=int(flops.get_total_flops()),
         )
+
+
+class _NoModules(AbstractContextManager[None]):
+    """In place of the counter's own record of modules, whose hooks break gradients that are taken within a pass."""
+
+    parents = frozenset({"Global"})
+
+    def __exit__(self, *_: object) -> None:
+        return None
 
 
 class _StorageMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]

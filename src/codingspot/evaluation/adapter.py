@@ -3,12 +3,15 @@ between calls.
 
 Requests are tokenised and laid out in batches once and remembered; only the forward passes are repeated
 after an edit. Answers are never remembered. Tokenisation follows lm-eval's own Hugging Face model (HFLM),
-so that log-likelihoods, choices and greedy texts are the same.
+so that log-likelihoods, choices and greedy texts are the same; but no end-of-text token that a tokenizer appends
+stands after a prompt or is scored (:mod:`~codingspot.tokenization`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -18,10 +21,11 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from codingspot.errors import EvaluationError
+from codingspot.evaluation.batch_support import longest_shared_row
 from codingspot.evaluation.chat import render_chat
 from codingspot.evaluation.generation import Completion, Decoding, Generator
 from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
-from codingspot.evaluation.prefix_support import longest_shared_row
+from codingspot.tokenization import encode
 
 _MAX_NEW_TOKENS = 256  # of a task that sets none, as in HFLM
 # On a CPU larger tensors leave the processor's cache; on a GPU these leave room for the weights of an 8 B model.
@@ -71,9 +75,18 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         device = "cpu" if self._device.type == "cpu" else "cuda"
         self.batch_tokens = batch_tokens or _BATCH_TOKENS[device]
         self.generator = Generator(model, tokenizer, max_batch_tokens=cache_tokens or _CACHE_TOKENS[device])
-        self.max_shared_row = 0 if share_prefixes is False else longest_shared_row(model, self.max_length)
+        self._share_prefixes = share_prefixes is not False
         self._plans: dict[tuple[Any, ...], list[LikelihoodBatch]] = {}
         self._prompts: dict[tuple[Any, ...], list[list[int]]] = {}
+
+    @cached_property
+    def max_shared_row(self) -> int:
+        """Most tokens of a row in which texts share their beginnings, tried on the weights when first asked for."""
+        return longest_shared_row(self.model, self.max_length) if self._share_prefixes else 0
+
+    def try_batches(self) -> None:
+        """Find out now how texts may share batches; weights that are edited later, and may be broken, don't tell."""
+        _ = self.max_shared_row, self.generator.batching
 
     @property
     def eot_token_id(self) -> int:
@@ -104,7 +117,7 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         """Token ids of a text, with the tokenizer's usual special tokens unless the text spells them out."""
         if add_special_tokens is None:
             return list(self._encode([string])[string])
-        return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
+        return encode(self.tokenizer, [string], special_tokens=add_special_tokens)[0]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """Log-probability in nats of each continuation given its context, and whether it is greedy's choice.
@@ -181,6 +194,29 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
             completions.update(zip(indices, self.generator.generate(prompts, decoding), strict=True))
         return [completions[index] for index in range(len(requests))]
 
+    def require_answerable(self, requests: Sequence[Instance]) -> None:
+        """Make sure that the model can read and answer the requests of a task, without running it.
+
+        Raises:
+            EvaluationError: requests are of a kind without an answer here, a continuation or the tokens to be generated
+                don't fit in what the model reads, or they leave no room for even the shortest prompt.
+        """
+        kinds = {request.request_type for request in requests}
+        if unknown := sorted(kinds - {"loglikelihood", "generate_until"}):
+            raise EvaluationError(f"its {', '.join(unknown)} requests have no outcome for single items; choose another")
+        self._continuations([request.args for request in requests if request.request_type == "loglikelihood"])
+        generating = [request for request in requests if request.request_type == "generate_until"]
+        decodings = {json.dumps(request.args[1], sort_keys=True, default=str): request for request in generating}
+        limits = [self._decoding(request.args[1], 0).max_new_tokens for request in decodings.values()]
+        room = self.max_length - max(limits, default=0)
+        shortest = min((str(request.args[0]) for request in requests), key=len, default="")
+        tokens = len(self._encode([shortest])[shortest])
+        if tokens > room:
+            raise EvaluationError(
+                f"even its shortest prompt has {tokens} tokens, and {room} of the {self.max_length} that the model "
+                f"reads are left for it; lower few_shot{' or max_new_tokens' if limits else ''}"
+            )
+
     def _decoding(self, settings: dict[str, Any], seed: int) -> Decoding:
         known = normalize_gen_kwargs(settings, _MAX_NEW_TOKENS)
         temperature = float(known.get("temperature", 0.0)) if known["do_sample"] else 0.0
@@ -189,8 +225,8 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
             raise EvaluationError(f"sampling by {unsupported[0]} is not supported; set temperature alone")
         if known["max_gen_toks"] >= self.max_length:
             raise EvaluationError(
-                f"a task generates up to {known['max_gen_toks']} tokens and the model reads {self.max_length}; "
-                "lower the task's max_gen_toks"
+                f"a task generates up to {known['max_gen_toks']} tokens and the model reads {self.max_length}, so that "
+                f"none are left for a prompt; set max_new_tokens, to such as {self.max_length // 2}"
             )
         stop = [string for string in known["until"] if string]
         if self.tokenizer.eos_token is not None:
@@ -217,10 +253,9 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         distinct = list(dict.fromkeys(texts))
         for spelled in (False, True):
             part = [text for text in distinct if text.startswith(prefix) == spelled]
-            options = {"add_special_tokens": False} if spelled else {}
             for start in range(0, len(part), _TEXTS_AT_A_TIME):
                 chunk = part[start : start + _TEXTS_AT_A_TIME]
-                for text, ids in zip(chunk, self.tokenizer(chunk, verbose=False, **options)["input_ids"], strict=True):
+                for text, ids in zip(chunk, encode(self.tokenizer, chunk, special_tokens=not spelled), strict=True):
                     encoded[text] = tuple(same.setdefault(token, token) for token in ids)
         return encoded
 

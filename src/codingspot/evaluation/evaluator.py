@@ -11,6 +11,7 @@ from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.results import DocumentLoss, ItemOutcome, Results
 from codingspot.evaluation.tasks import NON_FINITE, EvaluationTask, Response
+from codingspot.models.finite import require_finite as require_finite_weights
 from codingspot.sandbox import Sandbox
 
 
@@ -25,6 +26,9 @@ class Evaluator:
         domains: whose documents' losses are taken; may be empty.
         sandbox: where generated programs run; needed by code tasks only.
         seed: of sampled programs.
+
+    Raises:
+        SandboxError: the programs of a task need a package that isn't installed.
     """
 
     def __init__(
@@ -38,8 +42,11 @@ class Evaluator:
     ) -> None:
         self.tasks = tuple(tasks)
         self._adapter = adapter
+        adapter.try_batches()
         self._losses = HeldOutLoss(adapter, domains)
         self._judge = None if sandbox is None else Judge(sandbox)
+        if self._judge is not None:
+            self._judge.prepare({name for task in self.tasks for name in task.packages})
         self._seed = seed
 
     def evaluate(self, cell: str, *, require_finite: bool = False) -> Results:
@@ -47,14 +54,18 @@ class Evaluator:
 
         Args:
             cell: name given to the rows.
-            require_finite: refuse a model whose output is not numbers, as is right for the original one. An edited
-                model may break: its items then have outcome 0 and verdict "non-finite", its losses are infinite.
+            require_finite: refuse a model whose weights or output are not numbers, as is right for the original one.
+                An edited model may break: its items then have outcome 0 and verdict "non-finite", its losses are
+                infinite.
 
         Raises:
-            NonFiniteError: only where ``require_finite``; names the task or domain.
+            NonFiniteError: only where ``require_finite``; names the weight, before anything is evaluated, or the task
+                or domain.
             EvaluationError: a task can't be evaluated.
             SandboxError: a generated program can't be run.
         """
+        if require_finite:
+            require_finite_weights(self._adapter.model)
         losses = self.losses()
         outcomes = self.outcomes(self.tasks)
         if require_finite:
@@ -89,6 +100,23 @@ class Evaluator:
             found += task.outcomes([responses[i] for i in range(start, end)], self._judge)
             start = end
         return found
+
+
+def require_answerable(adapter: ModelAdapter, tasks: Sequence[EvaluationTask], sandbox: Sandbox | None) -> None:
+    """Make sure, before anything is computed, that every task can be evaluated: its requests, outcomes and programs.
+
+    Raises:
+        EvaluationError: one can't; the message names the task and what to set.
+        SandboxError: its programs can't be run on this machine.
+    """
+    for task in tasks:
+        task.require_outcomes()
+        try:
+            adapter.require_answerable(task.requests)
+        except EvaluationError as error:
+            raise EvaluationError(f"task {task.name}: {str(error).removeprefix('a task ')}") from None
+        if sandbox is not None:
+            sandbox.require(task.languages)
 
 
 def _check_finite(outcomes: Sequence[ItemOutcome], losses: Sequence[DocumentLoss]) -> None:

@@ -1,6 +1,7 @@
 """Greedy and sampled generation from a causal language model held in memory, many prompts at a time.
 
-1. Prompts of similar length share a batch, padded on the left. What they all begin with is read once.
+1. Prompts of similar length share a batch, padded on the left. What they all begin with is read once. A model whose
+   texts that would change is given prompts of equal length, or one at a time (batch_support).
 2. One forward pass over the prompts fills the key-value cache; each further pass adds one token to every row.
 3. A row ends at an end-of-text token, when its decoded text holds a stop string, at the token limit, or
    when its logits stop being numbers. Ended rows are dropped from the batch and the cache once they are an
@@ -11,20 +12,18 @@ The text of a prompt does not depend on what else is in its batch: sampling draw
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
-from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from codingspot.errors import EvaluationError
+from codingspot.evaluation.batch_support import PromptBatching, prompt_batching, smallest_window
 from codingspot.evaluation.batching import token_batches
-from codingspot.evaluation.likelihood import head_at
-from codingspot.evaluation.prefix_support import smallest_window
+from codingspot.evaluation.cached_batch import CachedBatch
 
 _DROP_SHARE = 8  # ended rows are dropped when they are at least 1 in so many
 _WORTH_SHARING = 64  # tokens that need not be read, for which one more forward pass pays
@@ -98,7 +97,11 @@ class Generator:
         self.tokenizer = tokenizer
         self.max_batch_tokens = max_batch_tokens
         self.end_tokens = _end_tokens(model, tokenizer)
-        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+
+    @cached_property
+    def batching(self) -> PromptBatching:
+        """How prompts may share a batch, tried on the model's weights when first asked for."""
+        return prompt_batching(self.model)
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Completion]:
         """Complete each prompt, given as token ids; at least one token a prompt.
@@ -107,8 +110,7 @@ class Generator:
             EvaluationError: the model keeps no key-value cache.
         """
         completions: list[Completion | None] = [None] * len(prompts)
-        lengths = [len(prompt) + decoding.max_new_tokens for prompt in prompts]
-        for batch in token_batches(lengths, self.max_batch_tokens):
+        for batch in self._batches(prompts, decoding.max_new_tokens):
             rows = [_Row(i, decoding.max_new_tokens, _uniforms(decoding, i)) for i in batch]
             self._generate_batch([prompts[i] for i in batch], rows, decoding)
             for row in rows:
@@ -116,19 +118,23 @@ class Generator:
                 completions[row.index] = Completion(truncate_at_stop(text, decoding.stop), row.finite)
         return [completion for completion in completions if completion is not None]
 
-    @torch.no_grad()
+    def _batches(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> Iterator[list[int]]:
+        """Indices of the prompts that are completed together."""
+        groups: dict[int, list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            alike = {PromptBatching.ALONE: index, PromptBatching.EQUAL: len(prompt)}.get(self.batching, 0)
+            groups.setdefault(alike, []).append(index)
+        for group in groups.values():
+            lengths = [len(prompts[index]) + new_tokens for index in group]
+            for batch in token_batches(lengths, self.max_batch_tokens):
+                yield [group[place] for place in batch]
+
     def _generate_batch(self, prompts: Sequence[Sequence[int]], rows: Sequence[_Row], decoding: Decoding) -> None:
-        device = next(self.model.parameters()).device
-        shared = self._shared_prefix(prompts, decoding.max_new_tokens)
-        tokens, mask = _pad_left([prompt[shared:] for prompt in prompts], device)
-        active, cache = list(rows), None
-        if shared:
-            cache = self._read_once(prompts[0][:shared], len(prompts), device)
-            mask = torch.cat([mask.new_ones(len(prompts), shared), mask], dim=1)
+        batch = CachedBatch(self.model, prompts, self._shared_prefix(prompts, decoding.max_new_tokens))
+        active = list(rows)
         while True:
-            logits, cache = self._forward(tokens, mask, cache)
-            finite = logits.amax(-1).isfinite().tolist()
-            chosen = _choose(logits, active, decoding.temperature)
+            finite = batch.logits.amax(-1).isfinite().tolist()
+            chosen = _choose(batch.logits, active, decoding.temperature)
             for row, token, number in zip(active, chosen, finite, strict=True):
                 row.extend(token, number, self.end_tokens)
             self._end_at_stop_strings(active, decoding.stop)
@@ -136,11 +142,9 @@ class Generator:
             if not kept:
                 return
             if (len(active) - len(kept)) * _DROP_SHARE >= len(active):
-                index = torch.tensor(kept, device=device)
-                cache.reorder_cache(index)
-                mask, chosen, active = mask[index], [chosen[i] for i in kept], [active[i] for i in kept]
-            tokens = torch.tensor(chosen, device=device)[:, None]
-            mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
+                batch.keep(kept)
+                chosen, active = [chosen[i] for i in kept], [active[i] for i in kept]
+            batch.extend(chosen)
 
     def _shared_prefix(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> int:
         """How many tokens all prompts begin with that are worth reading once, such as a task's examples; 0 if too few.
@@ -153,29 +157,8 @@ class Generator:
         same = (one == other for one, other in zip(heads[0], heads[-1], strict=False))
         shared = sum(takewhile(bool, same))
         fits = longest + new_tokens <= smallest_window(self.model, longest + new_tokens)
-        return shared if fits and (len(prompts) - 1) * shared >= _WORTH_SHARING else 0
-
-    def _read_once(self, prefix: Sequence[int], rows: int, device: torch.device) -> Any:
-        """The cache of a prefix, repeated for every row."""
-        tokens = torch.tensor([list(prefix)], device=device)
-        _, cache = self._forward(tokens, torch.ones_like(tokens), None)
-        cache.reorder_cache(torch.zeros(rows, dtype=torch.int64, device=device))
-        return cache
-
-    def _forward(self, tokens: torch.Tensor, mask: torch.Tensor, cache: Any) -> tuple[torch.Tensor, Any]:
-        """Float32 logits [rows, vocabulary] after each row's last token, and the grown cache."""
-        inputs = {"input_ids": tokens, "attention_mask": mask}
-        if self._takes_positions:
-            inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
-        rows = torch.arange(len(tokens))
-        with head_at(self.model, rows, torch.full_like(rows, -1)) as select:
-            output = self.model(**inputs, past_key_values=cache, use_cache=True)
-        grown = getattr(output, "past_key_values", None)
-        if grown is None:
-            raise EvaluationError(
-                f"{type(self.model).__name__} has no key-value cache to generate with; choose another model"
-            )
-        return select(output.logits).float(), grown
+        worth = self.batching is PromptBatching.SHARED and (len(prompts) - 1) * shared >= _WORTH_SHARING
+        return shared if fits and worth else 0
 
     def _end_at_stop_strings(self, rows: Sequence[_Row], stop: Sequence[str]) -> None:
         """End every row whose text now holds a stop string, looking at the last few tokens of each first."""
@@ -196,17 +179,6 @@ def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> f
     ends = getattr(settings, "eos_token_id", None)
     listed = ends if isinstance(ends, list) else [ends]
     return frozenset(token for token in [tokenizer.eos_token_id, *listed] if token is not None)
-
-
-def _pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask, int64 [prompts, longest]."""
-    longest = max(len(prompt) for prompt in prompts)
-    tokens = torch.zeros(len(prompts), longest, dtype=torch.int64)
-    mask = torch.zeros_like(tokens)
-    for row, prompt in enumerate(prompts):
-        tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[row, longest - len(prompt) :] = 1
-    return tokens.to(device), mask.to(device)
 
 
 def _uniforms(decoding: Decoding, index: int) -> np.ndarray | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 LEAST_MARGIN = 0.05
-"""Retention is not defined where the original model is less than this above chance."""
+"""Retention, and so onset, area and M_s, is not defined where the original model is less than this above chance."""
 
 KEPT = 0.95
 """Retention from which an ability counts as kept."""
@@ -33,7 +33,7 @@ class CellMetrics:
         code: mean rate of the code tasks.
         general_change_percent: the papers' GTC (%), relative change of ``average``.
         code_change_percent: relative change of ``code``.
-        m_s: see ``monosemanticity``.
+        m_s: see ``monosemanticity``; not defined where a mean retention isn't.
         retentions: of each task, see ``retention``.
         general_retention: mean retention of the general tasks where it is defined.
         code_retention: the same of the code tasks.
@@ -48,6 +48,16 @@ class CellMetrics:
     retentions: Mapping[str, float | None]
     general_retention: float | None
     code_retention: float | None
+
+    @property
+    def code_gone(self) -> bool | None:
+        """Whether pass@1 is below 1%; None where there was too little to lose: code retention isn't defined."""
+        return None if self.code is None or self.code_retention is None else self.code < ONSET_RATE
+
+    @property
+    def general_lost(self) -> bool | None:
+        """Whether general retention is below 0.95; None where it isn't defined."""
+        return None if self.general_retention is None else self.general_retention < KEPT
 
 
 def cell_metrics(
@@ -70,16 +80,18 @@ def cell_metrics(
     average, average_before = _mean([rates[t] for t in general]), _mean([original[t] for t in general])
     coding, coding_before = _mean([rates[t] for t in code]), _mean([original[t] for t in code])
     retentions = {task: retention(rates[task], original[task], chance[task]) for task in rates}
+    general_retention, code_retention = (mean_defined([retentions[t] for t in tasks]) for tasks in (general, code))
+    defined = general_retention is not None and code_retention is not None
     return CellMetrics(
         rates=dict(rates),
         average=average,
         code=coding,
         general_change_percent=change_percent(average, average_before),
         code_change_percent=change_percent(coding, coding_before),
-        m_s=monosemanticity(coding, coding_before, average, average_before),
+        m_s=monosemanticity(coding, coding_before, average, average_before) if defined else None,
         retentions=retentions,
-        general_retention=mean_defined([retentions[t] for t in general]),
-        code_retention=mean_defined([retentions[t] for t in code]),
+        general_retention=general_retention,
+        code_retention=code_retention,
     )
 
 

@@ -8,6 +8,7 @@ from codingspot.corpus import Domain
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.likelihood import Continuation, log_likelihoods
 from codingspot.evaluation.results import DocumentLoss
+from codingspot.tokenization import encode
 
 
 class HeldOutLoss:
@@ -26,7 +27,7 @@ class HeldOutLoss:
         self._documents: list[tuple[str, int, int]] = []  # domain, document, tokens
         continuations: list[Continuation] = []
         for domain in domains:
-            encoded = adapter.tokenizer(list(domain.texts), add_special_tokens=False, verbose=False)["input_ids"]
+            encoded = encode(adapter.tokenizer, domain.texts, special_tokens=False)
             for number, tokens in enumerate(encoded):
                 if tokens:
                     continuations += adapter.rolling_windows(tokens, len(self._documents))

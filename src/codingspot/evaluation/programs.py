@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from codingspot.evaluation.code_tasks import FENCE
+from codingspot.evaluation.python_names import defined, third_party, used
 from codingspot.sandbox import Program, Sandbox, Verdict
 
 _DEPEND_ON_THE_MACHINE = (Verdict.TIMED_OUT, Verdict.KILLED)
@@ -40,7 +41,9 @@ def make_program(item: Mapping[str, Any], completion: str, language: str, *, in_
 
     Items with the fields prompt, test and (for Python) entry_point are HumanEval's (Chen et al. 2021): the program is
     the prompt and what follows it. Items with a test_list are MBPP's (Austin et al. 2021): the program is the
-    completion, its test the three assertions that the prompt shows.
+    completion, its test the three assertions that the prompt shows, after the test_setup_code and test_imports that
+    there may be. A function that the reference solution (code) defines and the test uses is taken from the program
+    even where it hides a builtin.
 
     Args:
         item: the problem.
@@ -50,15 +53,35 @@ def make_program(item: Mapping[str, Any], completion: str, language: str, *, in_
     """
     if in_block:
         completion = completion.split(FENCE, 1)[0]
+    test, packages = _test(item), packages_of(item, language)
     if "test_list" in item:
-        return Program(language, completion, "\n".join(item["test_list"][:3]), completion=completion)
+        tested = tuple(sorted(defined(item.get("code") or "") & used(test)))
+        return Program(language, completion, test, completion=completion, tested=tested, packages=packages)
     return Program(
         language=language,
         source=item["prompt"] + completion,
-        test=item["test"],
+        test=test,
         entry_point=item["entry_point"] if language == "python" else None,
         completion=completion,
+        packages=packages,
     )
+
+
+def packages_of(item: Mapping[str, Any], language: str) -> tuple[str, ...]:
+    """Packages outside the standard library that an item's test or prompt imports, which its programs need."""
+    if language != "python":
+        return ()
+    texts = [_test(item)]
+    if "test_list" not in item:
+        texts += [item["prompt"], f"{item['prompt']}\n    pass"]  # one of the two is whole
+    return tuple(sorted(frozenset().union(*map(third_party, texts))))
+
+
+def _test(item: Mapping[str, Any]) -> str:
+    if "test_list" not in item:
+        return str(item["test"])
+    setup = [*(item.get("test_imports") or []), item.get("test_setup_code") or ""]
+    return "\n".join([*filter(None, setup), *item["test_list"][:3]])
 
 
 class Judge:
@@ -70,6 +93,14 @@ class Judge:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._known: dict[Program, Verdict] = {}
+
+    def prepare(self, packages: Iterable[str]) -> None:
+        """Have the packages at hand that programs will ask for.
+
+        Raises:
+            SandboxError: one isn't installed.
+        """
+        self._sandbox.provide(packages)
 
     def verdicts(self, programs: Sequence[Program]) -> list[Verdict]:
         """One verdict for each program.

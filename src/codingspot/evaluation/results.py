@@ -8,36 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pydantic import Field, TypeAdapter
 
 from codingspot.errors import ArtefactError
-from codingspot.files import atomic_path
+from codingspot.outputs import check_file
+from codingspot.tables import Column, TableSchema, number, whole
 
 OUTCOMES_FILE = "results.parquet"
 LOSSES_FILE = "losses.parquet"
 
-OUTCOME_SCHEMA = pa.schema(
-    [
-        ("cell", pa.string()),
-        ("task", pa.string()),
-        ("item", pa.int64()),
-        ("outcome", pa.float64()),
-        ("sample", pa.string()),
-        ("verdict", pa.string()),
-    ]
+_AGAIN = "delete it and run the study again"
+
+
+def _text(name: str) -> Column:
+    return Column(name, pa.string())
+
+
+OUTCOMES = TableSchema(
+    (_text("cell"), _text("task"), whole("item"), number("outcome", 0, 1), _text("sample"), _text("verdict")),
+    key=("cell", "task", "item"),
+    closed=True,
+    level=3,
 )
-LOSS_SCHEMA = pa.schema(
-    [
-        ("cell", pa.string()),
-        ("domain", pa.string()),
-        ("document", pa.int64()),
-        ("tokens", pa.int64()),
-        ("loss", pa.float64()),
-    ]
+LOSSES = TableSchema(
+    (_text("cell"), _text("domain"), whole("document"), whole("tokens"), number("loss")),
+    key=("cell", "domain", "document"),
+    closed=True,
+    level=3,
 )
 
 
@@ -95,9 +98,7 @@ class Results:
         """The rows of one cell, in the order given."""
         items = [(cell, o.task, o.item, o.outcome, o.sample, o.verdict) for o in outcomes]
         documents = [(cell, d.domain, d.document, d.tokens, d.loss) for d in losses]
-        return cls(
-            pd.DataFrame(items, columns=OUTCOME_SCHEMA.names), pd.DataFrame(documents, columns=LOSS_SCHEMA.names)
-        )
+        return cls(pd.DataFrame(items, columns=OUTCOMES.names), pd.DataFrame(documents, columns=LOSSES.names))
 
     @classmethod
     def concat(cls, parts: Sequence[Results]) -> Results:
@@ -108,10 +109,20 @@ class Results:
             _stack([part.losses for part in parts if len(part.losses)], empty.losses),
         )
 
-    def write(self, folder: Path) -> None:
-        """Write ``results.parquet`` and ``losses.parquet`` in ``folder``, each whole or not at all."""
-        _write(self.outcomes, OUTCOME_SCHEMA, folder / OUTCOMES_FILE)
-        _write(self.losses, LOSS_SCHEMA, folder / LOSSES_FILE)
+    def write(self, folder: Path, *, force: bool = False) -> None:
+        """Write ``results.parquet`` and ``losses.parquet`` in ``folder``, each whole or not at all.
+
+        ``force`` replaces result tables that are there.
+
+        Raises:
+            OutputError: something else has one of these names, or a result table and not ``force``.
+        """
+        tables = ((OUTCOMES, OUTCOMES_FILE, self.outcomes), (LOSSES, LOSSES_FILE, self.losses))
+        checks = [partial(check_file, folder / file, schema.is_of, force=force) for schema, file, _ in tables]
+        for check in checks:
+            check()
+        for check, (schema, file, frame) in zip(checks, tables, strict=True):
+            schema.write(folder / file, frame, ready=check)
 
     @classmethod
     def read(cls, folder: Path) -> Results:
@@ -120,7 +131,9 @@ class Results:
         Raises:
             ArtefactError: a file is missing, truncated or corrupt, or holds something else.
         """
-        return cls(_read(folder / OUTCOMES_FILE, OUTCOME_SCHEMA), _read(folder / LOSSES_FILE, LOSS_SCHEMA))
+        outcomes = OUTCOMES.read(folder / OUTCOMES_FILE)
+        _check_programs(folder / OUTCOMES_FILE, outcomes)
+        return cls(outcomes, LOSSES.read(folder / LOSSES_FILE))
 
     def cells(self) -> list[str]:
         """Names of the cells, in order of appearance."""
@@ -131,25 +144,34 @@ def _stack(frames: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else empty
 
 
-def _write(frame: pd.DataFrame, schema: pa.Schema, path: Path) -> None:
-    # Arrays one by one: a table made from the frame at once would carry pandas' version and index in its metadata.
-    arrays = [pa.array(frame[field.name].tolist(), type=field.type) for field in schema]
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.table(arrays, schema=schema), temporary, compression="zstd", compression_level=3)
+def programs_of(sample: str, verdict: str) -> list[tuple[str, str]]:
+    """Each program of an item with its verdict; the two texts are JSON lists of them where there are several.
+
+    Raises:
+        ValueError: one is such a list and the other is none as long.
+    """
+    verdicts = verdicts_of(verdict)
+    programs = _Texts.validate_json(sample, strict=True) if verdict.startswith("[") else [sample]
+    return list(zip(programs, verdicts, strict=True))
 
 
-def _read(path: Path, schema: pa.Schema) -> pd.DataFrame:
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise ArtefactError(f"{path} does not exist; run the study that makes it, or correct the path") from None
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtefactError(f"{path} is truncated or corrupt ({reason}); delete it and run the study again") from None
-    if not table.schema.equals(schema):
-        raise ArtefactError(
-            f"{path} has columns {', '.join(table.schema.names)}, not those of a result table; "
-            "delete it and run the study again"
-        )
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+def verdicts_of(verdict: str) -> list[str]:
+    """The verdict on each program of an item: one, or those of a JSON list.
+
+    Raises:
+        ValueError: it begins such a list and is none, or an empty one.
+    """
+    return _Texts.validate_json(verdict, strict=True) if verdict.startswith("[") else [verdict]
+
+
+_Texts = TypeAdapter(Annotated[list[str], Field(min_length=1)])
+
+
+def _check_programs(path: Path, outcomes: pd.DataFrame) -> None:
+    several = outcomes[outcomes["verdict"].str.startswith("[")]
+    for sample, verdict in zip(several["sample"], several["verdict"], strict=True):
+        try:
+            programs_of(sample, verdict)
+        except ValueError:
+            shown = f"{verdict[:40]}..." if len(verdict) > 40 else verdict
+            raise ArtefactError(f"{path} has the verdict {shown!r} and no program for each in it; {_AGAIN}") from None

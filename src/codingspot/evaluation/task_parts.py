@@ -14,11 +14,11 @@ import numpy as np
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from codingspot.errors import EvaluationError
+from codingspot.errors import CodingSpotError, EvaluationError
 from codingspot.evaluation.code_tasks import fenced
 from codingspot.evaluation.generation import Completion
 from codingspot.evaluation.harness import quiet
-from codingspot.evaluation.programs import Judge, make_program
+from codingspot.evaluation.programs import Judge, make_program, packages_of
 from codingspot.evaluation.results import ItemOutcome
 from codingspot.sandbox import Verdict
 
@@ -31,6 +31,7 @@ _STRATA = ("subject", "category", "split_type")  # columns of MMLU, many others,
 _TOKEN_LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens", "max_length")
 _FEWSHOT_SEED = 1234  # the harness's own
 _CERTAIN = 1e4  # nats by which one choice is ahead when chance levels are computed
+_SMALLEST = -700.0  # nats; below -708, exp of a float64 loses digits and then all of them
 
 
 class TaskPart:
@@ -109,18 +110,33 @@ class TaskPart:
             first: number of the first item of all, in the results.
             chosen: indices of the items, in increasing order.
             chat_template: makes a text of a conversation; None writes plain text.
+
+        Raises:
+            EvaluationError: there are fewer solved examples than are asked for, or the rows don't make requests.
         """
         if not chosen:
             return
         task = self._task
-        task.set_fewshot_seed(_FEWSHOT_SEED)
-        with quiet():
-            task.build_all_requests(
-                samples=set(chosen),
-                apply_chat_template=chat_template is not None,
-                fewshot_as_multiturn=chat_template is not None,
-                chat_template=chat_template,
+        if self.few_shot and self.few_shot > (examples := len(task.sampler.fewshot_docs())):
+            raise EvaluationError(
+                f"task {self._name}: few_shot is {self.few_shot:,}, and it has {examples:,} solved examples; lower it"
             )
+        task.set_fewshot_seed(_FEWSHOT_SEED)
+        try:
+            with quiet():
+                task.build_all_requests(
+                    samples=set(chosen),
+                    apply_chat_template=chat_template is not None,
+                    fewshot_as_multiturn=chat_template is not None,
+                    chat_template=chat_template,
+                )
+        except CodingSpotError:
+            raise
+        except Exception as error:  # whatever a task's own code makes of its rows
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise EvaluationError(
+                f"task {self._name}: its requests can't be made ({reason}); check its data, or lower few_shot"
+            ) from error
         instances = sorted(task.instances, key=lambda request: (request.doc_id, request.idx))
         groups = [list(group) for _, group in groupby(instances, key=lambda request: request.doc_id)]
         if self._language is not None:
@@ -128,6 +144,13 @@ class TaskPart:
         self._groups = groups
         self._numbers = [first + index for index in chosen]
         self.requests = [request for group in groups for request in group]
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """Packages outside the standard library that the programs of the evaluated items need."""
+        if self._language is None:
+            return frozenset()
+        return frozenset(name for group in self._groups for name in packages_of(group[0].doc, self._language))
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -158,6 +181,29 @@ class TaskPart:
             for number, group, given in zip(self._numbers, self._groups, answered, strict=True)
         ]
 
+    @property
+    def language(self) -> str | None:
+        """Of the programs that the answers make; None where they make none."""
+        return self._language
+
+    def require_outcome(self) -> None:
+        """Make sure that an answer has an outcome, by trying the first item.
+
+        Raises:
+            EvaluationError: the task has no such filter, or no such metric for single items.
+        """
+        if self._language is not None or not self._groups:
+            return
+        group = self._groups[0]
+        generates = group[0].request_type == "generate_until"
+        self._filter()
+        try:
+            self._outcome(group, ["" if generates else (-float(i), False) for i in range(len(group))])
+        except EvaluationError:
+            raise
+        except Exception:  # a task's own code may not foresee an empty answer, which says nothing of the metric
+            return
+
     def chance_levels(self) -> list[float]:
         """Each item's mean outcome when each of its choices in turn is certain to be taken; 0 without choices."""
         if self._task.OUTPUT_TYPE != "multiple_choice":
@@ -173,8 +219,26 @@ class TaskPart:
         sample, finite = _sample(given)
         if not finite:
             return ItemOutcome(self._name, number, 0.0, sample, NON_FINITE)
-        plain = [answer.text if isinstance(answer, Completion) else answer for answer in given]
+        if isinstance(given[0], Completion):
+            plain: list[Any] = [answer.text for answer in given if isinstance(answer, Completion)]
+        else:
+            plain = self._in_range(group, [answer for answer in given if not isinstance(answer, Completion)])
         return ItemOutcome(self._name, number, self._outcome(group, plain), sample)
+
+    def _in_range(self, group: Sequence[Instance], scores: list[tuple[float, bool]]) -> list[tuple[float, bool]]:
+        """Log-likelihoods the largest of which is 0 where all are too low for ``exp`` and the metric stays the same.
+
+        Normalised probabilities and the likeliest choice are the same when all log-likelihoods grow by a constant. A
+        metric that divides each by its length is not, which shows when a choice that is ahead by a hair is taken.
+        """
+
+        def ahead(taken: int, level: float) -> float:
+            return self._outcome(group, [(level - 1e-3 * (i != taken), False) for i in range(len(group))])
+
+        highest = max(score for score, _ in scores)
+        if highest > _SMALLEST or any(abs(ahead(i, 0.0) - ahead(i, -300.0)) > 1e-9 for i in range(len(group))):
+            return scores
+        return [(score - highest, greedy) for score, greedy in scores]
 
     def _outcome(self, group: Sequence[Instance], answers: Sequence[Any]) -> float:
         """The metric of one item, after the task's filter."""

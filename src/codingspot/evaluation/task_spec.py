@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from codingspot.errors import EvaluationError
+from codingspot.settings import Count, Seed, check_fields
 
 
 @dataclass(frozen=True)
@@ -29,30 +33,26 @@ class TaskSpec:
         temperature: of those samples; 0, as None, is greedy.
 
     Raises:
-        EvaluationError: a number is out of range, or both ``limit`` and ``subsample`` are given.
+        EvaluationError: a value is not what its type says, or both ``limit`` and ``subsample`` are given.
     """
 
     name: str
     data: Path | None = None
-    limit: int | None = None
-    subsample: int | None = None
-    subsample_seed: int = 0
-    few_shot: int | None = None
+    limit: Count | None = None
+    subsample: Count | None = None
+    subsample_seed: Seed = 0
+    few_shot: Annotated[int, Field(ge=0)] | None = None
     chat_template: bool = False
     metric: str | None = None
     filter: str | None = None
-    max_new_tokens: int | None = None
-    samples: int | None = None
-    temperature: float | None = None
+    max_new_tokens: Count | None = None
+    samples: Count | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("limit", "subsample", "max_new_tokens", "samples"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise EvaluationError(f"task {self.name}: {name} must be at least 1, not {value}")
-        for name in ("few_shot", "temperature", "subsample_seed"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise EvaluationError(f"task {self.name}: {name} must be at least 0, not {value}")
+        try:
+            check_fields(self)
+        except ValueError as error:
+            raise EvaluationError(f"task {self.name}: {error}; correct it") from None
         if self.limit is not None and self.subsample is not None:
             raise EvaluationError(f"task {self.name}: limit and subsample can't be combined; set one of them")

@@ -111,9 +111,28 @@ class EvaluationTask:
             yield json.dumps(request.args[1:], sort_keys=True, default=str)
 
     @property
+    def packages(self) -> frozenset[str]:
+        """Packages outside the standard library that the programs of a code task need."""
+        return frozenset(name for part in self._parts for name in part.packages)
+
+    @property
     def numbers(self) -> tuple[int, ...]:
         """Number of each item that is evaluated, as in the results."""
         return tuple(number for part in self._parts for number in part.numbers)
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """Languages of the programs that answers make."""
+        return frozenset(part.language for part in self._parts if part.language is not None)
+
+    def require_outcomes(self) -> None:
+        """Make sure that answers have outcomes.
+
+        Raises:
+            EvaluationError: the task has no such filter, or no such metric for single items.
+        """
+        for part in self._parts:
+            part.require_outcome()
 
     def subset(self, numbers: Collection[int]) -> EvaluationTask:
         """The same task with no more than the items of these numbers; its requests are not built again."""
@@ -170,8 +189,13 @@ def load_tasks(
         tokenizer: whose chat template is applied, where a spec wants it.
 
     Raises:
-        EvaluationError: a task is unknown, its data can't be read, or a chat template is wanted and there is none.
+        EvaluationError: a task is unknown or named twice, its data can't be read, or a chat template is wanted and
+            there is none.
     """
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise EvaluationError(f"task {name} is named twice; results are kept by name, so name it once")
     library = library or TaskLibrary()
     tasks = []
     for spec in specs:

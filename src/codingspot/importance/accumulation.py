@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from codingspot.errors import ModelError, NonFiniteError
 from codingspot.models import OutputHead, unique_parameters
+from codingspot.models.finite import all_finite, first_non_finite
 
 Fold = Callable[[Tensor, Tensor], None]
 """Adds a gradient (second) into a float32 accumulator (first), in place; it may overwrite the gradient."""
@@ -80,11 +81,6 @@ def accumulate_gradients(
     return Accumulated(gradients, loss_sum, predicted)
 
 
-def all_finite(tensor: Tensor) -> bool:
-    """Whether a tensor holds neither NaN nor infinity; one pass, no copy."""
-    return tensor.numel() == 0 or bool(torch.stack(tensor.aminmax()).isfinite().all())
-
-
 @contextmanager
 def gradients_enabled(model: nn.Module) -> Iterator[None]:
     """Every parameter takes part in the backward pass, in evaluation mode; all is put back at the end.
@@ -139,7 +135,7 @@ def _folding(model: nn.Module, parameters: dict[str, nn.Parameter], fold: Fold) 
 
 
 def _explain_loss(parameters: dict[str, nn.Parameter], domain: str, value: float) -> str:
-    for name, parameter in parameters.items():
-        if not all_finite(parameter.detach()):
-            return f"weight {name} holds NaN or infinity, so the loss of domain {domain!r} is {value}; repair it"
+    name = first_non_finite(parameters)
+    if name is not None:
+        return f"weight {name} holds NaN or infinity, so the loss of domain {domain!r} is {value}; repair it"
     return f"the loss of domain {domain!r} is {value} though every weight is finite; load the model in float32"

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from codingspot.errors import StudyError
 from codingspot.files import digest
 from codingspot.importance.accumulation import accumulate_gradients
 from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, EstimatorTraits, add_signed
 from codingspot.models import unique_parameters
+from codingspot.settings import Count, Seed
 
 
 @ESTIMATORS.register("magnitude", reference="arXiv 1506.02626")
@@ -22,7 +22,7 @@ def magnitude(domain: DomainInput) -> Estimate:
 
 
 @ESTIMATORS.register("random")
-def random_scores(domain: DomainInput, *, seed: int = 0) -> Estimate:
+def random_scores(domain: DomainInput, *, seed: Seed = 0) -> Estimate:
     """Uniform in [0, 1), drawn anew for every tensor and domain from ``seed`` and their names: a ranking by chance."""
     scores = {}
     for name, theta in domain.weights.items():
@@ -32,7 +32,7 @@ def random_scores(domain: DomainInput, *, seed: int = 0) -> Estimate:
 
 
 @ESTIMATORS.register("integrated_gradients", reference="arXiv 1703.01365", traits=EstimatorTraits(additive=True))
-def integrated_gradients(domain: DomainInput, *, steps: int = 8) -> Estimate:
+def integrated_gradients(domain: DomainInput, *, steps: Count = 8) -> Estimate:
     """theta times the mean gradient on the straight way from 0 to theta (Sundararajan et al. 2017, arXiv 1703.01365).
 
     The integral of g(alpha theta) over alpha in [0, 1] by the midpoint rule in ``steps`` points, all weights scaled
@@ -40,11 +40,8 @@ def integrated_gradients(domain: DomainInput, *, steps: int = 8) -> Estimate:
     back bit for bit.
 
     Raises:
-        StudyError: ``steps`` is below 1.
         NonFiniteError: a loss or gradient is NaN or infinite.
     """
-    if steps < 1:
-        raise StudyError(f"steps is {steps}; the way to zero needs at least one point")
     parameters = unique_parameters(domain.model)
     total = {name: torch.zeros(weight.shape, device=weight.device) for name, weight in parameters.items()}
     predicted = 1

@@ -10,6 +10,7 @@ from codingspot.errors import NonFiniteError
 from codingspot.importance.accumulation import accumulate_gradients, gradients_enabled
 from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, EstimatorTraits, add_square
 from codingspot.models import OutputHead, unique_parameters
+from codingspot.settings import Count, Seed
 
 
 @ESTIMATORS.register("fisher", reference="arXiv 1801.05787", traits=EstimatorTraits(additive=True))
@@ -36,7 +37,7 @@ def fisher(domain: DomainInput) -> Estimate:
 
 
 @ESTIMATORS.register("obd", reference="LeCun et al. 1989", traits=EstimatorTraits(additive=True))
-def optimal_brain_damage(domain: DomainInput, *, probes: int = 1, seed: int = 0) -> Estimate:
+def optimal_brain_damage(domain: DomainInput, *, probes: Count = 1, seed: Seed = 0) -> Estimate:
     """theta^2 H_ii / 2, with the diagonal of the Hessian of the mean loss estimated by Hutchinson's method.
 
     Saliency: LeCun et al. 1989, Optimal Brain Damage, equation 5. Diagonal: E[v * H v] over random signs v (Bekas et

@@ -70,17 +70,23 @@ def merge(stores: Sequence[ScoreStore], folder: Path) -> ScoreStore:
     if len(stores) == 1:
         return stores[0]
     first = stores[0]
-    settings = first.manifest.get("settings", {})
+    settings = first.manifest.get("settings") or {}
     if not first.traits.additive:
         raise StudyError(
             f"the scores of {first.folder} don't add up over texts: their estimator isn't linear in the loss (as an L2 "
             "norm isn't), or the model was fine-tuned; score each budget by itself"
         )
-    budgets = [store.manifest.get("settings", {}).get("token_budget") for store in stores]
+    budgets = [(store.manifest.get("settings") or {}).get("token_budget") for store in stores]
     if None not in budgets:
         settings = {**settings, "token_budget": sum(budgets)}
     provenance = {**first.manifest, "settings": settings, "merged": [store.digest for store in stores]}
-    return ScoreStore.write(folder, _merged_domains(stores), provenance=provenance, normalise=first.normalise)
+    return ScoreStore.write(
+        folder,
+        _merged_domains(stores),
+        provenance=provenance,
+        normalise=first.normalise,
+        inputs=[store.folder for store in stores],
+    )
 
 
 def _merged_domains(stores: Sequence[ScoreStore]) -> Iterator[NewDomainScores]:

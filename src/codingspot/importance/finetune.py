@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from codingspot.corpus import PackedTokens
@@ -27,6 +28,7 @@ from codingspot.errors import ModelError, NonFiniteError, StudyError
 from codingspot.files import digest
 from codingspot.importance.accumulation import gradients_enabled
 from codingspot.models import OutputHead, ParameterLayout, unique_parameters
+from codingspot.settings import Count, Distinct, Seed, check_fields
 
 OptimizerName = Literal["sgd", "adafactor", "adamw"]
 
@@ -41,15 +43,19 @@ class FineTune:
     ``snapshots`` are the steps done at which importance is recorded on the way, 0 being before the first.
     """
 
-    steps: int
-    learning_rate: float
+    steps: Annotated[int, Field(ge=0, lt=2**53)]
+    learning_rate: Annotated[float, Field(ge=0)]
     optimizer: OptimizerName = "adamw"
-    sequences_per_step: int = 8
-    seed: int = 0
+    sequences_per_step: Count = 8
+    seed: Seed = 0
     weights: Literal["fine-tuned", "original"] = "fine-tuned"
-    snapshots: tuple[int, ...] = ()
+    snapshots: Annotated[tuple[int, ...], Distinct] = ()
 
     def __post_init__(self) -> None:
+        try:
+            check_fields(self)
+        except ValueError as error:
+            raise StudyError(f"fine-tuning: {error}; correct it") from None
         outside = [step for step in self.snapshots if not 0 <= step <= self.steps]
         if outside:
             raise StudyError(f"snapshot {outside[0]} is not among the {self.steps} steps of the fine-tuning; lower it")

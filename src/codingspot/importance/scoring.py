@@ -16,6 +16,7 @@ from codingspot.importance.estimators import DEFAULT_ESTIMATOR, ESTIMATORS, Doma
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
 from codingspot.importance.store import NewDomainScores, Normalisation, ScoreStore
 from codingspot.models import LoadedModel, unique_parameters
+from codingspot.outputs import check_folder
 
 Progress = Callable[[str, int, int], None]
 """Hears the domain being scored, the tokens done so far, and the tokens to do in all."""
@@ -40,6 +41,7 @@ def score(
     finetune: FineTune | None = None,
     on_snapshot: OnSnapshot | None = None,
     progress: Progress | None = None,
+    force: bool = False,
     **parameters: Any,
 ) -> ScoreStore:
     """Score every parameter for every domain of the corpus that is not held out, into the folder ``out``.
@@ -51,9 +53,11 @@ def score(
     :func:`codingspot.importance.estimators.taylor`). ``normalise`` is kept in the store and applied to magnitudes when
     they are read. ``progress`` hears of every micro-batch; ``on_snapshot`` of the scores at the snapshots that
     ``finetune`` asks for. The loss of every step of fine-tuning is kept with the domain. Memory does not grow with the
-    number of domains.
+    number of domains. ``force`` replaces what this package wrote to ``out`` before.
 
     Raises:
+        OutputError: ``out`` may not be written to (:func:`codingspot.outputs.check_folder`), or overlaps the model's
+            folder.
         CorpusError: every domain is held out, one is shorter than a sequence, or ``sequence_length``
             exceeds the model's context.
         NonFiniteError: a loss, gradient or score is NaN or infinite.
@@ -61,6 +65,7 @@ def score(
     """
     estimator, parameters = resolve(estimator, parameters)
     settings = ESTIMATORS.check(estimator, parameters)
+    check_folder(Path(out), inputs=[loaded.folder], force=force)
     run = _Run(loaded, ESTIMATORS.bind(estimator, parameters), micro_batch_tokens, finetune, on_snapshot, progress)
     packed = _packed(loaded, corpus, sequence_length, token_budget, skip_tokens, seed, bos)
     provenance = {
@@ -77,7 +82,14 @@ def score(
             "finetune": None if finetune is None else asdict(finetune),
         },
     }
-    return ScoreStore.write(Path(out), run.scores(packed), provenance=provenance, normalise=normalise)
+    return ScoreStore.write(
+        Path(out),
+        run.scores(packed),
+        provenance=provenance,
+        normalise=normalise,
+        inputs=[loaded.folder],
+        force=force,
+    )
 
 
 def record_snapshots(

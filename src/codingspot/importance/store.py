@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -25,14 +25,15 @@ from torch import Tensor
 
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
-from codingspot.files import atomic_path, digest, read_json, write_json
+from codingspot.files import digest, read_json, reason, write_json
 from codingspot.importance.estimators import EstimatorTraits, estimator_traits
+from codingspot.importance.manifest import FORMAT, StoreManifest
+from codingspot.importance.manifest import Normalisation as Normalisation
 from codingspot.models import ParameterLayout
+from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
+from codingspot.records import read_plain
 
-Normalisation = Literal["tokens", "none", "zscore"]
-
-_FORMAT = "codingspot-scores"
 _SHARD_BYTES = 4 << 30
 
 
@@ -84,17 +85,20 @@ class ScoreStore:
         provenance: Mapping[str, Any] | None = None,
         normalise: Normalisation = "tokens",
         shard_bytes: int = _SHARD_BYTES,
+        inputs: Iterable[Place] = (),
+        force: bool = False,
     ) -> ScoreStore:
-        """Write a store to ``folder``, replacing it whole. Domains are taken, written and let go one at a time.
+        """Write a store to ``folder``. Domains are taken, written and let go one at a time.
 
-        ``provenance`` is kept in the manifest: what made the scores (model, corpus, estimator, settings).
+        ``provenance`` is kept in the manifest: what made the scores (model, corpus, estimator, settings). ``inputs``
+        are paths that ``folder`` must keep clear of; ``force`` replaces what this package wrote there before.
 
         Raises:
+            OutputError: ``folder`` may not be written to (:func:`codingspot.outputs.check_folder`).
             ArtefactError: there is no domain, two share a name, or their tensors differ in name or shape.
             NonFiniteError: a score is NaN or infinite.
         """
-        with atomic_path(folder) as temporary:
-            temporary.mkdir()
+        with new_folder(folder, FORMAT, inputs=inputs, force=force) as temporary:
             layout: ParameterLayout | None = None
             written: list[DomainScores] = []
             for new in domains:
@@ -110,7 +114,7 @@ class ScoreStore:
                 raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
             manifest = {
                 **(provenance or {}),
-                "format": _FORMAT,
+                "format": FORMAT,
                 "normalise": normalise,
                 "versions": library_versions(),
                 "domains": [asdict(domain) for domain in written],
@@ -127,16 +131,16 @@ class ScoreStore:
             ArtefactError: the folder is missing, truncated, corrupt, or holds something else.
         """
         folder = Path(folder)
-        manifest = read_json(folder / "manifest.json")
-        if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+        file = folder / "manifest.json"
+        manifest = read_json(file)
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise ArtefactError(f"{folder} is not a score store; give a folder made by 'codingspot score'")
-        try:
-            domains = tuple(DomainScores(**{**entry, "files": tuple(entry["files"])}) for entry in manifest["domains"])
-            layout = ParameterLayout.from_json(manifest["layout"])
-            normalise = manifest["normalise"]
-        except (KeyError, TypeError) as error:
-            raise ArtefactError(f"score store {folder} is corrupt ({error}); score again") from None
-        store = cls(folder, layout, domains, normalise, manifest)
+        manifest = read_plain(file, StoreManifest, what="the manifest of a score store", way_out="score again")
+        domains = tuple(
+            DomainScores(**{**entry, "files": tuple(entry["files"])}) for entry in map(_own_keys, manifest["domains"])
+        )
+        layout = ParameterLayout.from_json(manifest["layout"], str(file))
+        store = cls(folder, layout, domains, manifest["normalise"], manifest)
         for domain in domains:
             store._check_files(domain)
         return store
@@ -184,6 +188,15 @@ class ScoreStore:
         """The same scores with some domains called code or general otherwise."""
         domains = tuple(replace(domain, kind=kinds.get(domain.name, domain.kind)) for domain in self.domains)
         return replace(self, domains=domains)
+
+    def of(self, code: Iterable[str], general: Iterable[str]) -> ScoreStore:
+        """The same scores of these domains alone, the first called code and the others general.
+
+        Raises:
+            ArtefactError: there is no domain of such a name.
+        """
+        kinds: dict[str, DomainKind] = {**dict.fromkeys(code, "code"), **dict.fromkeys(general, "general")}
+        return replace(self, domains=tuple(replace(self.domain(name), kind=kind) for name, kind in kinds.items()))
 
     def tensor(self, domain: str, name: str) -> Tensor:
         """The signed scores of one parameter for one domain: float32, of the parameter's shape."""
@@ -256,11 +269,16 @@ class ScoreStore:
                             raise ArtefactError(f"{path} holds {name} as {part.get_dtype()}, not F32; score again")
                         found[name] = tuple(part.get_shape())
             except (OSError, SafetensorError) as error:
-                raise ArtefactError(f"{path} is missing, truncated or corrupt ({error}); score again") from None
+                raise ArtefactError(f"{path} is missing, truncated or corrupt ({reason(error)}); score again") from None
         if found != dict(zip(self.layout.names, self.layout.shapes, strict=True)):
             raise ArtefactError(
                 f"the tensors of domain {domain.name!r} in {self.folder} differ from those listed; score again"
             )
+
+
+def _own_keys(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What this version knows of a domain's entry."""
+    return {each.name: entry[each.name] for each in fields(DomainScores) if each.name in entry}
 
 
 def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> DomainScores:

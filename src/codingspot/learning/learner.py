@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.learning.mask import LearnSettings, learn_mask
 from codingspot.models import LoadedModel, OutputHead
-from codingspot.spot import Spot, TrainedSpot, TrainingInput
+from codingspot.spot import Spot, TrainedSpot, find_spot
 
 Measure = Callable[[], Mapping[str, float]]
 """Figures by name of the model's present weights, such as the loss of each domain, or the rate of each task."""
@@ -84,7 +85,13 @@ class Learner:
             SelectionError: the scope has too few parameters.
             ArtefactError: a domain of the split was not scored.
         """
-        return self._given(split, excluded).shortlist(self.recipe, self.shortlist_percent)
+        return find_spot(
+            self.store.of(split.removed, split.kept),
+            recipe=self.recipe,
+            scope=self.scope,
+            max_k_percent=self.shortlist_percent,
+            without=excluded,
+        )
 
     def learn(
         self, split: Split, *, excluded: Int64[Tensor, " n"] | None = None, seed: int | None = None
@@ -99,19 +106,9 @@ class Learner:
             raise SelectionError(f"there is no text of {missing[0]!r} to learn from; give it, or leave the domain out")
         started = time.perf_counter()
         settings = self.settings if seed is None else replace(self.settings, seed=seed)
-        given = self._given(split, excluded)
-        best = given.shortlist(self.recipe, self.shortlist_percent)
-        mask = learn_mask(self.loaded, given.code, given.general, best, settings)
+        code, general = ({name: self.texts[name] for name in side} for side in (split.removed, split.kept))
+        mask = learn_mask(self.loaded, code, general, self.shortlist(split, excluded=excluded), settings)
         return mask, self._cost(mask, time.perf_counter() - started)
-
-    def _given(self, split: Split, excluded: Int64[Tensor, " n"] | None) -> TrainingInput:
-        """The split's text, its kept side in the place of general text."""
-        code, general = (
-            {name: self.texts[name] for name in side if name in self.texts} for side in (split.removed, split.kept)
-        )
-        return TrainingInput(
-            self.loaded, self.store, code, general, self.scope, self.settings.doses[-1], without=excluded
-        )
 
     def _cost(self, mask: TrainedSpot, seconds: float) -> Cost:
         length = next(iter(self.texts.values())).input_ids.shape[1]
@@ -122,7 +119,10 @@ class Learner:
 
 
 def domain_losses(loaded: LoadedModel, texts: Mapping[str, PackedTokens]) -> Measure:
-    """A measure: the mean loss of each domain in nats a token. The text should be none that was learned from."""
+    """A measure: the mean loss of each domain in nats a token. The text should be none that was learned from.
+
+    The loss is infinite where the model's output is not a number.
+    """
 
     @torch.no_grad()
     def measure() -> dict[str, float]:
@@ -131,7 +131,7 @@ def domain_losses(loaded: LoadedModel, texts: Mapping[str, PackedTokens]) -> Mea
         for name, tokens in texts.items():
             batches = torch.split(tokens.input_ids, _BATCH)
             total = sum(float(head.text_loss(batch)) for batch in batches)
-            found[name] = total / tokens.predicted_tokens
+            found[name] = math.inf if math.isnan(total) else total / tokens.predicted_tokens
         return found
 
     return measure

@@ -20,11 +20,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float32, Int64
+from pydantic import Field
 from torch import Tensor, nn
 
 from codingspot.corpus import PackedTokens
@@ -32,6 +34,7 @@ from codingspot.errors import NonFiniteError, SelectionError, StudyError
 from codingspot.importance.accumulation import gradients_enabled
 from codingspot.models import LoadedModel, OutputHead, unique_parameters
 from codingspot.provenance import library_versions
+from codingspot.settings import Count, Doses, Seed, check_fields
 from codingspot.spot import Spot, TrainedSpot
 
 _BYTES_A_PARAMETER = 8 + 4 + 4 + 8 + 4  # position, weight, score, Adam's moments, gradient
@@ -55,24 +58,25 @@ class LearnSettings:
         seed: of the batches.
 
     Raises:
-        StudyError: a number that must be positive is not.
+        StudyError: a value is not what its type says.
     """
 
-    doses: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
-    steps: int = 140
-    learning_rate: float = 0.05
-    sequences: int = 4
+    doses: Doses = (0.1, 0.25, 0.5, 1.0)
+    steps: Count = 140
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    sequences: Count = 4
     code_floor: float = 4.0
-    general_weight: float = 3.0
-    validation_sequences: int = 12
-    patience: int = 4
-    validate_every: int = 20
-    seed: int = 0
+    general_weight: Annotated[float, Field(ge=0)] = 3.0
+    validation_sequences: Count = 12
+    patience: Count = 4
+    validate_every: Count = 20
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "learning_rate", "sequences", "validation_sequences", "patience", "validate_every"):
-            if getattr(self, name) <= 0:
-                raise StudyError(f"{name} of a learned mask is {getattr(self, name)}; it must be above 0")
+        try:
+            check_fields(self)
+        except ValueError as error:
+            raise StudyError(f"a learned mask: {error}; correct it") from None
 
 
 def learn_mask(
@@ -93,8 +97,7 @@ def learn_mask(
     ``on_step`` hears the steps done and those there are at most.
 
     Raises:
-        SelectionError: the shortlist is smaller than the largest dose, the doses do not increase, or one kind of text
-            has too few sequences.
+        SelectionError: the shortlist is smaller than the largest dose, or one kind of text has too few sequences.
         FingerprintError: the shortlist was found in other weights.
         NonFiniteError: a loss is not a number.
     """
@@ -238,8 +241,6 @@ class _Texts:
 
 
 def _counts(settings: LearnSettings, shortlist: Spot) -> list[int]:
-    if list(settings.doses) != sorted(set(settings.doses)) or not settings.doses:
-        raise SelectionError("the doses of a learned mask must increase strictly; list each once")
     counts = [shortlist.count(k) for k in settings.doses]
     if counts[-1] >= len(shortlist):
         raise SelectionError(

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from codingspot.errors import StudyError
 from codingspot.learning.mask import LearnSettings, learn_mask
-from codingspot.spot import RECIPES, RecipeTraits, TrainedSpot, TrainingCost, TrainingInput
+from codingspot.settings import Count, Dose, Doses, Seed
+from codingspot.spot import RECIPES, RecipeTraits, TrainedSpot, TrainingCost, TrainingInput, check_recipe
 
 
-def _cost(*, shortlist_percent: float, steps: int, sequences: int, **_others: object) -> TrainingCost:
-    return TrainingCost(shortlist_percent, sequences, steps)
+def _cost(
+    largest: float, *, shortlist: str, shortlist_percent: float, doses: Doses | None, **settings: Any
+) -> TrainingCost:
+    check_recipe(shortlist, {})
+    last = largest if doses is None else doses[-1]
+    if last < largest:
+        raise StudyError(f"recipe 'learned': doses end at {last:g}%, below the spot's {largest:g}%")
+    if shortlist_percent <= last:
+        raise StudyError(
+            f"shortlist_percent is {shortlist_percent:g}; a mask of {last:g}% is chosen from more than that"
+        )
+    return TrainingCost(shortlist, shortlist_percent, settings["sequences"], settings["steps"])
 
 
 @RECIPES.register(
@@ -19,17 +35,17 @@ def learned(
     given: TrainingInput,
     *,
     shortlist: str = "set_difference",
-    shortlist_percent: float = 5.0,
-    doses: tuple[float, ...] | None = None,
-    steps: int = LearnSettings.steps,
-    learning_rate: float = LearnSettings.learning_rate,
-    sequences: int = LearnSettings.sequences,
+    shortlist_percent: Dose = 5.0,
+    doses: Doses | None = None,
+    steps: Count = LearnSettings.steps,
+    learning_rate: Annotated[float, Field(gt=0)] = LearnSettings.learning_rate,
+    sequences: Count = LearnSettings.sequences,
     code_floor: float = LearnSettings.code_floor,
-    general_weight: float = LearnSettings.general_weight,
-    validation_sequences: int = LearnSettings.validation_sequences,
-    patience: int = LearnSettings.patience,
-    validate_every: int = LearnSettings.validate_every,
-    seed: int = LearnSettings.seed,
+    general_weight: Annotated[float, Field(ge=0)] = LearnSettings.general_weight,
+    validation_sequences: Count = LearnSettings.validation_sequences,
+    patience: Count = LearnSettings.patience,
+    validate_every: Count = LearnSettings.validate_every,
+    seed: Seed = LearnSettings.seed,
 ) -> TrainedSpot:
     """A mask learned to remove code and spare general text, over a shortlist that another recipe gives.
 
@@ -37,7 +53,6 @@ def learned(
     :class:`LearnSettings`.
 
     Raises:
-        StudyError: a number that must be positive is not.
         SelectionError: as :func:`learn_mask`.
         NonFiniteError: a loss is not a number.
     """

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from codingspot.analysis import Pieces, is_saved, load_table, save_analysis
+from codingspot.analysis_tables import TABLES
 from codingspot.corpus.languages import PURIFIABLE, canonical_language
 from codingspot.corpus.parallel import ParallelCorpus
+from codingspot.directories import held
 from codingspot.errors import CorpusError
-from codingspot.files import atomic_path, digest
+from codingspot.files import digest
 from codingspot.lens.bias import written_languages
 from codingspot.lens.keywords import Keywords, TokenSet, collect_keywords, token_sets
 from codingspot.lens.pooling import PairReader
@@ -28,17 +30,16 @@ from codingspot.lens.prompts import fitting_rows, translations
 from codingspot.lens.unembedding import TunedLens, Unembedding
 from codingspot.models import LoadedModel
 from codingspot.models.hidden_states import longest_input
+from codingspot.settings import Seed, Settings
 
 NAME: Final = "lens"
 _TABLES: Final = ("lens_sets", "lens_targets", "lens_tokens", "lens_example", "lens_generation", "lens_keywords")
 
 
-class LensSettings(BaseModel):
+class LensSettings(Settings):
     """Settings of the analysis; a study file's ``views.lens``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parallel: str = Field("testbed", description="testbed, or a file of parallel code")
+    parallel: str | None = Field(None, description="a file of parallel code, or testbed")
     languages: tuple[str, ...] | None = Field(None, description="all that the source has by default")
     rows: int | None = Field(None, gt=1, description="the first so many rows of the source")
     shots: int = Field(3, ge=0)
@@ -48,7 +49,7 @@ class LensSettings(BaseModel):
     english: int = Field(10_000, ge=0, description="most frequent English words")
     example: tuple[str, str] | None = Field(None, description="source and target of the example; the first pair")
     tuned_lens: str | None = Field(None, description="safetensors file of a tuned lens")
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def analyse_lens(
         progress: told what is being done and the share of the work that is done.
 
     Raises:
-        FingerprintError: ``directory`` holds an analysis of other inputs.
+        FingerprintError: ``directory`` holds an analysis of other inputs, or is no run directory
+            (:func:`codingspot.directories.held`).
         CorpusError: too few rows for the shots, the example's languages are not there, or no keyword is a single token.
         ArtefactError: a keyword file or the tuned lens is not one.
         ModelError: the model has no output head, or its final norm isn't found.
@@ -122,8 +124,22 @@ def analyse_lens(
     longest = longest_input(loaded.model, loaded.tokenizer)
     corpus = fitting_rows(corpus, loaded.tokenizer, shots=settings.shots, longest=longest)
     inputs = _inputs(loaded, corpus, keywords, settings)
-    if is_saved(directory, NAME, inputs):
-        return LensAnalysis.load(directory, inputs)
+    with held(directory, inputs=[loaded.folder, settings.keywords, settings.tuned_lens]):
+        if is_saved(directory, NAME, inputs):
+            return LensAnalysis.load(directory, inputs)
+        return _analyse(loaded, corpus, keywords, inputs, directory, settings, batch_tokens, progress)
+
+
+def _analyse(
+    loaded: LoadedModel,
+    corpus: ParallelCorpus,
+    keywords: Keywords,
+    inputs: dict[str, Any],
+    directory: Path,
+    settings: LensSettings,
+    batch_tokens: int | None,
+    progress: Callable[[str, float], None],
+) -> LensAnalysis:
     sets, without = token_sets(keywords, loaded.tokenizer)
     without += [language for language in corpus.languages if language not in keywords.words]
     if not sets:
@@ -145,12 +161,12 @@ def analyse_lens(
             )
             for name, table in found.items():
                 labelled = table.assign(source=source, target=target)
-                _write(labelled, pieces.path(f"{number}-{name}.parquet"))
+                TABLES[name].write(pieces.path(f"{number}-{name}.parquet"), labelled)
             pieces.path(f"{number}.done").touch()
         for name, frames in tables.items():
             path = pieces.path(f"{number}-{name}.parquet")
             if path.exists():
-                frames.append(pd.read_parquet(path))
+                frames.append(TABLES[name].read(path))
     sizes = _sizes(keywords, sets, without)
     read, targets, tokens, shown, written = (pd.concat(frames, ignore_index=True) for frames in tables.values())
     analysis = LensAnalysis(read, targets, tokens, shown, written, sizes, inputs)
@@ -222,8 +238,3 @@ def _sizes(keywords: Keywords, sets: list[TokenSet], without: list[str]) -> pd.D
     rows = [(each.name, each.kind, len(each.tokens), keywords.skipped.get(each.name, 0)) for each in sets]
     rows += [(name, "all", 0, keywords.skipped.get(name, 0)) for name in without]
     return pd.DataFrame(rows, columns=["set", "kind", "tokens", "skipped"])
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False)

@@ -19,6 +19,7 @@ from codingspot.evaluation.generation import Decoding, Generator
 from codingspot.lens.keywords import Keywords
 from codingspot.lens.prompts import STOP, Translation
 from codingspot.models import LoadedModel
+from codingspot.tokenization import encode
 
 UNDECIDED = "undecided"
 """No language, or several alike."""
@@ -71,8 +72,8 @@ def written_languages(
     """
     rows: list[tuple[str, str, int]] = []
     if asked:
-        encoded = loaded.tokenizer([each.prompt for each in asked], verbose=False)["input_ids"]
-        answers = loaded.tokenizer([each.answer for each in asked], verbose=False)["input_ids"]
+        encoded = encode(loaded.tokenizer, [each.prompt for each in asked])
+        answers = encode(loaded.tokenizer, [each.answer for each in asked])
         longest = _MORE * max(map(len, answers))
         generator = Generator(loaded.model, loaded.tokenizer, max_batch_tokens=_CACHE_TOKENS)
         written = generator.generate(encoded, Decoding(max_new_tokens=longest, stop=(STOP,)))

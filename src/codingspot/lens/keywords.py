@@ -10,19 +10,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from transformers import PreTrainedTokenizerBase
 
 from codingspot.corpus.grammars import grammar
 from codingspot.corpus.languages import LANGUAGES, canonical_language
 from codingspot.errors import ArtefactError, CorpusError
-from codingspot.files import digest
+from codingspot.files import digest, parse_json, read_text
+from codingspot.records import Record, parse_model
 
 ENGLISH: Final = "english"
 SHARED: Final = "shared"
@@ -103,19 +103,22 @@ def _files(folder: Path) -> Iterator[tuple[str, list[str]]]:
     if not paths:
         raise ArtefactError(f"{folder} holds no keyword file; give a folder of JSON files with name and keywords")
     for path in paths:
-        data = _json(path)
-        listed = data.get("keywords") if isinstance(data, dict) else None
-        if not isinstance(listed, list) or not all(isinstance(word, str) for word in listed) or "name" not in data:
-            raise ArtefactError(f"{path} is not a keyword file; it needs a name and a list of keywords")
-        name = _VERSION.sub("", str(data["name"]))
-        yield canonical_language(name) or name, listed
+        text = read_text(path)
+        try:
+            parse_json(text, "it")
+        except ArtefactError as error:
+            raise ArtefactError(f"{path} is not JSON ({error}), or take it out of the folder") from None
+        way_out = "it needs a name and a list of keywords"
+        found = parse_model(text, _KeywordFile, str(path), what="a keyword file", way_out=way_out)
+        name = _VERSION.sub("", found.name)
+        yield canonical_language(name) or name, found.keywords
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:  # also raised for bytes that are no text
-        raise ArtefactError(f"{path} is not JSON ({error}); correct it or take it out of the folder") from None
+class _KeywordFile(Record):
+    """The keywords of one version of a language."""
+
+    name: str
+    keywords: list[str]
 
 
 def _cleaned(word: str) -> str | None:

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from codingspot.corpus.languages import LANGUAGES
 from codingspot.corpus.parallel import ParallelCorpus
 from codingspot.errors import CorpusError
+from codingspot.tokenization import encode
 
 STOP = "\n\n"
 
@@ -57,7 +58,7 @@ def fitting_rows(
     fits = [True] * corpus.rows
     for language, texts in corpus.texts.items():
         paragraphs = [f"{title(language)}: {text}{STOP}" for text in texts]
-        for row, tokens in enumerate(tokenizer(paragraphs, verbose=False)["input_ids"]):
+        for row, tokens in enumerate(encode(tokenizer, paragraphs)):
             fits[row] &= len(tokens) <= room
     kept = [row for row, short in enumerate(fits) if short]
     if len(kept) < max(shots + 1, 2):
@@ -100,6 +101,5 @@ def translations(
 
 def tokenise(translation: Translation, tokenizer: PreTrainedTokenizerBase) -> TokenisedTranslation:
     """Tokens of prompt and answer together; the answer begins after as many as the prompt alone has."""
-    prompt = tokenizer(translation.prompt, verbose=False)["input_ids"]
-    whole = tokenizer(translation.prompt + translation.answer, verbose=False)["input_ids"]
+    prompt, whole = encode(tokenizer, [translation.prompt, translation.prompt + translation.answer])
     return TokenisedTranslation(tuple(whole), min(len(prompt), len(whole) - 1))

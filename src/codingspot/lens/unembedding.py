@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from codingspot.errors import ArtefactError, ModelError
+from codingspot.files import reason
 from codingspot.models import role_of
 
 _PROBE = 3
@@ -98,7 +99,8 @@ class TunedLens:
         try:
             tensors: Mapping[str, Tensor] = load_file(path, device=str(device))
         except (OSError, SafetensorError) as error:
-            raise ArtefactError(f"{path} is not a safetensors file ({error}); save the tuned lens as one") from None
+            said = reason(error)
+            raise ArtefactError(f"{path} is not a safetensors file ({said}); save the tuned lens as one") from None
         self._maps: dict[int, tuple[Tensor, Tensor]] = {}
         for layer in sorted({int(name.partition(".")[0]) for name in tensors if name.partition(".")[0].isdecimal()}):
             weight, bias = tensors.get(f"{layer}.weight"), tensors.get(f"{layer}.bias")

@@ -5,12 +5,14 @@ from codingspot.models.layout import Located, ParameterLayout, fingerprint, uniq
 from codingspot.models.loading import LoadedModel, load_model
 from codingspot.models.output_head import MAX_LOGITS, OutputHead
 from codingspot.models.registry import Registry
-from codingspot.models.roles import SCOPES, Role, Scope, role_of, scope_sizes
+from codingspot.models.roles import SCOPES, Role, Scope, ScopeName, role_of, scope_sizes
+from codingspot.models.shipped import TESTBED, input_places, model_source, names_shipped, shipped_model, shipped_models
 from codingspot.models.structure import Part, Structure, describe, kinds_table
 
 __all__ = [
     "MAX_LOGITS",
     "SCOPES",
+    "TESTBED",
     "LoadedModel",
     "Located",
     "OutputHead",
@@ -19,15 +21,21 @@ __all__ = [
     "Registry",
     "Role",
     "Scope",
+    "ScopeName",
     "Structure",
     "configured_model",
     "describe",
     "find_model",
     "fingerprint",
+    "input_places",
     "kinds_table",
     "load_model",
+    "model_source",
+    "names_shipped",
     "role_of",
     "scope_sizes",
+    "shipped_model",
+    "shipped_models",
     "torch_dtype",
     "unique_parameters",
 ]

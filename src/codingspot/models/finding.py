@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from huggingface_hub import get_session
 from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, StrictDataclassError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from codingspot.errors import ModelError
+from codingspot.models.plausibility import require_counts, require_plausible
+from codingspot.models.shipped import model_source
 
 _HUB_TIMEOUT_SECONDS = 5.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
@@ -24,9 +27,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class FoundModel:
     """Where a causal language model is, and its configuration.
 
-    ``source`` is a folder or Hub id; ``local`` says whether only files on this machine are read.
+    ``id`` is what a user calls it: the name of a shipped one, whose folder differs between machines, or else
+    ``source``, a folder or Hub id. ``local`` says whether only files on this machine are read.
     """
 
+    id: str
     source: str
     revision: str | None
     local: bool
@@ -49,20 +54,24 @@ class FoundModel:
 
 
 def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> FoundModel:
-    """Read the configuration of a Hub id (``org/name`` or ``org/name@revision``) or folder.
+    """Read the configuration of a shipped model, a Hub id (``org/name`` or ``org/name@revision``) or a folder.
 
-    Where the Hub can't be reached, what was downloaded before is used.
+    This is the one place where names of models are resolved (:func:`codingspot.models.shipped.model_source`). Where the
+    Hub can't be reached, what was downloaded before is used.
 
     Raises:
-        ModelError: nothing is found there, it is not a causal language model, or its weights are quantised.
+        ModelError: nothing is found there, it is not a causal language model, its configuration can't be that of a
+            model, or its weights are quantised.
     """
-    source, revision = _split_revision(str(id_or_path), revision)
+    asked, revision = _split_revision(str(id_or_path), revision)
+    source = model_source(asked)
     local = Path(source).is_dir() or not _hub_answers()
-    found = FoundModel(source, revision, local, trust_remote_code, None)
+    found = FoundModel(asked, source, revision, local, trust_remote_code, None)
     config = _load_config(source, found.options)
+    require_plausible(source, config)
     _require_causal(source, config)
     _require_unquantised(source, config)
-    return FoundModel(source, revision, local, trust_remote_code, config)
+    return replace(found, config=config)
 
 
 def configured_model(
@@ -80,13 +89,26 @@ def configured_model(
         ModelError: as :func:`find_model`; or the architecture can't be built.
     """
     found = find_model(id_or_path, revision=revision, trust_remote_code=trust_remote_code)
+    return build(found, dtype=dtype, attention=attention, device=device)
+
+
+def build(
+    found: FoundModel, *, dtype: str = "float32", attention: str | None = None, device: str = "meta"
+) -> PreTrainedModel:
+    """The model of a configuration that was found, without its weights.
+
+    Raises:
+        ModelError: the architecture can't be built.
+    """
     chosen = (found.config.dtype or torch.float32) if dtype == "auto" else torch_dtype(dtype)
     options = {} if attention is None else {"attn_implementation": attention}
     builder: Any = AutoModelForCausalLM
     try:
         with torch.device(device):
-            model: Any = builder.from_config(found.config, dtype=chosen, trust_remote_code=trust_remote_code, **options)
-    except (ValueError, ImportError, RuntimeError, AttributeError) as error:
+            model: Any = builder.from_config(
+                found.config, dtype=chosen, trust_remote_code=found.trust_remote_code, **options
+            )
+    except Exception as error:  # whatever a model's own code makes of settings it doesn't foresee
         raise ModelError(
             f"{found.source} can't be built from its configuration ({first_line(error)}); correct its config.json"
         ) from None
@@ -107,9 +129,11 @@ def torch_dtype(name: str) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or the name of its type."""
+    """The first line of an error's message; its type too, where the message alone says little."""
     lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    if isinstance(error, LookupError | TypeError | AttributeError | ArithmeticError) or not lines:
+        return ": ".join([type(error).__name__, *lines[:1]])
+    return lines[0].rstrip(".")
 
 
 def _split_revision(source: str, revision: str | None) -> tuple[str, str | None]:
@@ -137,8 +161,9 @@ def _load_config(source: str, options: dict[str, Any]) -> Any:
         raise ModelError(f"model folder {source} does not exist; correct the path or give a Hub id")
     try:
         return AutoConfig.from_pretrained(source, **options)
-    except (OSError, ValueError, HFValidationError, HfHubHTTPError, StrictDataclassError) as error:
+    except Exception as error:  # a configuration class may raise anything at settings of a wrong type
         if Path(source).is_dir():
+            _require_written_counts(Path(source))  # which names what the class stumbled on
             reason = " ".join(str(error).split())
             raise ModelError(f"config.json of {source} can't be used ({reason[:200]}); correct it") from None
         raise ModelError(
@@ -146,6 +171,14 @@ def _load_config(source: str, options: dict[str, Any]) -> Any:
             f"({first_line(error)}); correct the id or path, log in if it is gated, or download it first "
             "where there is a network"
         ) from None
+
+
+def _require_written_counts(folder: Path) -> None:
+    try:
+        written = SimpleNamespace(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return
+    require_counts(str(folder), written)
 
 
 def _require_causal(source: str, config: Any) -> None:

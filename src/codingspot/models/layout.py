@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -20,6 +20,7 @@ from codingspot.errors import ArtefactError
 
 # Numbers moved to the CPU at a time; bounds the memory a fingerprint takes.
 _CHUNK = 1 << 24
+_AGAIN = "make the artefact again"
 
 
 def unique_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -126,15 +127,26 @@ class ParameterLayout:
         return [[name, list(shape)] for name, shape in zip(self.names, self.shapes, strict=True)]
 
     @classmethod
-    def from_json(cls, value: Sequence[Sequence[Any]]) -> ParameterLayout:
-        """The layout that :meth:`to_json` wrote.
+    def from_json(cls, value: Any, origin: str = "a parameter layout") -> ParameterLayout:
+        """The layout that :meth:`to_json` wrote; ``origin`` names what holds it.
 
         Raises:
             ArtefactError: ``value`` is something else.
         """
-        try:
-            names = tuple(str(name) for name, _ in value)
-            shapes = tuple(tuple(int(size) for size in shape) for _, shape in value)
-        except (TypeError, ValueError) as error:
-            raise ArtefactError(f"a parameter layout is corrupt ({error}); make the artefact again") from None
-        return cls(names, shapes)
+        if not isinstance(value, list) or not all(map(_is_entry, value)):
+            raise ArtefactError(f"{origin} is corrupt (its layout is no list of names and shapes); {_AGAIN}")
+        names = tuple(name for name, _ in value)
+        if list(names) != sorted(set(names)):
+            raise ArtefactError(f"{origin} is corrupt (its layout's names repeat or are out of order); {_AGAIN}")
+        layout = cls(names, tuple(tuple(shape) for _, shape in value))
+        if sum(layout.sizes.values()) >= 2**63:
+            raise ArtefactError(f"{origin} is corrupt (its layout has more parameters than can be counted); {_AGAIN}")
+        return layout
+
+
+def _is_entry(value: Any) -> bool:
+    """Whether ``value`` is a name and a shape."""
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    name, shape = value
+    return isinstance(name, str) and isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)

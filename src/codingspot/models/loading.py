@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from codingspot.errors import ModelError
-from codingspot.models.finding import FoundModel, find_model, first_line, torch_dtype
+from codingspot.models.finding import FoundModel, build, find_model, first_line, torch_dtype
 from codingspot.models.layout import fingerprint
+
+_BUFFERS = re.compile(r"\.(?:attn|attention)\.(?:masked_)?bias$|\.rotary_emb\.|\.position_ids$")
+"""Constants that older versions of the library saved among the weights, and that no model reads any more."""
 
 DeviceMap = str | dict[str, Any]
 
@@ -37,6 +39,12 @@ class LoadedModel:
         return fingerprint(self.model)
 
     @property
+    def folder(self) -> Path | None:
+        """Where the weights were read from, if that is a local folder."""
+        name = self.model.name_or_path
+        return Path(name) if name and (Path(name) / "config.json").is_file() else None
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device
@@ -54,7 +62,8 @@ def load_model(
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer.
 
-    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``) or a folder. ``dtype`` is ``float32``,
+    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``), a folder, or ``testbed`` or ``testbed-routed``,
+    which ship with the package. ``dtype`` is ``float32``,
     ``bfloat16``, ``float16`` or ``auto`` (as saved). ``device`` defaults to the GPU where there is one; ``device_map``
     (``auto``, ``balanced``, ``sequential``, or modules to devices; needs accelerate) spreads the model over several
     instead. ``attention`` names the implementation (``eager``, ``sdpa``, ``flash_attention_2``, ...), by default the
@@ -63,21 +72,22 @@ def load_model(
 
     Raises:
         ModelError: nothing is found there, it is not a causal language model, its weights are quantised, not in
-            safetensors or do not cover the architecture, don't fit on the GPUs of a device map, or its tokenizer is
-            missing.
+            safetensors, or not those of the architecture, all of them and no others, or don't fit on the GPUs of a
+            device map; its tokenizer is missing, or has tokens that the model has no embedding of.
     """
     if device is not None and device_map is not None:
         raise ModelError("device and device_map are both given; give one")
     weights_dtype = torch_dtype(dtype)
     found = find_model(id_or_path, revision=revision, trust_remote_code=trust_remote_code)
-    with _no_progress_bar() if found.local else nullcontext():
+    with _quiet(bars=found.local):
         model = _load_weights(found, weights_dtype, device_map, attention)
     tokenizer = _load_tokenizer(found)
+    _require_fitting(found.source, model, tokenizer)
     _require_on_devices(found.source, model)
     if device_map is None:
         _move(found.source, model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model.train(False)
-    return LoadedModel(model, tokenizer, found.source, found.commit)
+    return LoadedModel(model, tokenizer, found.id, found.commit)
 
 
 def _load_weights(
@@ -92,16 +102,31 @@ def _load_weights(
             dtype=dtype,
             device_map=device_map,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
             output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError, HfHubHTTPError) as error:
+    except Exception as error:  # whatever a model's own code may raise at its files
+        build(found)  # which says so where the configuration is at fault, not the weights
         raise ModelError(_why_not_loaded(found.source, error, device_map, attention)) from None
+    mismatched = sorted(info["mismatched_keys"])
+    if mismatched:
+        name, saved, expected = mismatched[0]
+        raise ModelError(
+            f"{found.source} has {len(mismatched)} weights of another shape than its config.json says, such as {name}: "
+            f"{list(saved)}, not {list(expected)}; correct config.json, or give the checkpoint it belongs to"
+        )
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelError(
             f"{found.source} lacks {len(missing)} weights of {type(model).__name__}, such as {missing[0]}, which "
             "would be random; give a complete checkpoint"
+        )
+    unexpected = sorted(name for name in info["unexpected_keys"] if not _BUFFERS.search(name))
+    if unexpected:
+        raise ModelError(
+            f"{found.source} has {len(unexpected)} weights that a {type(model).__name__} by its config.json has no "
+            f"place for, such as {unexpected[0]}; correct config.json, or give the checkpoint it belongs to"
         )
     return model
 
@@ -139,22 +164,39 @@ def _move(source: str, model: PreTrainedModel, device: str | torch.device) -> No
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar while files on this machine are read; downloads keep theirs."""
-    bars: Any = logging  # its functions for this have no types
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
+def _quiet(*, bars: bool) -> Iterator[None]:
+    """Keep transformers from reporting on weights, which is done here, and from drawing ``bars``."""
+    library: Any = logging  # its functions for this have no types
+    shown, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
+    library.set_verbosity(library.CRITICAL)
+    if bars:
+        library.disable_progress_bar()
     try:
         yield
     finally:
+        library.set_verbosity(verbosity)
         if shown:
-            bars.enable_progress_bar()
+            library.enable_progress_bar()
 
 
 def _load_tokenizer(found: FoundModel) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(found.source, **found.options)
-    except (OSError, ValueError, ImportError, HfHubHTTPError) as error:
+    except Exception as error:  # files of another form than expected make the tokenizers' code raise anything
         raise ModelError(
             f"the tokenizer of {found.source} can't be loaded ({first_line(error)}); save it beside the weights"
         ) from None
+
+
+def _require_fitting(source: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer without tokens, or with one whose number is beyond the model's embeddings."""
+    vocabulary = tokenizer.get_vocab()
+    if not vocabulary:
+        raise ModelError(f"the tokenizer of {source} has no tokens; save the model's own beside the weights")
+    token = max(vocabulary, key=lambda each: vocabulary[each])
+    rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    if rows is not None and vocabulary[token] >= rows:
+        raise ModelError(
+            f"the tokenizer of {source} has token {token!r} with number {vocabulary[token]}, and the model embeds "
+            f"{rows}; save the model's own tokenizer beside the weights, or resize its embeddings"
+        )

@@ -58,7 +58,7 @@ class OutputHead:
 
         def shorten(_head: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             read.append(arguments[0])
-            return (arguments[0][:, :1], *arguments[1:])
+            return (arguments[0][:1, :1], *arguments[1:])
 
         handle = None if self._head is None else self._head.register_forward_pre_hook(shorten)
         try:

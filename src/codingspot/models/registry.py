@@ -25,9 +25,8 @@ from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
-
 from codingspot.errors import StudyError
+from codingspot.settings import checked, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -177,13 +176,14 @@ class Registry(Generic[F, T]):
         """The registered function with its keyword-only parameters set, checked against their type hints.
 
         Raises:
-            StudyError: the function is unknown, a parameter is unknown, missing, or of the wrong type.
+            StudyError: the function is unknown, a parameter is unknown, missing, of the wrong type, outside the range
+                that its type says (``Annotated[float, Field(ge=0)]``), or not finite.
         """
         function = self[name]
         return partial(function, **self.check(name, parameters))
 
     def check(self, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """All parameters of a registered function, defaults filled in and types checked.
+        """All parameters of a registered function, defaults filled in and types and ranges checked.
 
         Raises:
             StudyError: as :meth:`bind`.
@@ -199,11 +199,22 @@ class Registry(Generic[F, T]):
             if value is inspect.Parameter.empty:
                 raise StudyError(f"{self.sort} {name!r} needs parameter {key!r}; set it")
             try:
-                values[key] = TypeAdapter(hints[key]).validate_python(value)
-            except ValidationError as error:
-                reason = error.errors()[0]["msg"]
-                raise StudyError(f"{self.sort} {name!r}: {key} is {value!r} ({reason}); correct it") from None
+                values[key] = checked(hints.get(key, Any), value)
+            except ValueError as error:
+                raise StudyError(f"{self.sort} {name!r}: {key} is {shown(value)} ({error}); correct it") from None
         return values
+
+    def known(self, name: str) -> str:
+        """``name``, where a function is registered under it: validates a setting that names one.
+
+        Raises:
+            ValueError: as ``self[name]``.
+        """
+        try:
+            self[name]
+        except StudyError as error:
+            raise ValueError(str(error)) from None
+        return name
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from codingspot.models.layout import ParameterLayout
 from codingspot.models.registry import Registry
@@ -135,6 +137,7 @@ class ScopeTraits:
 
 
 SCOPES: Registry[Scope, ScopeTraits] = Registry("scope", ScopeTraits())
+ScopeName = Annotated[str, AfterValidator(SCOPES.known)]
 
 
 @SCOPES.register("all", label="all parameters", traits=ScopeTraits(""))

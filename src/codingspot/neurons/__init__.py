@@ -1,7 +1,7 @@
 """Language-specific MLP neurons by the entropy of their activations (LAPE), and what silencing them does."""
 
 from codingspot.neurons.ablation import diagonal_and_rest, matched_neurons, perplexity_ratios, silenced
-from codingspot.neurons.analysis import NeuronAnalysis, NeuronSettings, analyse_neurons, neuron_inputs
+from codingspot.neurons.analysis import NeuronAnalysis, NeuronSettings, analyse_neurons, neuron_inputs, saved_neurons
 from codingspot.neurons.counting import ActivationCounts, count_activations
 from codingspot.neurons.selection import SELECTIONS, Selection, bar, entropy, exclusive_only, select
 from codingspot.neurons.sites import NeuronLayout, Site, find_sites, observed
@@ -33,6 +33,7 @@ __all__ = [
     "observed",
     "perplexity_ratios",
     "records",
+    "saved_neurons",
     "select",
     "sharing",
     "silenced",

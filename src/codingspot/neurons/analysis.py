@@ -10,18 +10,21 @@ Counts and evaluations are saved piece by piece, so a run that was stopped resum
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from codingspot.analysis import Pieces, is_saved, load_table, save_analysis
+from codingspot.analysis import Pieces, is_saved, load_table, save_analysis, saved_inputs
 from codingspot.corpus import BosPolicy, Corpus, Domain, pack
+from codingspot.directories import held
+from codingspot.errors import ArtefactError
 from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.results import Results
 from codingspot.files import atomic_path, digest
@@ -31,6 +34,8 @@ from codingspot.neurons.counting import ActivationCounts, count_activations, loa
 from codingspot.neurons.selection import SELECTIONS, Selection, select
 from codingspot.neurons.sites import NeuronLayout, find_sites
 from codingspot.neurons.tables import layer_histogram, neuron_list, sharing, sweep
+from codingspot.records import Record, parse_model
+from codingspot.settings import Count, Seed, Settings
 
 NAME: Final = "neurons"
 ORIGINAL: Final = ""
@@ -41,24 +46,24 @@ RANDOM: Final = "random"
 _TABLES: Final = ("neurons", "neurons_layers", "neurons_sharing", "neurons_sweep", "neurons_ablation", "neurons_tasks")
 
 
-class NeuronSettings(BaseModel):
+class NeuronSettings(Settings):
     """Settings of the analysis; a study file's ``views.neurons``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    token_budget: int = Field(8192, gt=0, description="tokens a domain")
-    sequence_length: int = Field(256, gt=1)
+    token_budget: Count = Field(8192, description="tokens a domain")
+    sequence_length: Count = Field(256, gt=1)
     bos: BosPolicy = "none"
     size: float = Field(0.01, gt=0, description="neurons: a share of all below 1, a number from 1 on")
     selection: Selection = Field("per-language", description="whose neurons are silenced; both are listed")
     quantile: float = Field(0.95, gt=0, lt=1, description="of all activation probabilities: threshold and bar")
     exclusive: bool = Field(False, description="only neurons specific to one domain")
-    quantiles: tuple[float, ...] = Field((0.9, 0.95, 0.99), description="compared in the sweep")
-    parts: int = Field(4, gt=0, description="amounts of text compared in the sweep")
-    control_seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), description="of the matched random neurons; empty: none")
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.9, 0.95, 0.99), description="compared in the sweep"
+    )
+    parts: Count = Field(4, description="amounts of text compared in the sweep")
+    control_seeds: tuple[Seed, ...] = Field((0, 1, 2, 3, 4), description="of the matched random neurons; empty: none")
     tasks: tuple[str, ...] = Field((), description="run under each edit, such as testbed_humaneval")
-    items: int | None = Field(None, gt=0, description="first items of each task; all by default")
-    seed: int = 0
+    limit: Count | None = Field(None, description="first items of each task; all by default")
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,34 @@ class NeuronAnalysis:
         return cls(neurons, layers, shared, swept, ablation, tasks, inputs)
 
 
+class _Inputs(Record):
+    """What an analysis that is compared with others records of what it was made from (:func:`neuron_inputs`)."""
+
+    model: str
+    revision: str | None
+    weights: str
+    corpus: str
+    corpus_fingerprint: str
+    held_out_fingerprint: str
+    settings: NeuronSettings
+
+
+def saved_neurons(directory: Path) -> NeuronAnalysis:
+    """The analysis saved in ``directory``, whatever it was made from.
+
+    Raises:
+        ArtefactError: there is none, or it is corrupt.
+    """
+    inputs = saved_inputs(directory, NAME)
+    if inputs is None:
+        raise ArtefactError(
+            f"{directory} holds no finished analysis of neurons; run `codingspot neurons MODEL --out {directory}`"
+        )
+    origin = f"{directory}: the record of its neurons"
+    parse_model(json.dumps(inputs), _Inputs, origin, what="one of such an analysis", way_out="run the analysis again")
+    return NeuronAnalysis.load(directory, dict(inputs))
+
+
 def neuron_inputs(
     loaded: LoadedModel, corpus: Corpus, held_out: Sequence[Domain], settings: NeuronSettings
 ) -> dict[str, Any]:
@@ -140,13 +173,28 @@ def analyse_neurons(
         progress: told what is being done and the share of the work that is done.
 
     Raises:
-        FingerprintError: ``directory`` holds an analysis of other inputs.
+        FingerprintError: ``directory`` holds an analysis of other inputs, or is no run directory
+            (:func:`codingspot.directories.held`).
         ModelError: the model has no MLP neurons that can be seen.
         SelectionError: fewer than two domains, or a setting is out of range.
         CorpusError: a domain has less text than one sequence.
     """
-    if is_saved(directory, NAME, inputs):
-        return NeuronAnalysis.load(directory, inputs)
+    with held(directory, inputs=[loaded.folder]):
+        if is_saved(directory, NAME, inputs):
+            return NeuronAnalysis.load(directory, inputs)
+        return _analyse(loaded, corpus, evaluator, inputs, directory, settings, batch_tokens, progress)
+
+
+def _analyse(
+    loaded: LoadedModel,
+    corpus: Corpus,
+    evaluator: Evaluator,
+    inputs: dict[str, Any],
+    directory: Path,
+    settings: NeuronSettings,
+    batch_tokens: int,
+    progress: Callable[[str, float], None],
+) -> NeuronAnalysis:
     pieces = Pieces(directory, NAME, inputs)
     layout = find_sites(loaded.model)
     edits = 1 + len(corpus.domains) * (1 + len(settings.control_seeds))
@@ -293,7 +341,7 @@ class _Ablation:
             rates.append(edit.label(_rates(results.outcomes)))
         tasks = pd.concat(rates, ignore_index=True)
         original = tasks[tasks["ablated"] == ORIGINAL].set_index("task")["rate"]
-        tasks = tasks.assign(original=tasks["task"].map(original))
+        tasks = tasks.assign(original=tasks["task"].map(original).astype(float))
         return pd.concat(losses, ignore_index=True), tasks[tasks["ablated"] != ORIGINAL].reset_index(drop=True)
 
     def _evaluate(self, name: str, neurons: np.ndarray | None) -> Results:

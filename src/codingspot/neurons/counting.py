@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from codingspot.errors import ArtefactError, ModelError, NonFiniteError
-from codingspot.files import atomic_path
+from codingspot.files import atomic_path, reason
 from codingspot.neurons.sites import NeuronLayout, observed
 
 
@@ -78,7 +78,10 @@ def load_parts(path: Path) -> list[ActivationCounts]:
         with safe_open(path, "numpy") as file:
             domain, active, tokens = file.metadata()["domain"], file.get_tensor("active"), file.get_tensor("tokens")
     except Exception as error:  # safetensors has several error types of its own
-        raise ArtefactError(f"{path} is missing or corrupt ({error}); delete it and run again") from None
+        raise ArtefactError(f"{path} is missing or corrupt ({reason(error)}); delete it and run again") from None
+    counted = active.dtype == tokens.dtype == np.int64 and active.ndim == 2 and tokens.shape == active.shape[:1]
+    if not counted or (active < 0).any() or (active > tokens[:, None]).any():
+        raise ArtefactError(f"{path} is corrupt (its counts are none); delete it and run again")
     return [ActivationCounts((domain,), row[:, None], count[None]) for row, count in zip(active, tokens, strict=True)]
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from codingspot.escaping import visible
 from codingspot.report.labels import signed
 from codingspot.report.run_files import read_run
 from codingspot.report.specificity import judge_all
@@ -20,10 +21,7 @@ from codingspot.report.tables import counterfactual, dose_response, monosemantic
 from codingspot.report.words import headline
 
 WIDTH: Final = 80
-_EDITED_WIDTH: Final = 8
-_DOSE_WIDTH: Final = 7
-_RATE_WIDTH: Final = 5
-_CHANGED_WIDTH: Final = 12
+_SHORT: Final = 5
 _STYLES: Final = {"original": "dim", "spot": "", "control": "dim"}
 
 
@@ -39,64 +37,69 @@ def console_report(directory: Path) -> list[RenderableType]:
     shown: list[RenderableType] = []
     if findings:
         spot = findings[0].spot
-        shown.append(Text(summary.title(spot), style="bold"))
+        shown.append(_text(summary.title(spot), "bold"))
         tables = (dose_response(run, summary), counterfactual(run, summary), monosemanticity(run, summary))
-        shown += [_table(table, spot) for table in tables if any(row.spot == spot for row in table.rows)]
-        shown.append(_key(tables[0]))
-    shown.append(Padding(Group(*(Text(f"{sentence}\n") for sentence in headline(summary, findings))), (1, 0, 0, 0)))
+        for table in tables:
+            rows = [row for row in table.rows if row.spot == spot]
+            if rows:
+                shown += [_text(f"\n{table.title}", "bold"), _table(table, rows)]
+        shown.append(_text(f"\n{_key(tables[0])}", "dim"))
+    return [*shown, *(_text(f"\n{sentence}") for sentence in headline(summary, findings)), Text()]
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text that holds no markup, and nothing that would command a terminal."""
+    return Text(visible(text), style=style)
+
+
+def _table(table: Table, rows: Sequence[Row]) -> RichTable:
+    headings = _headings(table.columns)
+    cells = {
+        column.key: [heading, *(_cell(row.values[place], column) for row in rows)]
+        for place, (column, heading) in enumerate(zip(table.columns, headings, strict=True))
+        if column.group != "Other"
+    }
+    shown = RichTable(header_style="dim", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    fitting = [column for column in table.columns if column.key in _fitting(table.columns, cells)]
+    for column in fitting:
+        is_text = column.kind == "text"
+        shown.add_column(
+            _text(cells[column.key][0]),
+            justify="left" if is_text else "right",
+            no_wrap=not is_text,
+            overflow="fold",
+        )
+    for number, row in enumerate(rows, start=1):
+        shown.add_row(*(_text(cells[column.key][number]) for column in fitting), style=_STYLES[row.role])
     return shown
 
 
-def _table(table: Table, spot: str) -> RichTable:
-    rows = [row for row in table.rows if row.spot == spot]
-    columns = _fitting(table.columns)
-    shown = RichTable(
-        title=f"\n{table.title}",
-        title_justify="left",
-        title_style="bold",
-        header_style="dim",
-        box=None,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for column in columns:
-        shown.add_column(_heading(column), justify="left" if column.kind == "text" else "right", no_wrap=True)
-    for row in rows:
-        shown.add_row(*_cells(row, table.columns, columns), style=_STYLES[row.role])
-    return shown
+def _fitting(columns: Sequence[Column], cells: Mapping[str, Sequence[str]]) -> set[str]:
+    """Keys of all columns there are cells of, or without single tasks where all don't fit."""
+    if sum(1 + max(map(len, texts)) for texts in cells.values()) <= WIDTH + 1:
+        return set(cells)
+    return {column.key for column in columns if column.key in cells and not _is_task(column)}
 
 
-def _fitting(columns: Sequence[Column]) -> list[Column]:
-    """All columns, or without single tasks where all don't fit."""
-    kept = [column for column in columns if column.group != "Other"]
-    if sum(_width(column) + 1 for column in kept) <= WIDTH + 1:
-        return kept
-    return [column for column in kept if column.kind != "rate" or column.has_change]
+def _is_task(column: Column) -> bool:
+    return column.kind == "rate" and not column.has_change and column.group in ("General", "Code")
 
 
-def _width(column: Column) -> int:
-    if column.kind == "text":
-        return _EDITED_WIDTH
-    if column.kind == "dose":
-        return _DOSE_WIDTH
-    return _CHANGED_WIDTH if column.has_change else max(_RATE_WIDTH, len(_heading(column)))
+def _headings(columns: Sequence[Column]) -> list[str]:
+    """One short heading a column; those of tasks are abbreviated, and numbered where they would be the same."""
+    tasks = [column.header for column in columns if _is_task(column)]
+    starts = Counter(header[:_SHORT] for header in tasks)
+    short = {
+        header: header[:_SHORT] if starts[header[:_SHORT]] == 1 else f"{header[: _SHORT - 2]}{number}"
+        for number, header in enumerate(tasks, start=1)
+    }
+    return [
+        "" if column.kind == "text" else "Code" if column.key == "code" else short.get(column.header, column.header)
+        for column in columns
+    ]
 
 
-def _heading(column: Column) -> str:
-    if column.kind == "text":
-        return ""
-    if column.key == "code":
-        return "Code"
-    if column.kind == "rate" and not column.has_change and column.group:
-        return column.header[:_RATE_WIDTH]
-    return column.header
-
-
-def _cells(row: Row, columns: Sequence[Column], shown: Sequence[Column]) -> list[str]:
-    return [_text(value, column) for value, column in zip(row.values, columns, strict=True) if column in shown]
-
-
-def _text(value: Value, column: Column) -> str:
+def _cell(value: Value, column: Column) -> str:
     text = main_text(value, column)
     if isinstance(value, str):
         return text.removesuffix(" random")
@@ -105,9 +108,9 @@ def _text(value: Value, column: Column) -> str:
     return text
 
 
-def _key(table: Table) -> Text:
+def _key(table: Table) -> str:
     """What the abbreviated headings stand for."""
-    tasks = [column for column in table.columns if column.kind == "rate" and column.group == "General"]
-    short = [f"{_heading(c)} = {c.header}" for c in tasks if not c.has_change and _heading(c) != c.header]
+    named = zip(_headings(table.columns), table.columns, strict=True)
+    short = [f"{heading} = {c.header}" for heading, c in named if _is_task(c) and heading != c.header]
     means = "Rates in percent, k in percent of all parameters, in brackets relative changes; random: means over seeds"
-    return Text(f"\n{'; '.join([means, *short])}.", style="dim")
+    return f"{'; '.join([means, *short])}."

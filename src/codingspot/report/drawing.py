@@ -18,7 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from codingspot.escaping import visible
 from codingspot.report.theme import CSS_VARIABLES, figure_style
 
 _DPI: Final = 150
@@ -63,6 +65,7 @@ def save_png(picture: Picture, folder: Path) -> None:
         for panel, one in zip(picture.panels, axes, strict=True):
             panel.draw(one)
             one.set_title(panel.title)
+        _show_all(figure)
         figure.savefig(folder / f"{picture.name}.png", dpi=_DPI, metadata={"Software": None})
 
 
@@ -72,9 +75,23 @@ def to_svg(panel: Panel, identifier: str) -> str:
         figure = Figure(figsize=panel.size, layout="constrained")
         FigureCanvasSVG(figure)
         panel.draw(figure.subplots())
+        _show_all(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _for_page(text.getvalue(), panel.description, identifier)
+
+
+def _show_all(figure: Figure) -> None:
+    """Write out what can't be seen in any text of the figure: XML allows no control characters, and fonts have none."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = [label.get_text() for label in axis.get_ticklabels()]
+            shown = [visible(label) for label in labels]
+            if shown != labels:  # names, in fixed places; a tick's text is made anew from them at every drawing
+                axis.set_ticklabels(shown)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):
+            text.set_text(visible(text.get_text()))
 
 
 def _for_page(svg: str, description: str, identifier: str) -> str:

@@ -12,6 +12,7 @@ from codingspot.report.drawing import Panel, Picture
 from codingspot.report.labels import dose
 from codingspot.report.run_files import Run
 from codingspot.report.theme import MARKERS, SPOTS
+from codingspot.report.ticks import set_ticks
 
 EVOLUTION: Final = "importance_evolution"
 DISTRIBUTION: Final = "importance_distribution"
@@ -66,7 +67,7 @@ def draw_agreement_by_step(axes: Axes, *, moved: pd.DataFrame) -> None:
         )
         axes.plot(steps, by_step["mean"].tolist(), label=label, **style)
     steps = sorted({*moved["first_step"].tolist(), *moved["second_step"].tolist()})
-    axes.set_xticks(steps, [str(step) for step in steps])
+    set_ticks(axes.xaxis, steps, [str(step) for step in steps])
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("steps of fine-tuning")
     axes.set_ylabel("Jaccard index")

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from codingspot.evaluation.doses import crossing, crossing_interval
 from codingspot.evaluation.loss_changes import loss_changes
-from codingspot.evaluation.metrics import KEPT, ONSET_RATE
+from codingspot.evaluation.metrics import KEPT, LEAST_MARGIN, ONSET_RATE
 from codingspot.report.labels import control_label, domain_label, scope_label, task_label
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary, resample
@@ -21,6 +21,10 @@ from codingspot.report.table import Column, Number, Row, Table, Value
 from codingspot.study.cells import ORIGINAL
 
 Holds = NDArray[np.bool_]
+
+_NOTHING = Number(None)
+_UNDEFINED_ONSET: tuple[Value, ...] = (_NOTHING, "not defined", _NOTHING, _NOTHING)
+_UNDEFINED_KEPT: tuple[Value, ...] = ("not defined", _NOTHING, _NOTHING, _NOTHING)
 
 
 def doses(run: Run, summary: RunSummary) -> Table:
@@ -37,20 +41,22 @@ def doses(run: Run, summary: RunSummary) -> Table:
         Column("kept_high", "to", "dose", "General kept"),
     )
     rows = []
-    resampled = _resampled(run, summary)
+    resampled, metrics = _resampled(run, summary), summary.original.metrics
     for spot in summary.plan.spots():
         cells = summary.refined(spot)
         ks = [cell.cell.k_percent for cell in cells]
-        gone = crossing(ks, [_gone(cell) for cell in cells])
-        lost = crossing(ks, [_not_kept(cell) for cell in cells])
         names = [cell.cell.name for cell in cells]
         onset_range, kept_range = (
             (None, None) if holds is None else crossing_interval(ks, holds(names)) for holds in resampled
         )
-        numbers = (gone.before, gone.past, *onset_range, lost.before, lost.past, *kept_range)
-        rows.append(
-            Row(spot, summary.title(spot), "spot", (Number(float(len(ks))), *(Number(number) for number in numbers)))
-        )
+        onset, kept = _UNDEFINED_ONSET, _UNDEFINED_KEPT
+        if metrics.code_gone is not None:
+            gone = crossing(ks, [bool(cell.metrics.code_gone) for cell in cells])
+            onset = tuple(map(Number, (gone.before, gone.past, *onset_range)))
+        if metrics.general_lost is not None:
+            lost = crossing(ks, [bool(cell.metrics.general_lost) for cell in cells])
+            kept = tuple(map(Number, (lost.before, lost.past, *kept_range)))
+        rows.append(Row(spot, summary.title(spot), "spot", (Number(float(len(ks))), *onset, *kept)))
     caption = (
         f"Onset k*: the smallest evaluated dose with pass@1 below {100 * ONSET_RATE:g}%, with the largest dose before "
         "it, between which the crossing lies. k by rule: the largest dose up to which general retention stays at "
@@ -58,6 +64,14 @@ def doses(run: Run, summary: RunSummary) -> Table:
         "bootstrap resamples of the items (0: below the smallest dose; ∞: past the largest). A dash: it was not "
         "reached, or not left."
     )
+    undefined = [
+        kind for kind, known in (("code", metrics.code_gone), ("general", metrics.general_lost)) if known is None
+    ]
+    if undefined:
+        caption += (
+            f" Not defined: the original model is less than {LEAST_MARGIN:g} above chance on every task of the kind, "
+            f"or there is none ({' and '.join(undefined)} tasks)."
+        )
     return Table("doses", "Onset, and the dose chosen by rule", caption, columns, tuple(rows))
 
 
@@ -255,14 +269,6 @@ def _sufficiency_row(summary: RunSummary, spot: str, cell: CellSummary) -> Row:
         *ratios,
     )
     return Row(spot, summary.title(spot), "spot" if cell.cell.control is None else "control", values)
-
-
-def _gone(cell: CellSummary) -> bool:
-    return cell.metrics.code is not None and cell.metrics.code < ONSET_RATE
-
-
-def _not_kept(cell: CellSummary) -> bool:
-    return cell.metrics.general_retention is not None and cell.metrics.general_retention < KEPT
 
 
 def _change(part: pd.DataFrame) -> Number:

@@ -7,6 +7,7 @@ from typing import Final
 import pandas as pd
 from markupsafe import Markup
 
+from codingspot.escaping import visible
 from codingspot.report.labels import domain_label
 
 LENS_STYLE: Final = """
@@ -48,7 +49,7 @@ def example_table(example: pd.DataFrame) -> Markup:
 def example_page(example: pd.DataFrame, model: str) -> str:
     """A whole page around :func:`example_table`, which needs no network."""
     pair = f"{domain_label(example['source'].iloc[0])} to {domain_label(example['target'].iloc[0])}"
-    return str(
+    return visible(
         Markup(
             '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'

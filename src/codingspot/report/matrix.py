@@ -13,16 +13,20 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from codingspot.escaping import visible
 from codingspot.report.drawing import Panel, Picture
 from codingspot.report.further import matrix_caption, predicted_and_actual
 from codingspot.report.labels import domain_label, dose, ratio
 from codingspot.report.run_files import Run
 from codingspot.report.theme import CODE, GENERAL, INK, MUTED
+from codingspot.report.ticks import symmetric_axes
 
 _CELL_INCHES: Final = 0.42
 _MARGIN_INCHES: Final = 1.25
 _DARKEST: Final = 0.75
 _GAP: Final = 0.05
+_COMMON_LETTERS: Final = 12
+_LETTER_INCHES: Final = 0.07
 _SHOWN_K: Final = 0.25
 
 
@@ -136,19 +140,25 @@ def _draw_prediction(axes: Axes, *, joined: pd.DataFrame) -> None:
     for kind, colour, marker in (("code", CODE, "o"), ("general", GENERAL, "s")):
         rows = joined[joined["kind"] == kind]
         axes.plot(rows["predicted"], rows["change"], color=colour, marker=marker, linestyle="", markersize=3, alpha=0.6)
-    axes.set_xscale("symlog", linthresh=least)
-    axes.set_yscale("symlog", linthresh=least)
+    symmetric_axes(axes, least=least)
     axes.set_xlabel("predicted, nats a token")
     axes.set_ylabel("actual, nats a token")
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=kind)
         for kind, colour, marker in (("code", CODE, "o"), ("general", GENERAL, "s"))
     ]
-    axes.legend(handles=handles, loc="upper left")
+    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, borderaxespad=0)
 
 
 def _size(values: pd.DataFrame) -> tuple[float, float]:
-    return _MARGIN_INCHES + _CELL_INCHES * values.shape[1], 1.0 + 0.27 * values.shape[0]
+    extra = names_inches(values)
+    return _MARGIN_INCHES + extra + _CELL_INCHES * values.shape[1], 1.0 + extra + 0.27 * values.shape[0]
+
+
+def names_inches(values: pd.DataFrame) -> float:
+    """Width or height that the longest name of a row or column needs beyond that of a common one."""
+    longest = max((len(visible(str(name))) for name in (*values.index, *values.columns)), default=0)
+    return _LETTER_INCHES * max(0, longest - _COMMON_LETTERS)
 
 
 def _shade_share(value: float) -> float:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from codingspot.escaping import visible
 from codingspot.report.drawing import Picture, to_svg
 from codingspot.report.labels import dose, join_words
 from codingspot.report.lens_table import LENS_STYLE
@@ -56,7 +57,7 @@ def render_page(
     tables: Sequence[Table],
     pictures: Sequence[Picture],
 ) -> str:
-    """The whole page. Everything that came from outside (names, samples) is escaped."""
+    """The whole page. Everything that came from outside (names, samples) is escaped, and all of it can be seen."""
     environment = Environment(
         loader=PackageLoader("codingspot.report", "templates"),
         autoescape=True,
@@ -67,7 +68,7 @@ def render_page(
     environment.globals.update(main_text=main_text, side_text=side_text, spans=_spans)
     styles = files("codingspot.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     lead = headline(summary, tuple(findings))
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         styles=Markup(styles + LENS_STYLE),
         plan=run.plan,
         model=run.model_name(),
@@ -86,6 +87,7 @@ def render_page(
         details=details(run),
         limits={"kept": KEPT, "lost": LOST, "perplexity": PERPLEXITY_LIMIT},
     )
+    return visible(page)
 
 
 def _is_told(summary: RunSummary, finding: Finding, lead: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ from codingspot.report.point_labels import PointLabels
 from codingspot.report.specificity import KEPT, PERPLEXITY_LIMIT
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.report.theme import CODE, GENERAL, INK, MARKERS, MUTED, SPOTS
+from codingspot.report.ticks import decades, set_ticks, write_numbers
 from codingspot.study.cells import Control
 
 _BAND_ALPHA: Final = 0.16
@@ -96,6 +97,7 @@ def draw_specificity(axes: Axes, *, summary: RunSummary) -> None:
     )
     axes.set_xlabel("general retention (1: unharmed)")
     axes.set_ylabel("code retention (0: coding is gone)")
+    labels.avoid(x_range, (y_range[1], y_range[1]))
     labels.avoid(x_range, (0, 0))
     labels.avoid((0, 0), y_range)
     labels.place(axes)
@@ -146,20 +148,11 @@ def draw_perplexity(axes: Axes, *, summary: RunSummary, spot: str) -> None:
         handles.append(Line2D([], [], label=f"{domain_label(domain.name)}{held_out}", **style))
     _dose_axis(axes, summary.doses(spot))
     axes.set_yscale("log")
-    axes.minorticks_off()
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 0.9), max(high, 4.5))
-    ticks = (
-        [10.0**power for power in range(0, 13) if 10.0**power < high]
-        if high > 100
-        else [1, 2, 5, 10, 20, 50]
-        if high > 6
-        else [1, 1.5, 2, 3, 4, 5]
-    )
-    axes.set_yticks([tick for tick in ticks if tick < max(high, 4.5)])
-    axes.yaxis.set_major_formatter(
-        lambda value, _: f"{value:g}×" if value < 1e3 else f"{value:,.0f}×" if value < 1e5 else f"{value:.0e}×"
-    )
+    ticks = decades(1, high) if high > 100 else [1, 2, 5, 10, 20, 50] if high > 6 else [1, 1.5, 2, 3, 4, 5]
+    ticks = [tick for tick in ticks if tick < max(high, 4.5)]
+    set_ticks(axes.yaxis, ticks, [f"{number}×" for number in write_numbers(ticks)])
     axes.set_ylabel("perplexity over the original's")
     _legend_below(axes, handles, columns=3)
 
@@ -182,8 +175,7 @@ def draw_agreement(axes: Axes, *, curve: pd.DataFrame) -> None:
         handles.append(Line2D([], [], label=f"top {dose(float(str(k)))}", **style))
     budgets = sorted(curve["token_budget"].unique().tolist())
     axes.set_xscale("log")
-    axes.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
-    axes.minorticks_off()
+    set_ticks(axes.xaxis, budgets, [f"{budget:,.0f}" for budget in budgets])
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("tokens a domain")
     axes.set_ylabel("Jaccard index")
@@ -247,9 +239,8 @@ def _cross(axes: Axes, cell: CellSummary, colour: str) -> tuple[list[float], lis
 
 def _dose_axis(axes: Axes, doses: Sequence[float]) -> None:
     axes.set_xscale("log")
-    axes.set_xticks(list(doses), [f"{k:g}" for k in doses])
-    axes.minorticks_off()
     axes.set_xlim(doses[0] / 1.5, doses[-1] * 1.5)
+    set_ticks(axes.xaxis, doses, [f"{k:g}" for k in doses])
     axes.set_xlabel("k, percent of all parameters")
 
 

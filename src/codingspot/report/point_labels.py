@@ -85,13 +85,18 @@ class _Scale:
     def __call__(self, x: float, y: float) -> tuple[float, float]:
         return (x - self._left) * self._x, (y - self._bottom) * self._y
 
+    def clipped(self, x: float, y: float) -> tuple[float, float]:
+        """The same, moved to the edge where it lies outside: an interval may reach far beyond the axes."""
+        found_x, found_y = self(x, y)
+        return min(max(found_x, 0.0), self._width), min(max(found_y, 0.0), self._height)
+
     def contains(self, box: _Box) -> bool:
         return box.left > 2 and box.bottom > 2 and box.right < self._width and box.top < self._height
 
 
 def _along(scale: _Scale, xs: Sequence[float], ys: Sequence[float]) -> Iterator[_Box]:
     """Small boxes that cover a polyline."""
-    corners = [scale(x, y) for x, y in zip(xs, ys, strict=True)]
+    corners = [scale.clipped(x, y) for x, y in zip(xs, ys, strict=True)]
     for (x0, y0), (x1, y1) in itertools.pairwise(corners):
         steps = max(1, math.ceil(math.hypot(x1 - x0, y1 - y0) / 3))
         for step in range(steps + 1):

@@ -22,9 +22,29 @@ def estimator_phrase(run: Run) -> str:
 
 
 def decoding_phrase(run: Run) -> str:
-    """How programs were drawn: ``pass@1, one greedy program a problem``."""
-    evaluation = _section(run, "evaluation")
-    samples, temperature = int(evaluation.get("samples") or 1), float(evaluation.get("temperature") or 0.0)
+    """How programs were drawn, task by task where tasks differ: ``pass@1, n = 1 program a problem, greedy``."""
+    by_task = {task.name: _decoding(run, task) for task in run.plan.with_role("code")}
+    phrases = list(dict.fromkeys(by_task.values())) or [_drawn(1, 0.0)]
+    if len(phrases) == 1:
+        return phrases[0]
+    return "; ".join(
+        f"{phrase} ({join_words([task_label(name) for name, own in by_task.items() if own == phrase])})"
+        for phrase in phrases
+    )
+
+
+def _decoding(run: Run, task: Task) -> str:
+    """How the programs of one task were drawn: by its own settings, or those of the study for all tasks."""
+    section = _section(run, "evaluation")
+    entries = [entry for entry in section.get("code") or () if isinstance(entry, dict)]
+    own = next((entry for entry in entries if entry.get("name") == task.name), {})
+    samples, temperature = (
+        own.get(key) if own.get(key) is not None else section.get(key) for key in ("samples", "temperature")
+    )
+    return _drawn(int(samples or 1), float(temperature or 0.0))
+
+
+def _drawn(samples: int, temperature: float) -> str:
     how = "greedy" if temperature == 0 else f"temperature {temperature:g}"
     if samples == 1:
         return f"pass@1, n = 1 program a problem, {how}"

@@ -8,58 +8,56 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import yaml
 from pydantic import ValidationError
 
-from codingspot.errors import ArtefactError
-from codingspot.evaluation.results import Results
-from codingspot.files import read_json
+from codingspot.analysis_tables import TABLES, read_table
+from codingspot.errors import ArtefactError, StudyError
+from codingspot.evaluation.results import LOSSES_FILE, OUTCOMES_FILE, Results
+from codingspot.files import read_text
+from codingspot.importance.manifest import StoreManifest
+from codingspot.records import Count, Plain, Record, first_fault, read_model, read_plain
+from codingspot.settings_text import parse_settings
 from codingspot.study.cells import ORIGINAL, Plan
+from codingspot.tables import check_known
 
-_DENSITY_COLUMNS = {"spot", "k_percent", "layer", "block", "kind", "parameters", "selected"}
-_PAIR_COLUMNS = {"comparison", "first", "second", "k_percent", "jaccard", "expected_jaccard", "spearman"}
-_AGREEMENT_COLUMNS = _PAIR_COLUMNS | {"token_budget", "lowest_jaccard"}
 _BUDGET = "budget"
-_FURTHER: Mapping[str, set[str]] = {
-    "overlap": {"scope", "first", "second", "k_percent", "jaccard", "expected_jaccard", "chance_jaccard"},
-    "overlap_tensors": {"scope", "second", "k_percent", "kind", "parameters", "common", "expected"},
-    "polysemanticity": {"spot", "group", "seed", "k_percent", "parameters", "undefined", "q25", "q50", "q75"},
-    "shares": {"spot", "group", "seed", "k_percent", "domain", "kind", "share"},
-    "reliability": {
-        "spot",
-        "split",
-        "pairs",
-        "k_percent",
-        "jaccard",
-        "lowest_jaccard",
-        "highest_jaccard",
-        "expected_jaccard",
-        "chance_jaccard",
-        "spearman",
-    },
-    "prediction": {"cell", "domain", "kind", "predicted"},
-    "language_matrix": {"spot", "spot_kind", "measure", "of", "original", "value", "low", "high", "k_percent", "scope"},
-    "sequential": {"cell", "question", "items", "available", "low", "high"},
-    "neurons_layers": {"selection", "domain", "layer", "specific", "exclusive", "neurons"},
-    "neurons_sharing": {"selection", "first", "second", "layer", "specific", "active"},
-    "neurons_sweep": {"selection", "varied", "quantile", "domain", "tokens", "selected", "jaccard"},
-    "neurons_ablation": {"selection", "ablated", "control", "seed", "evaluated", "ratio"},
-    "neurons_tasks": {"ablated", "control", "task", "items", "rate", "original"},
-    "alignment": {"layer", "first", "second", "pairs", "score", "null_high"},
-    "alignment_pooled": {"first", "second", "pairs", "rows", "identical", "mean", "max", "best_layer"},
-    "lens_sets": {"source", "target", "layer", "set", "kind", "size", "share", "probability", "lift", "best_rank"},
-    "lens_targets": {"source", "target", "layer", "probability", "rank", "first", "entropy"},
-    "lens_example": {"source", "target", "layer", "position", "place", "token", "probability", "answer", "right"},
-    "lens_generation": {"source", "target", "method", "found", "answers"},
-    "across_profiles": {"view", "spot", "depth", "value", "relative"},
-    "across_pairs": {"overlap", "pairs", "rho", "p_value"},
-    "across_spots": {"spot_name", "domain", "layer", "spot", "inside", "expected"},
-    "across_ablation": {"ablated", "spot", "evaluated", "parameters", "ratio"},
-    "importance_evolution": {"comparison", "first_step", "second_step", "k_percent", "jaccard"},
-    "importance_distribution": {"domain", "step", "seed", "layer", "share"},
+_OWN = ("density", "agreement")
+_NAMED = {
+    "spot": ("density", "polysemanticity", "shares", "reliability"),
+    "cell": ("prediction", "sequential"),
 }
-"""Tables of analyses that a study may ask for, and the columns that a report reads."""
+"""Columns that name what the plan has, and the tables that they are in."""
+_AGAIN = "run the study again"
+
+
+class _ModelSection(Record):
+    id: str | None = None
+
+
+class _ScoringSection(Record):
+    estimator: str | None = None
+    parameters: Plain | None = None
+    normalise: str | None = None
+
+
+class _SpotSection(Record):
+    name: str
+    parameters: Plain | None = None
+
+
+class _EvaluationSection(Record):
+    samples: Count | None = None
+    temperature: float | None = None
+
+
+class _StudyFile(Record):
+    """What a report reads of a study file, whose methods need not be installed where it is made."""
+
+    description: str | None = None
+    model: _ModelSection | None = None
+    scoring: _ScoringSection | None = None
+    spots: list[_SpotSection] | None = None
+    evaluation: _EvaluationSection | None = None
 
 
 @dataclass(frozen=True)
@@ -116,15 +114,41 @@ class Run:
         return rows if len(rows) else None
 
 
+def require_directory(directory: Path) -> None:
+    """Make sure that there is a folder.
+
+    Raises:
+        ArtefactError: there is none.
+    """
+    if not directory.is_dir():
+        raise ArtefactError(f"{directory} is not a run directory; give one made by 'codingspot run'")
+
+
 def read_run(directory: Path) -> Run:
     """Read a run directory whose cells are all done.
 
     Raises:
         ArtefactError: a file is missing, corrupt or of another kind, or a cell of the plan has no results.
     """
-    if not directory.is_dir():
-        raise ArtefactError(f"{directory} is not a run directory; give one made by 'codingspot run'")
+    require_directory(directory)
     plan = _plan(directory / "plan.json")
+    return Run(
+        plan=plan,
+        study=_study(directory / "study.yaml"),
+        results=_results(directory, plan),
+        scores=_scores(directory / "scores" / "manifest.json"),
+        **_analyses(directory / "analysis", plan),
+    )
+
+
+def _plan(path: Path) -> Plan:
+    plan = read_model(path, Plan, what="a plan", way_out=_AGAIN)
+    if not plan.cells or plan.cells[0].name != ORIGINAL:
+        raise ArtefactError(f"{path} does not begin with the original model; {_AGAIN}")
+    return plan
+
+
+def _results(directory: Path, plan: Plan) -> Results:
     results = Results.read(directory)
     known = set(results.cells())
     missing = [cell.name for cell in plan.cells if cell.name not in known]
@@ -132,57 +156,52 @@ def read_run(directory: Path) -> Run:
         raise ArtefactError(
             f"{directory} has no results for cell {missing[0]!r}; run its study again, which resumes, to finish it"
         )
-    manifest = directory / "scores" / "manifest.json"
-    analysis = directory / "analysis"
-    return Run(
-        plan=plan,
-        study=_study(directory / "study.yaml"),
-        results=results,
-        scores=read_json(manifest) if manifest.exists() else {},
-        density=_table(analysis / "density.parquet", _DENSITY_COLUMNS),
-        agreement=_table(analysis / "agreement.parquet", _AGREEMENT_COLUMNS),
-        further=_further(analysis),
-    )
+    names = {
+        "cell": {cell.name for cell in plan.cells},
+        "task": {task.name for task in plan.tasks},
+        "domain": {domain.name for domain in plan.domains},
+    }
+    outcomes, losses = results.outcomes, results.losses
+    there = set(zip(outcomes["cell"], outcomes["task"], strict=True))
+    for cell in plan.cells:
+        for task in plan.tasks:
+            if (cell.name, task.name) not in there:
+                raise ArtefactError(f"{directory / OUTCOMES_FILE} has no {task.name} of cell {cell.name!r}; {_AGAIN}")
+    read = losses.loc[losses["cell"] == ORIGINAL, "domain"]
+    check_known(directory / LOSSES_FILE, losses, "domain", set(read), _AGAIN)
+    for file, frame in ((OUTCOMES_FILE, outcomes), (LOSSES_FILE, losses)):
+        for column in names.keys() & set(frame.columns):
+            check_known(directory / file, frame, column, names[column], _AGAIN)
+    return results
 
 
-def _plan(path: Path) -> Plan:
-    try:
-        plan = Plan.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "plan"
-        raise ArtefactError(f"{path} is not a plan ({where}: {first['msg']}); run the study again") from None
-    if not plan.cells or plan.cells[0].name != ORIGINAL:
-        raise ArtefactError(f"{path} does not begin with the original model; run the study again")
-    return plan
+def _scores(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    what = "the manifest of a score store"
+    manifest: Mapping[str, Any] = read_plain(path, StoreManifest, what=what, way_out="score again")
+    return manifest
 
 
 def _study(path: Path) -> Mapping[str, Any]:
     try:
-        study = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtefactError(f"{path} does not exist; a run directory holds its study") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ArtefactError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(study, dict):
-        raise ArtefactError(f"{path} is not a study file; put back the one the run was made with")
-    return study
+        study = parse_settings(read_text(path), str(path))
+        _StudyFile.model_validate(study, strict=True)
+    except ValidationError as error:
+        raise ArtefactError(f"{path} is not a study file ({first_fault(error)}); put back the run's own") from None
+    except StudyError as error:
+        raise ArtefactError(f"{error}: put back the one the run was made with") from None
+    found: Mapping[str, Any] = study
+    return found
 
 
-def _further(analysis: Path) -> dict[str, pd.DataFrame]:
-    found = {name: _table(analysis / f"{name}.parquet", columns) for name, columns in _FURTHER.items()}
-    return {name: table for name, table in found.items() if table is not None}
-
-
-def _table(path: Path, columns: set[str]) -> pd.DataFrame | None:
-    if not path.exists():
-        return None
-    try:
-        frame = pd.read_parquet(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtefactError(f"{path} is truncated or corrupt ({reason}); delete it and run the study again") from None
-    missing = sorted(columns - set(frame.columns))
-    if missing:
-        raise ArtefactError(f"{path} has no column {missing[0]}; delete it and run the study again")
-    return frame
+def _analyses(folder: Path, plan: Plan) -> dict[str, Any]:
+    stems = [stem for stem in TABLES if (folder / f"{stem}.parquet").exists()]
+    tables = {stem: read_table(folder, stem) for stem in stems}
+    known = {"spot": set(plan.spots()), "cell": {cell.name for cell in plan.cells}}
+    for column, named in _NAMED.items():
+        for stem in stems:
+            if stem in named:
+                check_known(folder / f"{stem}.parquet", tables[stem], column, known[column], _AGAIN)
+    own = {stem: tables.pop(stem, None) for stem in _OWN}
+    return {**own, "further": tables}

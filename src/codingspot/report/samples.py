@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
+from codingspot.evaluation.results import programs_of
 from codingspot.report.labels import control_label, dose, task_label
 from codingspot.report.run_files import Run
 from codingspot.report.specificity import Finding
@@ -72,8 +72,7 @@ def _chosen(rows: pd.DataFrame, edited: str) -> list[int]:
 
 
 def _program(text: str, verdict: str, cell: Cell) -> Program:
-    if verdict.startswith("["):  # several programs: the first is shown
-        verdict, text = str(json.loads(verdict)[0]), str(json.loads(text)[0])
+    text, verdict = programs_of(text, verdict)[0]  # of several the first is shown
     return Program(_written_by(cell), _cut(text), verdict or "no verdict", verdict == "passed")
 
 
@@ -86,7 +85,6 @@ def _written_by(cell: Cell) -> str:
 
 def _cut(text: str) -> str:
     """The text without blank ends; a very long one is cut, and says so."""
-    text = text.strip("\n").rstrip()
-    lines = text[:_CHARACTERS].splitlines()[:_LINES]
-    shown = "\n".join(lines)
-    return shown if len(shown) >= len("\n".join(text.splitlines())) else f"{shown}\n[cut]"
+    text = text.strip("\n").rstrip().replace("\r\n", "\n")
+    shown = "\n".join(text[:_CHARACTERS].split("\n")[:_LINES])
+    return shown if shown == text else f"{shown}\n[cut]"

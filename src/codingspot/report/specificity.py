@@ -178,7 +178,7 @@ def _judged(cells: tuple[CellSummary, ...], kept: CellSummary | None) -> CellSum
     """The cell whose dose a spot is judged by; of equal ones the smallest dose."""
     if kept is not None and (kept.metrics.code_retention or 0.0) <= LOST:
         return kept
-    k = onset({cell.cell.k_percent: _code(cell) for cell in cells})
+    k = onset({cell.cell.k_percent: _code(cell) for cell in cells if cell.metrics.code_gone is not None})
     return min(cells, key=_code) if k is None else next(cell for cell in cells if cell.cell.k_percent == k)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from codingspot.escaping import visible
 from codingspot.report.labels import MINUS, MISSING, dose, fixed, ratio, signed
 
 Kind = Literal["text", "dose", "share", "count", "rate", "change", "score", "retention", "ratio", "p_value", "nats"]
@@ -184,7 +185,7 @@ def to_markdown(table: Table) -> str:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(visible(text).split()))
 
 
 def _markdown_row(cells: list[str]) -> str:
@@ -218,7 +219,7 @@ _LATEX: Final = {
 
 def latex_escape(text: str) -> str:
     """``text`` with every character that LaTeX would interpret escaped, on one line."""
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    return "".join(_LATEX.get(character, character) for character in " ".join(visible(text).split()))
 
 
 def to_latex(table: Table) -> str:

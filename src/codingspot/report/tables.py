@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import Final
 
 import pandas as pd
 
+from codingspot.evaluation.results import verdicts_of
 from codingspot.evaluation.statistics import Interval
 from codingspot.report import further, regions
 from codingspot.report.comparisons import areas, paired_tests
@@ -122,6 +122,11 @@ def monosemanticity(run: Run, summary: RunSummary) -> Table:
         f"Random rows: mean (min to max) over {_seeds(run)}. Code: {decoding_phrase(run)}. "
         f"Estimator: {estimator_phrase(run)}."
     )
+    if summary.original.metrics.m_s is None:
+        caption += (
+            " In this run M_s isn't defined: the original model is too near chance on every code or every general "
+            "task, or there is none."
+        )
     return Table("table3_monosemanticity", "Table 3: relative change and M_s", caption, columns, tuple(rows))
 
 
@@ -330,8 +335,7 @@ def _verdict_counts(outcomes: pd.DataFrame, code: list[str]) -> dict[tuple[str, 
     rows = outcomes[outcomes["task"].isin(code)]
     sizes = rows.groupby(["cell", "task", "verdict"], sort=False, as_index=False).size()
     for cell, task, verdict, items in zip(*(sizes[name] for name in sizes), strict=True):
-        # An item with several programs has a JSON list of verdicts.
-        said = json.loads(verdict) if verdict.startswith("[") else [verdict or "none"]
+        said = verdicts_of(verdict or "none")
         counter = counts.setdefault((cell, task), Counter())
         for one in said:
             counter[one] += int(items)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from codingspot.report.labels import MINUS, domain_label
-from codingspot.report.matrix import draw_matrix
+from codingspot.report.matrix import draw_matrix, names_inches
 from codingspot.report.theme import CODE, GENERAL, MARKERS, MUTED, SPOTS
 
 Text = Literal["count", "share", "change"]
@@ -27,7 +27,8 @@ _CELL_INCHES: Final = 0.36
 def square_size(values: pd.DataFrame) -> tuple[float, float]:
     """Width and height in inches of the panel that shows ``values``."""
     columns = min(values.shape[1], _SHOWN_COLUMNS)
-    return 1.3 + _CELL_INCHES * max(columns, 4), 1.1 + 0.26 * values.shape[0]
+    extra = names_inches(values)
+    return 1.3 + extra + _CELL_INCHES * max(columns, 4), 1.1 + extra + 0.26 * values.shape[0]
 
 
 def draw_square(

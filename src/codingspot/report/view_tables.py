@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from codingspot.report.labels import domain_label
+from codingspot.report.labels import domain_label, general_names
 from codingspot.report.run_files import Run
 from codingspot.report.table import Column, Number, Row, Table
+from codingspot.study.cells import Plan
 
 _DISTINCT: Final = "distinct"
-_GENERAL: Final = ("english",)
 
 
 def view_tables(run: Run) -> tuple[Table, ...]:
@@ -30,7 +30,7 @@ def view_tables(run: Run) -> tuple[Table, ...]:
         found.append(_generation(there["lens_generation"]))
     if "across_spots" in there:
         found.append(_inside(there["across_spots"]))
-        found.append(_zeroed(there["across_ablation"]))
+        found.append(_zeroed(there["across_ablation"], run.plan))
     if "across_pairs" in there:
         found.append(_pairs(there["across_pairs"]))
     return tuple(table for table in found if table.rows)
@@ -228,24 +228,25 @@ def _inside(table: pd.DataFrame) -> Table:
     return Table("across_spots", "Spots and the parameters of neurons", caption, columns, tuple(rows))
 
 
-def _zeroed(table: pd.DataFrame) -> Table:
-    """Perplexity ratios with spot or neurons zeroed, and each without the other."""
+def _zeroed(table: pd.DataFrame, plan: Plan) -> Table:
+    """Perplexity ratios with spot or neurons zeroed, and each without the other: of code, and each general domain."""
+    general = [domain.name for domain in plan.domains if domain.kind == "general"]
     rows = []
     for (name, ablated, parameters), group in table.groupby(["spot", "ablated", "parameters"], sort=False):
-        general = group["evaluated"].isin(_GENERAL)
-        means = [_log_mean(group.loc[which, "ratio"]) for which in (~general, general)]
+        of = group["evaluated"]
+        means = [_log_mean(group.loc[which, "ratio"]) for which in (~of.isin(general), *(of == one for one in general))]
         words = str(ablated).capitalize() + (f", {name}" if name else " of the code domains")
         rows.append(Row("", "", "spot", (words, Number(int(str(parameters))), *map(Number, means))))
     columns = (
         Column("zeroed", "Zeroed"),
         Column("parameters", "Parameters", "count"),
         Column("code", "Code ppl.", "ratio"),
-        Column("english", "English ppl.", "ratio"),
+        *(Column(one, f"{domain_label(one)} ppl.", "ratio") for one in general),
     )
     caption = (
-        "Geometric mean of perplexity ratios over the languages, and of English, with the parameters of a spot (at its "
-        "largest dose) or of all languages' specific neurons zeroed, and with each without what it shares with the "
-        "other."
+        f"Geometric mean of perplexity ratios over the languages{f', and of {general_names(plan)}' if general else ''}"
+        ", with the parameters of a spot (at its largest dose) or of all languages' specific neurons zeroed, and with "
+        "each without what it shares with the other."
     )
     return Table("across_ablation", "Spot without neurons, neurons without spot", caption, columns, tuple(rows))
 

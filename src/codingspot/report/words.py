@@ -18,7 +18,7 @@ from codingspot.report.specificity import (
     general_perplexity_ratio,
 )
 from codingspot.report.summary import CellSummary, RunSummary
-from codingspot.study.cells import Plan
+from codingspot.study.cells import Plan, TaskRole
 
 _MOSTLY_VOCABULARY: Final = 0.5
 """Share of a spot in embedding and output head from which a sentence mentions it."""
@@ -58,6 +58,12 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
     general = _keeps(cell.metrics.general_retention, cell.intervals.general_retention)
     match finding.verdict:
         case Verdict.UNDEFINED:
+            roles: tuple[TaskRole, ...] = ("code", "general")
+            absent = [role for role in roles if not plan.with_role(role)]
+            if absent:
+                return (
+                    f"Nothing can be said of a spot: the study names no {' and no '.join(absent)} task to judge it by."
+                )
             return (
                 f"Nothing can be said of a spot: the original model is too near chance to have an ability to lose "
                 f"({code} {before}, mean of the general tasks {_rate(summary.original.metrics.average)})."

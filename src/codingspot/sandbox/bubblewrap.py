@@ -1,7 +1,8 @@
 """The command that starts a fork server inside bubblewrap, and where interpreters are in there.
 
 Inside there is no network, no /home, no /root, nothing of the caller's environment; the system's programs and
-libraries, this Python's standard library and the fork server are there to be read; /tmp alone can be written.
+libraries, this Python's standard library, the packages that programs ask for and the fork server are there to be
+read; /tmp alone can be written.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,12 @@ _GUEST_PACKAGE = "/opt/codingspot"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
 _SETTINGS = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime")
 _SERVE = "import sys; sys.path.insert(0, sys.argv[1]); from inside.server import main; sys.path.pop(0); main()"
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+_SITES = "/opt/sites"
+_ENVIRONMENT = {
+    **{"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"},
+    # A numerical library starts a thread for each processor, of which a large machine has more than a program may.
+    **{"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+}
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,17 @@ def guest(language: str, executable: Path) -> Interpreter:
     return Interpreter(path, tuple(options), f"{home}/lib")
 
 
-def isolated_commands(path: str, interpreters: dict[str, Interpreter]) -> list[list[str]]:
+def site(package: str) -> str:
+    """Folder of the sandbox's import path that a package is in."""
+    return f"{_SITES}/{package}"
+
+
+def isolated_commands(
+    path: str, interpreters: dict[str, Interpreter], packages: Mapping[str, Mapping[str, Path]]
+) -> list[list[str]]:
     """Commands that start a fork server in the bubblewrap at ``path``, to be tried in this order.
+
+    ``packages`` holds what lies in the ``site`` of each package that is wanted, by name.
 
     Root can do without a user namespace, and should: in one, the kernel would still see root and not limit its
     processes. But root of a container may lack the power.
@@ -80,7 +96,13 @@ def isolated_commands(path: str, interpreters: dict[str, Interpreter]) -> list[l
         as_root += ["--cap-add", capability]
     variants = [as_root, in_namespace] if os.getuid() == 0 else [in_namespace]
     return [
-        [path, *variant, *_file_system(interpreters), "--", *_serve(interpreters["python"].path, _GUEST_PACKAGE)]
+        [
+            path,
+            *variant,
+            *_file_system(interpreters, packages),
+            "--",
+            *_serve(interpreters["python"].path, _GUEST_PACKAGE),
+        ]
         for variant in variants
     ]
 
@@ -101,7 +123,7 @@ def _serve(python: str, package: str) -> list[str]:
     return [python, "-S", "-s", "-P", "-B", "-c", _SERVE, package]
 
 
-def _file_system(interpreters: dict[str, Interpreter]) -> list[str]:
+def _file_system(interpreters: dict[str, Interpreter], packages: Mapping[str, Mapping[str, Path]]) -> list[str]:
     options = ["--new-session", "--die-with-parent", "--hostname", "sandbox"]
     for folder in map(Path, _SYSTEM):
         if folder.is_symlink():
@@ -114,6 +136,11 @@ def _file_system(interpreters: dict[str, Interpreter]) -> list[str]:
         options += ["--ro-bind-try", setting, setting]
     for interpreter in interpreters.values():
         options += interpreter.options
+    options += ["--dir", _SITES]
+    for package, entries in packages.items():
+        options += ["--dir", site(package)]
+        for name, entry in entries.items():
+            options += ["--ro-bind", str(entry), f"{site(package)}/{name}"]
     options += ["--ro-bind", str(INSIDE), f"{_GUEST_PACKAGE}/{INSIDE.name}"]
     options += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     return [*options, "--perms", "1777", "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp"]

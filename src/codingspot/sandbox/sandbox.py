@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -18,7 +18,9 @@ from typing import Any, Self
 
 from codingspot.errors import SandboxError
 from codingspot.sandbox import bubblewrap
+from codingspot.sandbox.cgroup import parent_group
 from codingspot.sandbox.inside.model import Limits, Outcome, Program, Verdict
+from codingspot.sandbox.packages import installed_files
 from codingspot.sandbox.worker import Worker
 
 _WAY_OUT = "or accept the risk and run generated programs unprotected with --unsafe-no-sandbox"
@@ -29,8 +31,10 @@ class Sandbox:
     """Runs generated programs and says what became of each.
 
     Each worker is one bubblewrap with a fork server in it; each program gets a fresh process in namespaces of its
-    own: no network, a read-only root, an empty private /tmp, no view of other processes, and ``limits``. Where the
-    system forbids nested namespaces, each program gets a bubblewrap of its own, at some cost in speed.
+    own: no network but its own 127.0.0.1, a read-only root, an empty private /tmp, no view of other processes, and
+    ``limits``. Where the system forbids nested namespaces, each program gets a bubblewrap of its own, at some cost in
+    speed. Memory is counted by the kernel where this process may make control groups (version 2), else by looking at
+    the processes every 25 ms.
 
     Args:
         limits: what one program may use.
@@ -45,14 +49,11 @@ class Sandbox:
     def __init__(self, limits: Limits | None = None, workers: int | None = None, unsafe: bool = False) -> None:
         limits = limits or Limits()
         self._interpreters = bubblewrap.find_interpreters()
-        commands, environment, paths = self._unprotected() if unsafe else self._isolated()
-        settings: dict[str, Any] = {
-            "limits": asdict(_with_existing_processes(limits, unsafe)),
-            "isolated": not unsafe,
-            "interpreters": paths,
-        }
-        count = workers or _processors()
-        self._workers = [Worker(commands, environment, settings, limits) for _ in range(count)]
+        self._bubblewrap = None if unsafe else _installed_bubblewrap()
+        self._limits = _with_existing_processes(limits, unsafe)
+        self._packages: dict[str, dict[str, Path]] = {}
+        count, groups = workers or _processors(), parent_group()
+        self._workers = [Worker(*self._server(), limits, groups) for _ in range(count)]
         # Servers die with the thread that started them, so threads live as long as the sandbox.
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="sandbox")
         self._closed = False
@@ -69,12 +70,13 @@ class Sandbox:
             One outcome for each program, in their order.
 
         Raises:
-            SandboxError: the sandbox is closed, a program's language is unknown or its interpreter isn't installed,
-                or a worker can't be started any more.
+            SandboxError: the sandbox is closed, a program's language is unknown, its interpreter or a package isn't
+                installed, or a worker can't be started any more.
         """
         if self._closed:
             raise SandboxError("the sandbox is closed; make a new one")
-        self._check_languages(programs)
+        self.require({program.language for program in programs})
+        self.provide({name for program in programs for name in program.packages})
         outcomes = [Outcome(Verdict.EMPTY)] * len(programs)
         waiting = deque((index, program) for index, program in enumerate(programs) if not _is_empty(program))
 
@@ -93,6 +95,21 @@ class Sandbox:
             wait(jobs)
             raise
         return outcomes
+
+    def provide(self, packages: Iterable[str]) -> None:
+        """Have installed packages at hand, by the names they are imported by, for the programs that ask for them.
+
+        ``run`` does so itself; done before, it tells what is missing while nothing has been run.
+
+        Raises:
+            SandboxError: a package isn't installed.
+        """
+        new = set(packages) - self._packages.keys()
+        if not new:
+            return
+        self._packages |= {name: installed_files(name) for name in sorted(new)}
+        for worker in self._workers:
+            worker.replace(*self._server())
 
     @property
     def languages(self) -> frozenset[str]:
@@ -114,23 +131,29 @@ class Sandbox:
     ) -> None:
         self.close()
 
-    def _isolated(self) -> tuple[list[list[str]], dict[str, str], dict[str, str]]:
-        path = bubblewrap.bubblewrap()
-        if path is None:
-            raise SandboxError(
-                "bubblewrap is not installed: install it (for example: apt-get install bubblewrap), " + _WAY_OUT
-            )
-        guests = {name: bubblewrap.guest(name, path) for name, path in self._interpreters.items()}
-        paths = {name: interpreter.path for name, interpreter in guests.items()}
-        return bubblewrap.isolated_commands(path, guests), bubblewrap.environment(guests["python"]), paths
+    def _server(self) -> tuple[list[list[str]], dict[str, str], dict[str, Any]]:
+        """Commands that start a fork server, to be tried in this order, its environment, and its first message."""
+        settings = {"limits": asdict(self._limits), "isolated": self._bubblewrap is not None}
+        if self._bubblewrap is None:
+            paths = {name: str(path) for name, path in self._interpreters.items()}
+            sites = {name: str(next(iter(files.values())).parent) for name, files in self._packages.items()}
+            commands = [bubblewrap.unprotected_command(self._interpreters["python"])]
+            environment = bubblewrap.environment(None)
+        else:
+            guests = {name: bubblewrap.guest(name, path) for name, path in self._interpreters.items()}
+            paths = {name: interpreter.path for name, interpreter in guests.items()}
+            sites = {name: bubblewrap.site(name) for name in self._packages}
+            commands = bubblewrap.isolated_commands(self._bubblewrap, guests, self._packages)
+            environment = bubblewrap.environment(guests["python"])
+        return commands, environment, {**settings, "interpreters": paths, "sites": sites}
 
-    def _unprotected(self) -> tuple[list[list[str]], dict[str, str], dict[str, str]]:
-        paths = {name: str(path) for name, path in self._interpreters.items()}
-        command = bubblewrap.unprotected_command(self._interpreters["python"])
-        return [command], bubblewrap.environment(None), paths
+    def require(self, languages: Set[str]) -> None:
+        """Make sure that programs in these languages can be run.
 
-    def _check_languages(self, programs: Sequence[Program]) -> None:
-        for language in {program.language for program in programs} - self.languages:
+        Raises:
+            SandboxError: a language is unknown, or its interpreter isn't installed.
+        """
+        for language in sorted(languages - self.languages):
             if language in ("javascript", "bash"):
                 command = "node" if language == "javascript" else "bash"
                 raise SandboxError(f"{language} programs need {command}, which isn't installed: install it")
@@ -147,6 +170,15 @@ def available() -> str | None:
     except SandboxError:
         return None
     return subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _installed_bubblewrap() -> str:
+    path = bubblewrap.bubblewrap()
+    if path is None:
+        raise SandboxError(
+            "bubblewrap is not installed: install it (for example: apt-get install bubblewrap), " + _WAY_OUT
+        )
+    return path
 
 
 def _processors() -> int:

@@ -8,9 +8,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any
 
 from codingspot.errors import SandboxError
+from codingspot.sandbox.cgroup import ControlGroup
 from codingspot.sandbox.inside.model import Limits, Outcome, Program, Verdict, last_line
 from codingspot.sandbox.inside.wire import receive, send
 
@@ -28,15 +30,23 @@ class Worker:
         environment: all its environment variables.
         settings: its first message.
         limits: the limits in ``settings``.
+        groups: control group in which the server's own may be made; None if there is none.
     """
 
     def __init__(
-        self, commands: Sequence[list[str]], environment: dict[str, str], settings: dict[str, Any], limits: Limits
+        self,
+        commands: Sequence[list[str]],
+        environment: dict[str, str],
+        settings: dict[str, Any],
+        limits: Limits,
+        groups: Path | None = None,
     ) -> None:
         self._commands = list(commands)
         self._environment = environment
         self._settings = settings
         self._limits = limits
+        self._groups = groups
+        self._group: ControlGroup | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._answers = -1
         self._single_use = False
@@ -53,6 +63,9 @@ class Worker:
             problem = self._try(self._commands[0])
             if problem is None:
                 return
+            if self._groups is not None:
+                self._groups = None  # what looked as if it might be used
+                continue
             if len(self._commands) == 1:
                 raise SandboxError(problem)
             del self._commands[0]
@@ -78,6 +91,11 @@ class Worker:
             return outcome
         return Outcome(Verdict.KILLED, "its sandbox died with it")
 
+    def replace(self, commands: Sequence[list[str]], environment: dict[str, str], settings: dict[str, Any]) -> None:
+        """End the server, and let the next be started by these, which are as for a new worker."""
+        self.close()
+        self._commands, self._environment, self._settings = list(commands), environment, settings
+
     def close(self) -> None:
         """End the server and everything in it."""
         process, self._process = self._process, None
@@ -89,24 +107,33 @@ class Worker:
             if stream is not None:
                 with suppress(BrokenPipeError):
                     stream.close()
+        group, self._group = self._group, None
+        if group is not None:
+            group.close()
 
     def _try(self, command: list[str]) -> str | None:
         """Start ``command``; None if it serves, else what it said."""
+        with suppress(OSError):
+            self._group = ControlGroup(self._groups) if self._groups else None
+        events = None if self._group is None else self._group.events
         with tempfile.TemporaryFile() as errors:
             try:
                 self._process = subprocess.Popen(
-                    command,
+                    command if self._group is None else self._group.command(command),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     env=self._environment,
                     bufsize=0,
                     start_new_session=True,
+                    pass_fds=[] if events is None else [events],
                 )
                 self._requests = _descriptor(self._process.stdin)
                 self._answers = _descriptor(self._process.stdout)
-                send(self._requests, self._settings)
+                send(self._requests, {**self._settings, "memory_events": events})
                 answer = receive(self._answers, time.monotonic() + _START_SECONDS)
+                if self._group is not None:
+                    self._group.limit(self._limits.memory_bytes)
             except TimeoutError:
                 self.close()
                 return f"no answer within {_START_SECONDS:.0f} s"

@@ -7,9 +7,9 @@ from codingspot.spot.domains import domain_overlap, domain_spots, general_overla
 from codingspot.spot.overlap import overlap, overlap_by_tensor
 from codingspot.spot.polysemanticity import measure_shares, polysemanticity, shares_by_domain
 from codingspot.spot.prediction import predicted_changes
-from codingspot.spot.recipes import RECIPES, RecipeTraits, TrainingCost
+from codingspot.spot.recipes import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
 from codingspot.spot.reliability import reliability
-from codingspot.spot.spot import Spot, find_spot, recipe_parameters
+from codingspot.spot.spot import Spot, find_spot
 from codingspot.spot.training import TrainedSpot, TrainingInput, train_spot, training_cost, training_text
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Variant",
     "agreement",
     "budget_curve",
+    "check_recipe",
     "density",
     "domain_overlap",
     "domain_spots",

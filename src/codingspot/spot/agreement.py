@@ -18,7 +18,7 @@ from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.spot.candidates import candidates, names_in
 from codingspot.spot.overlap import expected_jaccard, jaccard
-from codingspot.spot.recipes import RECIPES
+from codingspot.spot.recipes import RECIPES, check_recipe, recipe_parameters
 from codingspot.spot.selection import count_for
 from codingspot.spot.spot import find_spot
 
@@ -131,8 +131,9 @@ def _sampled_keys(variant: Variant, scope: str, wanted: int, sample: int, seed: 
     in_scope = np.cumsum([0, *(layout.sizes[name] for name in names_in(layout, scope))])
     total = int(in_scope[-1])
     chosen = np.sort(np.random.default_rng(seed).choice(total, min(sample, total), replace=False, shuffle=False))
-    found = candidates(variant.store, scope, wanted)
-    source = found.source(RECIPES.bind(variant.recipe, variant.parameters)(found))
+    settings = check_recipe(variant.recipe, variant.parameters)
+    found = candidates(variant.store, scope, wanted, languages=settings.get("languages"))
+    source = found.source(RECIPES[variant.recipe](found, **recipe_parameters(settings)))
     parts, start = [], 0
     for chunk in source():
         values = chunk.keys.numpy().astype(np.float64)

@@ -6,49 +6,45 @@ different domains are means over tokens of one unit (nats), so that they can be 
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32
+from pydantic import Field
 from torch import Tensor
 
-from codingspot.errors import SelectionError
-from codingspot.spot.aggregation import Aggregate, Aggregation, aggregator
+from codingspot.spot.aggregation import Aggregate, Aggregation, Trim, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
 from codingspot.spot.recipes import RECIPES, RecipeTraits
+from codingspot.spot.requirements import general_text
 from codingspot.spot.selection import KeySource, find_cut
 
 _BINS = 1 << 16
+
+Smoothing = Annotated[float, Field(gt=0)]
 
 
 @RECIPES.register(
     "set_difference",
     label="{scores}, the top of {general} removed",
     reference="arXiv 2402.05162",
-    traits=RecipeTraits(contrast=True, by="With {general} subtracted"),
+    traits=RecipeTraits(contrast=True, needs=general_text, by="With {general} subtracted"),
 )
 def set_difference(
     candidates: Candidates,
     *,
-    general_percent: float = 20.0,
-    code_percent: float = 100.0,
+    general_percent: Annotated[float, Field(ge=0, lt=100)] = 20.0,
+    code_percent: Annotated[float, Field(gt=0, le=100)] = 100.0,
     aggregation: Aggregation = "sum",
-    trim: float = 0.1,
+    trim: Trim = 0.1,
 ) -> Keys:
     """Drops what general text needs, then orders by the aggregated code magnitude c.
 
     A parameter is dropped when it is in the top ``general_percent`` percent of the parameters in scope for any general
     domain, or outside the top ``code_percent`` percent for code; after the set difference of Wei et al. 2024 (arXiv
     2402.05162).
-
-    Raises:
-        SelectionError: the store has no general domain, ``general_percent`` is not in [0, 100), ``code_percent`` not
-            in (0, 100], or ``trim`` not in [0, 0.5).
     """
-    _require_general(candidates, "set_difference")
-    if not 0 <= general_percent < 100:
-        raise SelectionError(f"general_percent is {general_percent}; it is in percent: at least 0 and below 100")
-    if not 0 < code_percent <= 100:
-        raise SelectionError(f"code_percent is {code_percent}; it is in percent: above 0 and at most 100")
     aggregate = aggregator(candidates, aggregation, trim)
     dropped = round(general_percent / 100 * candidates.total)
     cuts = {domain: find_cut(candidates.magnitudes(domain), dropped) for domain in candidates.general if dropped}
@@ -65,20 +61,15 @@ def set_difference(
     return keys
 
 
-@RECIPES.register("log_ratio", traits=RecipeTraits(contrast=True))
+@RECIPES.register("log_ratio", traits=RecipeTraits(contrast=True, needs=general_text))
 def log_ratio(
-    candidates: Candidates, *, smoothing: float = 1.0, aggregation: Aggregation = "sum", trim: float = 0.1
+    candidates: Candidates, *, smoothing: Smoothing = 1.0, aggregation: Aggregation = "sum", trim: Trim = 0.1
 ) -> Keys:
     """log((c + s m_c) / (max_d g_d + s m_g)): how many times more code needs a parameter than any general domain.
 
     m_c and m_g are means over the scope of c and of max_d g_d, and s is ``smoothing``: without it, parameters that
     matter to nothing would lead by the chance of a small denominator.
-
-    Raises:
-        SelectionError: the store has no general domain, ``smoothing`` is not above 0, or ``trim`` is not in [0, 0.5).
     """
-    _require_general(candidates, "log_ratio")
-    _require_positive("smoothing", smoothing)
     aggregate = aggregator(candidates, aggregation, trim)
     code_mean, general_mean = _mean(candidates, aggregate), _mean(candidates, lambda run: _largest(candidates, run))
 
@@ -89,20 +80,15 @@ def log_ratio(
     return keys
 
 
-@RECIPES.register("share", traits=RecipeTraits(contrast=True))
+@RECIPES.register("share", traits=RecipeTraits(contrast=True, needs=general_text))
 def share_of_total(
-    candidates: Candidates, *, smoothing: float = 1.0, aggregation: Aggregation = "sum", trim: float = 0.1
+    candidates: Candidates, *, smoothing: Smoothing = 1.0, aggregation: Aggregation = "sum", trim: Trim = 0.1
 ) -> Keys:
     """c / (c + sum_d g_d + s m): code's share of all that a parameter matters to.
 
     m is the mean of c + sum_d g_d over the scope and s is ``smoothing``, so that a share of next to nothing does
     not lead.
-
-    Raises:
-        SelectionError: the store has no general domain, ``smoothing`` is not above 0, or ``trim`` is not in [0, 0.5).
     """
-    _require_general(candidates, "share")
-    _require_positive("smoothing", smoothing)
     aggregate = aggregator(candidates, aggregation, trim)
 
     def total(run: Run) -> Float32[Tensor, " n"]:
@@ -112,17 +98,13 @@ def share_of_total(
     return lambda run: (aggregate(run).div_(total(run) + smoothing * mean), None)
 
 
-@RECIPES.register("rank_difference", traits=RecipeTraits(contrast=True, ranks=True))
-def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: float = 0.1) -> Keys:
+@RECIPES.register("rank_difference", traits=RecipeTraits(contrast=True, needs=general_text, ranks=True))
+def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: Trim = 0.1) -> Keys:
     """Rank for general text minus rank for code, both as shares of the scope; of several general domains the best rank.
 
     A rank is the share of the parameters in scope with a larger magnitude, read from a histogram of 65,536 bins (float
     bits, 1/128 of a magnitude wide) with linear interpolation inside a bin: memory does not grow with the model.
-
-    Raises:
-        SelectionError: the store has no general domain, or ``trim`` is not in [0, 0.5).
     """
-    _require_general(candidates, "rank_difference")
     aggregate = aggregator(candidates, aggregation, trim)
     code = _RankTable(candidates.source(lambda run: (aggregate(run), None)))
     general = {domain: _RankTable(candidates.magnitudes(domain)) for domain in candidates.general}
@@ -134,17 +116,13 @@ def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum",
     return keys
 
 
-@RECIPES.register("orthogonal", traits=RecipeTraits(contrast=True))
-def orthogonal_residual(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: float = 0.1) -> Keys:
+@RECIPES.register("orthogonal", traits=RecipeTraits(contrast=True, needs=general_text))
+def orthogonal_residual(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: Trim = 0.1) -> Keys:
     """c minus its least-squares projection on the general magnitudes: what they do not explain linearly.
 
     The vectors run over the parameters in scope; the coefficients a solve the normal equations G G' a = G c in float64,
     where the rows of G are the general domains. Linear dependence among them is resolved by the least norm.
-
-    Raises:
-        SelectionError: the store has no general domain, or ``trim`` is not in [0, 0.5).
     """
-    _require_general(candidates, "orthogonal")
     aggregate = aggregator(candidates, aggregation, trim)
     domains = len(candidates.general)
     gram, along = torch.zeros(domains, domains, dtype=torch.float64), torch.zeros(domains, dtype=torch.float64)
@@ -185,13 +163,3 @@ def _largest(candidates: Candidates, run: Run) -> Float32[Tensor, " n"]:
 
 def _mean(candidates: Candidates, value: Aggregate) -> float:
     return sum(float(value(run).double().sum()) for run in candidates.runs()) / candidates.total
-
-
-def _require_general(candidates: Candidates, recipe: str) -> None:
-    if not candidates.general:
-        raise SelectionError(f"{recipe} needs a general domain, such as English; score one beside the code")
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise SelectionError(f"{name} is {value}; it must be above 0")

@@ -7,21 +7,51 @@ trained takes a :class:`codingspot.spot.training.TrainingInput` instead, and giv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float32
+from pydantic import Field
 from torch import Tensor
 
-from codingspot.errors import SelectionError
+from codingspot.errors import SelectionError, StudyError
 from codingspot.models import Registry
-from codingspot.spot.aggregation import Aggregation, aggregator
+from codingspot.settings import Distinct, checked, shown
+from codingspot.spot.aggregation import Aggregation, Trim, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
+from codingspot.spot.requirements import Domains, Requirement
 from codingspot.spot.selection import KeySource, select_top
 
 Recipe = Callable[..., Any]
+
+OPTIONS: Mapping[str, Any] = {
+    "per_tensor": bool,
+    "languages": Annotated[tuple[str, ...], Field(min_length=1), Distinct] | None,
+    "worst_first": bool,
+}
+"""What may be set for every recipe, beside its own parameters, and the types."""
+
+
+def recipe_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's own among the parameters of a spot, without those of :data:`OPTIONS`."""
+    return {name: value for name, value in parameters.items() if name not in OPTIONS}
+
+
+def check_recipe(recipe: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's parameters, defaults filled in, and those of :data:`OPTIONS` that are given.
+
+    Raises:
+        StudyError: the recipe is unknown; a parameter is unknown, missing, or not what its type says.
+    """
+    found = RECIPES.check(recipe, recipe_parameters(parameters))
+    for name in OPTIONS.keys() & parameters.keys():
+        try:
+            found[name] = checked(OPTIONS[name], parameters[name])
+        except ValueError as error:
+            raise StudyError(f"{name} is {shown(parameters[name])} ({error}); correct it") from None
+    return found
 
 
 @dataclass(frozen=True)
@@ -29,11 +59,13 @@ class TrainingCost:
     """What training a recipe takes.
 
     Attributes:
-        shortlist_percent: percentage of all parameters that are selected from scores to begin with.
+        shortlist, shortlist_percent: the recipe that selects from scores what training begins with, and the percentage
+            of all parameters.
         sequences: of each kind of text in one step.
         steps: at most.
     """
 
+    shortlist: str
     shortlist_percent: float
     sequences: int
     steps: int
@@ -49,7 +81,9 @@ class RecipeTraits:
     Attributes:
         contrast: it reads the general domains' scores too.
         ranks: it keeps the ranks of each domain's parameters, which takes memory.
-        training: from the recipe's parameters, what training it takes; None for one that is computed from scores alone.
+        training: from the spot's largest dose and all the recipe's parameters, what training it takes (StudyError where
+            they don't go together); None for a recipe that is computed from scores alone.
+        needs: what it needs of the domains.
         by: as a sentence begins that tells what was done by it; ``{label}`` and ``{estimator}`` may be named.
         of_the_paper: it is what the Coding Spot paper selects by.
     """
@@ -57,6 +91,7 @@ class RecipeTraits:
     contrast: bool = False
     ranks: bool = False
     training: Callable[..., TrainingCost] | None = None
+    needs: Requirement | None = None
     by: str = ""
     of_the_paper: bool = False
 
@@ -70,23 +105,25 @@ def _sum_traits(*, aggregation: Aggregation, trim: float) -> RecipeTraits:
 
 
 @RECIPES.register("sum", label="{scores}", traits=_sum_traits)
-def aggregated(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: float = 0.1) -> Keys:
+def aggregated(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: Trim = 0.1) -> Keys:
     """The languages' magnitudes, aggregated; by default their sum, as in the Coding Spot paper.
 
     ``token-weighted`` weights each language by its share of the predicted tokens; ``median`` and ``trimmed-mean`` are
     robust to one language that dominates. The trimmed mean leaves out floor(``trim`` * languages) at either end.
-
-    Raises:
-        SelectionError: ``trim`` is not in [0, 0.5).
     """
     aggregate = aggregator(candidates, aggregation, trim)
     return lambda run: (aggregate(run), None)
 
 
+def _enough_languages(_name: str, domains: Domains, *, at_least: int | None) -> None:
+    if at_least is not None and not 1 <= at_least <= len(domains.code):
+        raise SelectionError(f"at_least is {at_least}; it must be between 1 and {len(domains.code)}, the languages")
+
+
 @RECIPES.register(
     "consensus",
     label="consensus of the languages",
-    traits=RecipeTraits(ranks=True, by="By consensus of the languages"),
+    traits=RecipeTraits(ranks=True, needs=_enough_languages, by="By consensus of the languages"),
 )
 def consensus(candidates: Candidates, *, at_least: int | None = None) -> Keys:
     """Orders by the ``at_least``-th best of the languages' ranks.
@@ -95,13 +132,8 @@ def consensus(candidates: Candidates, *, at_least: int | None = None) -> Keys:
     Code Region's "consistently important". A rank is the number of parameters in scope with a larger magnitude. Ranks
     are taken as deep as is needed to select what is wanted: whatever lies deeper shares the lowest key. Keys tell apart
     ranks up to 2^24, and larger ones to 24 significant bits.
-
-    Raises:
-        SelectionError: ``at_least`` is not between 1 and the number of languages.
     """
     needed = len(candidates.code) if at_least is None else at_least
-    if not 1 <= needed <= len(candidates.code):
-        raise SelectionError(f"at_least is {needed}; it must be between 1 and {len(candidates.code)}, the languages")
     depth = candidates.wanted
     while True:
         keys = _consensus_to_depth(candidates, needed, depth)

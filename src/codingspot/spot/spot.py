@@ -5,25 +5,53 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float32, Int64
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError
-from codingspot.files import atomic_path
+from codingspot.files import parse_json, reason
 from codingspot.importance import ScoreStore
+from codingspot.importance.manifest import CorpusRecord, EstimatorRecord, ModelRecord
 from codingspot.models import ParameterLayout
+from codingspot.outputs import new_file
 from codingspot.provenance import library_versions
+from codingspot.records import Count, Record, parse_model
 from codingspot.spot.candidates import Candidates, Keys, Run, candidates
-from codingspot.spot.recipes import RECIPES
+from codingspot.spot.recipes import RECIPES, check_recipe, recipe_parameters
+from codingspot.spot.requirements import Domains, require
 from codingspot.spot.selection import count_for, select_per_tensor, select_top
 
 _FORMAT = "codingspot-spot"
+_AGAIN = "find the spot again"
+
+
+class NamedRecord(Record):
+    """A method and its settings."""
+
+    name: str
+
+
+class SpotRecord(Record):
+    """What the program reads again of a spot's metadata; a spot made by hand has none of it."""
+
+    model: ModelRecord | None = None
+    corpus: CorpusRecord | None = None
+    estimator: EstimatorRecord | None = None
+    recipe: NamedRecord | None = None
+    scope: str | None = None
+    scope_parameters: Count | None = None
+    k_percent: float | None = Field(None, gt=0, le=100)
+    per_tensor: bool | None = None
+    left_out: Count | None = None
+    control: NamedRecord | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +111,19 @@ class Spot:
                 "model or find the spot again"
             )
 
-    def save(self, path: str | Path) -> None:
-        """Write the spot as one safetensors file, atomically."""
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the spot as one safetensors file, atomically; ``force`` replaces a spot that is there.
+
+        Raises:
+            OutputError: something else is there, or a spot and not ``force``.
+        """
         header = {
             "format": _FORMAT,
             "layout": json.dumps(self.layout.to_json()),
             "metadata": json.dumps(dict(self.metadata)),
         }
         tensors = {"positions": self.positions.contiguous(), "scores": self.scores.contiguous()}
-        with atomic_path(Path(path)) as temporary:
+        with new_file(Path(path), is_spot, force=force) as temporary:
             save_file(tensors, temporary, metadata=header)
 
     @classmethod
@@ -106,25 +138,41 @@ class Spot:
                 header = file.metadata() or {}
                 if header.get("format") != _FORMAT:
                     raise ArtefactError(f"{path} is not a spot; give a file made by 'codingspot spot'")
-                positions, scores = file.get_tensor("positions"), file.get_tensor("scores")
-            layout = ParameterLayout.from_json(json.loads(header["layout"]))
-            metadata = json.loads(header["metadata"])
+                positions, scores = (file.get_tensor(name) for name in ("positions", "scores"))
         except FileNotFoundError:
             raise ArtefactError(f"{path} does not exist; find the spot first, or correct the path") from None
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise ArtefactError(f"{path} is truncated or corrupt ({error}); find the spot again") from None
-        if positions.dtype != torch.int64 or scores.dtype != torch.float32 or positions.shape != scores.shape:
-            raise ArtefactError(f"{path} is corrupt (positions and scores don't match); find the spot again")
-        layout.tensor_index(positions)
-        return cls(positions, scores, layout, metadata)
+        except (OSError, SafetensorError) as error:
+            raise ArtefactError(f"{path} is truncated or corrupt ({reason(error)}); {_AGAIN}") from None
+        fault = _fault(positions, scores)
+        if fault is not None:
+            raise ArtefactError(f"{path} is corrupt ({fault}); {_AGAIN}")
+        layout = ParameterLayout.from_json(parse_json(header.get("layout", ""), f"{path}: its layout"), str(path))
+        if len(positions) and not 0 <= int(positions.min()) <= int(positions.max()) < layout.total:
+            raise ArtefactError(f"{path} has a position outside the model's {layout.total} parameters; {_AGAIN}")
+        text = header.get("metadata", "")
+        parse_model(text, SpotRecord, f"{path}: its metadata", what="what a spot's are", way_out=_AGAIN)
+        return cls(positions, scores, layout, json.loads(text))
 
 
-_OF_EVERY_RECIPE = ("per_tensor", "languages", "worst_first")
+def _fault(positions: Tensor, scores: Tensor) -> str | None:
+    """Why these are not the positions and scores of a spot; None where they are."""
+    if positions.dtype != torch.int64 or scores.dtype != torch.float32:
+        return f"positions are {positions.dtype} and scores {scores.dtype}, not torch.int64 and torch.float32"
+    if positions.dim() != 1 or positions.shape != scores.shape:
+        return f"positions {list(positions.shape)} and scores {list(scores.shape)} don't match as [n] and [n]"
+    ordered = positions.sort().values
+    if bool((ordered[1:] == ordered[:-1]).any()):
+        return "a position is there twice"
+    return "a score is not a number" if bool(scores.isnan().any()) else None
 
 
-def recipe_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's own among the parameters of a spot, without those that :func:`find_spot` takes for every recipe."""
-    return {name: value for name, value in parameters.items() if name not in _OF_EVERY_RECIPE}
+def is_spot(path: Path) -> bool:
+    """Whether the file was written by :meth:`Spot.save`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == _FORMAT
+    except (OSError, SafetensorError):
+        return False
 
 
 def find_spot(
@@ -148,14 +196,20 @@ def find_spot(
     ``without`` are passed over; ``parameters`` are those of the recipe.
 
     Raises:
-        SelectionError: k is not in (0, 100], or fewer parameters are eligible than k asks for.
-        StudyError: the recipe, its parameter or the scope is unknown.
+        SelectionError: k is not in (0, 100], fewer parameters are eligible than k asks for, or the recipe needs other
+            domains.
+        StudyError: the recipe, its parameter or the scope is unknown, or a parameter is not what its type says.
     """
-    if RECIPES.traits(recipe, parameters).training is not None:
+    options = {"per_tensor": per_tensor, "languages": languages, "worst_first": worst_first}
+    checked = check_recipe(recipe, {**parameters, **options})
+    settings = recipe_parameters(checked)
+    traits = RECIPES.traits(recipe, settings)
+    if traits.training is not None:
         raise SelectionError(f"recipe {recipe!r} is trained, which takes the model and its text; name it in a study")
     wanted = count_for(max_k_percent, store.layout.total)
-    found = candidates(store, scope, wanted, languages=languages)
-    bound = RECIPES.bind(recipe, parameters)
+    found = candidates(store, scope, wanted, languages=checked["languages"])
+    require(traits.needs, recipe, Domains(found.code, found.general), **settings)
+    bound = partial(RECIPES[recipe], **settings)
 
     def run_recipe(part: Candidates) -> Keys:
         keys = _reversed(bound(part)) if worst_first else bound(part)
@@ -173,7 +227,7 @@ def find_spot(
         "estimator": manifest.get("estimator"),
         "normalise": store.normalise,
         "scores": store.digest,
-        "recipe": {"name": recipe, **RECIPES.check(recipe, parameters)},
+        "recipe": {"name": recipe, **settings},
         "languages": list(found.code),
         "general": list(found.general),
         "scope": scope,

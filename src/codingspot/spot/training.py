@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from jaxtyping import Int64
 from torch import Tensor
 
-from codingspot.corpus import Corpus, DomainKind, PackedTokens, pack
+from codingspot.corpus import Corpus, PackedTokens, pack
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
@@ -58,9 +58,7 @@ class TrainingInput:
             SelectionError: the scope has too few parameters.
             ArtefactError: a domain was not scored.
         """
-        kinds: dict[str, DomainKind] = {**dict.fromkeys(self.code, "code"), **dict.fromkeys(self.general, "general")}
-        domains = tuple(replace(self.store.domain(name), kind=kind) for name, kind in kinds.items())
-        store = replace(self.store, domains=domains)
+        store = self.store.of(self.code, self.general)
         return find_spot(store, recipe=recipe, scope=self.scope, max_k_percent=percent, without=self.without)
 
 
@@ -84,14 +82,14 @@ def training_text(
     return code, general
 
 
-def training_cost(recipe: str, parameters: Mapping[str, Any]) -> TrainingCost | None:
-    """What training a recipe takes under these parameters; None for one that is computed from scores alone.
+def training_cost(recipe: str, parameters: Mapping[str, Any], max_k_percent: float) -> TrainingCost | None:
+    """What training a recipe takes for a spot of that size; None for one that is computed from scores alone.
 
     Raises:
         StudyError: the recipe or a parameter is unknown, or a parameter has a wrong value.
     """
     cost = RECIPES.traits(recipe, parameters).training
-    return None if cost is None else cost(**RECIPES.check(recipe, parameters))
+    return None if cost is None else cost(max_k_percent, **RECIPES.check(recipe, parameters))
 
 
 def train_spot(given: TrainingInput, *, recipe: str, **parameters: Any) -> TrainedSpot:

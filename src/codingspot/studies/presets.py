@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codingspot.errors import StudyError
@@ -26,13 +25,8 @@ def preset_study(name: str, model: str | None = None) -> Study:
     presets = {**PRESETS, **VIEW_PRESETS}
     if name not in presets:
         raise StudyError(f"unknown preset {name!r}; use one of {', '.join(presets)}")
-    study = load_study(presets[name])
-    section = study.model
-    if model is not None:
-        source, revision = (model, None) if Path(model).exists() or "@" not in model else model.rsplit("@", 1)
-        section = section.model_copy(update={"id": source, "revision": revision})
-    title = f"{study.name} {short_name(section.id)}"
-    return study.model_copy(update={"name": title, "model": section})
+    study = load_study(presets[name], model)
+    return study.model_copy(update={"name": f"{study.name} {short_name(study.model.id)}"})
 
 
 def short_name(model: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from codingspot.ablation import EDITS, matched_control
+from codingspot.analysis_tables import write_table
 from codingspot.evaluation.sequential import retention_intervals
 from codingspot.importance import ScoreStore
 from codingspot.models import scope_sizes
@@ -30,7 +31,6 @@ from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import questions
 from codingspot.study.planning import source
-from codingspot.study.tables import write_table
 
 OVERLAP_K = (0.01, 0.09, 0.25, 1.0)
 """Percentages of all parameters at which domains' spots are compared."""
@@ -79,7 +79,7 @@ def analyse_sequential(study: Study, plan: Plan, directory: RunDirectory, outcom
     chance = {task.name: task.chance for task in plan.tasks}
     alpha = study.evaluation.sequential_alpha
     table = retention_intervals(outcomes, ORIGINAL, questions(study), chance, alpha=alpha)
-    write_table(table, directory.analysis / "sequential.parquet")
+    write_table(directory.analysis, "sequential", table)
 
 
 def _overlap(study: Study, store: ScoreStore, halves: Sequence[ScoreStore], directory: RunDirectory) -> None:
@@ -148,5 +148,6 @@ def _exists(directory: RunDirectory, *stems: str) -> bool:
 
 
 def _write(parts: Sequence[pd.DataFrame], directory: RunDirectory, stem: str) -> None:
-    if parts:
-        write_table(pd.concat(parts, ignore_index=True), directory.analysis / f"{stem}.parquet")
+    filled = [part for part in parts if len(part)]
+    if filled:
+        write_table(directory.analysis, stem, pd.concat(filled, ignore_index=True))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from codingspot.records import Count
 
 TaskRole = Literal["code", "general", "other"]
 Purpose = Literal["dose", "refinement", "sufficiency"]
@@ -30,9 +32,9 @@ class Cell(BaseModel):
     control: Control | None = None
     """None for the spot itself; otherwise how its control was drawn."""
     edit: str | None = None
-    k_percent: float = 0.0
+    k_percent: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Percentage of all the model's parameters (tied ones once)."""
-    parameters: int = 0
+    parameters: Count = 0
     """How many parameters were edited."""
     seed: int | None = None
     purpose: Purpose = "dose"
@@ -47,9 +49,9 @@ class Task(BaseModel):
 
     name: str
     role: TaskRole
-    chance: float
-    items: int
-    available: int | None = None
+    chance: Annotated[float, Field(ge=0, le=1)]
+    items: Count
+    available: Count | None = None
     """How many items there are, of which ``items`` were evaluated; None where that isn't known."""
     protocol: str = ""
     """How it was run, in a few words: examples shown, metric, which items."""
@@ -64,7 +66,7 @@ class EvaluatedDomain(BaseModel):
     kind: Literal["code", "general"]
     held_out: bool
     """True where the domain took no part in scoring."""
-    documents: int
+    documents: Count
 
 
 class ModelSummary(BaseModel):
@@ -75,22 +77,30 @@ class ModelSummary(BaseModel):
     id: str
     revision: str | None
     fingerprint: str
-    parameters: int
-    scopes: dict[str, int]
+    parameters: Annotated[Count, Field(gt=0)]
+    scopes: dict[str, Count]
     """Number of parameters in each scope."""
 
 
 class Plan(BaseModel):
     """Everything a reader of Results needs to know about a run: ``plan.json`` of the run directory."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     study: str
     model: ModelSummary
     tasks: tuple[Task, ...]
     domains: tuple[EvaluatedDomain, ...]
     cells: tuple[Cell, ...]
-    bootstrap_seed: int = 0
+    bootstrap_seed: Count = 0
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Plan:
+        for named in (self.tasks, self.domains, self.cells):
+            names = [each.name for each in named]
+            if len(set(names)) < len(names):
+                raise ValueError(f"two {type(named[0]).__name__.lower()}s have the same name")
+        return self
 
     def with_role(self, role: TaskRole) -> tuple[Task, ...]:
         """The tasks with ``role``, in the study's order."""

@@ -9,9 +9,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -22,25 +19,16 @@ from pydantic import (
 from codingspot import learning as learning  # registers its recipe
 from codingspot.ablation import CONTROLS, EDITS
 from codingspot.corpus import BosPolicy, Source
-from codingspot.corpus.languages import STUDIED
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import StudyError
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
-from codingspot.models.roles import SCOPES
-from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, recipe_parameters, training_cost
+from codingspot.models import TESTBED, ScopeName
+from codingspot.settings import Count, Dose, Doses, Seconds, Seed, Settings
+from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters, training_cost
 from codingspot.study.cells import Control, TaskRole
+from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.views_config import ViewsSection
-from codingspot.testbed.shipped import TESTBED
-
-
-def _percent(value: float) -> float:
-    if not 0 < value <= 100:
-        raise ValueError(f"k is in percent of all parameters, above 0 and at most 100; {value} is not")
-    return value
-
-
-Percent = Annotated[float, AfterValidator(_percent)]
 
 
 @contextmanager
@@ -52,11 +40,7 @@ def _as_setting(prefix: str = "") -> Iterator[None]:
         raise ValueError(f"{prefix}{error}") from None
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class ModelSection(_Section):
+class ModelSection(Settings):
     """Which model: a Hub id, a local folder, or ``testbed`` or ``testbed-routed``, which ship with the package."""
 
     id: str = TESTBED
@@ -68,39 +52,43 @@ class ModelSection(_Section):
     trust_remote_code: bool = False
 
 
-class CorpusSection(_Section):
+class CorpusSection(Settings):
     """What is scored and read: the testbed's world, or the sources that :func:`codingspot.corpus.open_corpus` takes."""
 
-    source: str | Source | tuple[str | Source, ...] = Field(
-        TESTBED, description="testbed, a Hub id, a path, or a list of ids, paths and sources with options of their own"
+    source: str | Source | tuple[str | Source, ...] | None = Field(
+        None, description="testbed, a Hub id, a path, or a list of ids, paths and sources with options of their own"
     )
     text_field: str = Field("text", description="the column of the text in rows of no known data set")
-    languages: tuple[str, ...] = Field(STUDIED, description="languages taken where a source has several")
+    languages: tuple[str, ...] | None = Field(
+        None, description="the domains of code; all of a saved corpus, the eleven studied ones of other sources"
+    )
     variant: Variant = Field("paper", description="how tiny-codes' answers are read")
     purified: bool = Field(True, description="whether code loses its comments, documentation and prose")
-    documents: int = Field(700, gt=0, description="texts a domain for scoring, at most")
-    evaluation_documents: int = Field(48, gt=0, description="texts a domain kept from scoring, for perplexity")
-    general: tuple[str, ...] = ("english",)
-    held_out: tuple[str, ...] = ("python",)
-    seed: int = 0
+    documents: int = Field(700, ge=0, description="texts a domain for scoring, at most; 0: all")
+    evaluation_documents: Count = Field(48, description="texts a domain kept from scoring, for perplexity")
+    general: tuple[str, ...] | None = Field(
+        None, description="domains that are general text, besides those of which their source says so"
+    )
+    held_out: tuple[str, ...] | None = Field(
+        None, description="domains left out of scoring; what a saved corpus holds out, Python of the testbed's"
+    )
+    seed: Seed = 0
 
 
-class ScoringSection(_Section):
+class ScoringSection(Settings):
     """How parameters are scored, per domain."""
 
     estimator: str = DEFAULT_ESTIMATOR
     parameters: Mapping[str, Any] = Field(default_factory=dict, description="the estimator's own, such as reduction")
     normalise: Literal["tokens", "none", "zscore"] = "tokens"
-    sequence_length: int = Field(256, gt=1)
+    sequence_length: Count = Field(256, gt=1)
     bos: BosPolicy = Field("none", description="where a beginning-of-text token stands")
-    token_budget: int = Field(8192, gt=0, description="tokens a domain")
-    draws: int = Field(
-        4, gt=0, description="disjoint parts of the budget, to see how far smaller budgets agree; 1: none"
-    )
-    micro_batch_tokens: int = Field(2048, gt=0)
-    seed: int = 0
+    token_budget: Count = Field(8192, description="tokens a domain")
+    draws: Count = Field(4, description="disjoint parts of the budget, to see how far smaller budgets agree; 1: none")
+    micro_batch_tokens: Count = 2048
+    seed: Seed = 0
     finetune: FineTune | None = Field(None, description="fine-tuning on each domain before its gradients are taken")
-    snapshot_seeds: tuple[int, ...] = Field(
+    snapshot_seeds: tuple[Seed, ...] = Field(
         (), description="further seeds of the fine-tuning whose snapshots are recorded, to be compared"
     )
 
@@ -117,32 +105,32 @@ class ScoringSection(_Section):
         return self
 
 
-class SufficiencySection(_Section):
+class SufficiencySection(Settings):
     """What is left when everything but the spot and a base set is zeroed: by the base alone, with the spot, with
     controls in its place (one draw of each)."""
 
-    k_percent: tuple[Percent, ...] = Field(min_length=1)
-    base: tuple[str, ...] = Field(("vocabulary", "norms"), description="scopes that are kept whole")
+    k_percent: tuple[Dose, ...] = Field(min_length=1)
+    base: tuple[ScopeName, ...] = Field(("vocabulary", "norms"), description="scopes that are kept whole")
     largest_percent: float = Field(
         0.0, ge=0, le=100, description="percent of each other tensor's weights, the largest, that are kept"
     )
 
 
-class SpotSection(_Section):
+class SpotSection(Settings):
     """One spot: a recipe in a scope, the doses at which it is edited, and its controls."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     recipe: str = "sum"
     parameters: Mapping[str, Any] = Field(default_factory=dict)
-    scope: str = "all"
-    k_percent: tuple[Percent, ...] = Field(min_length=1)
+    scope: ScopeName = "all"
+    k_percent: Doses
     without: tuple[str, ...] = Field(
         (), description="earlier spots whose weights are left out: is there another place as good?"
     )
     edit: str = "zero"
     edit_parameters: Mapping[str, Any] = Field(default_factory=dict, description="the edit's own, such as alpha")
     controls: tuple[Control, ...] = ()
-    control_seeds: tuple[int, ...] = (0, 1, 2)
+    control_seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
     precision: float | None = Field(
         None,
         gt=0,
@@ -163,12 +151,15 @@ class SpotSection(_Section):
     @property
     def training(self) -> TrainingCost | None:
         """What training the spot's recipe takes; None for one that is computed from scores."""
-        return training_cost(self.recipe, self._own_parameters)
+        return training_cost(self.recipe, self._own_parameters, self.k_percent[-1])
 
     @property
-    def selected_percent(self) -> float:
-        """How much is selected from scores: the spot at its largest dose, or what training begins with."""
-        return self.k_percent[-1] if self.training is None else self.training.shortlist_percent
+    def selected(self) -> tuple[str, Mapping[str, Any], float]:
+        """Recipe, parameters and percentage of what is selected from scores: the spot, or what training begins with."""
+        training = self.training
+        if training is None:
+            return self.recipe, self.parameters, self.k_percent[-1]
+        return training.shortlist, {}, training.shortlist_percent
 
     @field_validator("controls")
     @classmethod
@@ -181,23 +172,11 @@ class SpotSection(_Section):
     @model_validator(mode="after")
     def _recipe_exists(self) -> SpotSection:
         with _as_setting(f"spot {self.name}: "):
-            SCOPES[self.scope]
-            RECIPES.check(self.recipe, self._own_parameters)
+            check_recipe(self.recipe, self.parameters)
             training = self.training
         others = self.parameters.keys() - self._own_parameters.keys()
         if training is not None and others:
             raise ValueError(f"spot {self.name}: {min(others)} is for recipes computed from scores; leave it out")
-        if training is not None and training.shortlist_percent <= self.k_percent[-1]:
-            raise ValueError(
-                f"spot {self.name}: shortlist_percent is {training.shortlist_percent:g}; a spot of "
-                f"{self.k_percent[-1]:g}% is chosen from more than that"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _doses_increase(self) -> SpotSection:
-        if sorted(set(self.k_percent)) != list(self.k_percent):
-            raise ValueError(f"spot {self.name}: k_percent must increase strictly, without repeats")
         return self
 
     @model_validator(mode="after")
@@ -224,27 +203,23 @@ TaskEntry = Annotated[Annotated[str, Tag("name")] | Annotated[TaskSpec, Tag("tas
 """A task by its name, or with settings of its own: ``{name: gsm8k, data: gsm8k/, few_shot: 8, limit: 100}``."""
 
 
-class EvaluationSection(_Section):
+class EvaluationSection(Settings):
     """Tasks by lm-evaluation-harness name; ``code`` and ``general`` enter the metrics, ``other`` is reported.
+
+    Without any, perplexity alone is evaluated; a testbed model has its own tasks where none are named.
 
     ``limit``, ``code_limit``, ``samples`` and ``temperature`` are for the tasks that don't set their own.
     """
 
-    code: tuple[TaskEntry, ...] = ("testbed_humaneval",)
-    general: tuple[TaskEntry, ...] = (
-        "testbed_arithmetic",
-        "testbed_events",
-        "testbed_knowledge",
-        "testbed_misconceptions",
-        "testbed_roles",
-    )
-    other: tuple[TaskEntry, ...] = ("testbed_comprehension",)
-    limit: int | None = Field(None, gt=0, description="first items of each task; all where not given")
-    code_limit: int | None = Field(None, gt=0, description="first items of each code task; all where not given")
-    samples: int = Field(1, gt=0, description="programs a problem (n of pass@k)")
+    code: tuple[TaskEntry, ...] = ()
+    general: tuple[TaskEntry, ...] = ()
+    other: tuple[TaskEntry, ...] = ()
+    limit: Count | None = Field(None, description="first items of each task; all where not given")
+    code_limit: Count | None = Field(None, description="first items of each code task; all where not given")
+    samples: Count = Field(1, description="programs a problem (n of pass@k)")
     temperature: float = Field(0.0, ge=0)
-    batch_tokens: int | None = Field(None, gt=0, description="padded tokens of a batch; the adapter's own default")
-    sandbox_seconds: float = Field(3.0, gt=0)
+    batch_tokens: Count | None = Field(None, description="padded tokens of a batch; the adapter's own default")
+    sandbox_seconds: Seconds = 3.0
     sequential: bool = Field(
         False, description="a cell stops once its intervals settle on which side of the verdict's thresholds it lies"
     )
@@ -282,23 +257,29 @@ class EvaluationSection(_Section):
         )
 
 
-class LanguageMatrixSection(_Section):
+class LanguageMatrixSection(Settings):
     """One spot a language, and what zeroing each does to the perplexity of all and to problems in some."""
 
     recipe: str = "sum"
     parameters: Mapping[str, Any] = Field(default_factory=dict)
-    scope: str = "blocks"
-    k_percent: Percent = 0.25
+    scope: ScopeName = "blocks"
+    k_percent: Dose = 0.25
     languages: tuple[str, ...] | None = Field(None, description="whose spots; all that are scored where not given")
-    tasks: tuple[str, ...] = ("testbed_humaneval", "testbed_humaneval_javascript", "testbed_humaneval_bash")
-    limit: int | None = Field(40, gt=0, description="first items of each task; all where null")
+    tasks: tuple[str, ...] = ()
+    limit: Count | None = Field(40, description="first items of each task; all where null")
+
+    @model_validator(mode="after")
+    def _recipe_exists(self) -> LanguageMatrixSection:
+        with _as_setting():
+            check_recipe(self.recipe, self.parameters)
+        return self
 
 
 AnalysisName = Literal["overlap", "polysemanticity", "reliability", "prediction"]
 ANALYSES: tuple[AnalysisName, ...] = ("overlap", "polysemanticity", "reliability", "prediction")
 
 
-class Study(_Section):
+class Study(Settings):
     """A whole run: one model, one corpus, one scoring, any number of spots, one evaluation."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$")
@@ -311,6 +292,11 @@ class Study(_Section):
     analyses: tuple[AnalysisName, ...] = Field(ANALYSES, description="tables made from scores and spots alone")
     language_matrix: LanguageMatrixSection | None = None
     views: ViewsSection = ViewsSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_testbed_s_own(cls, data: Any) -> Any:
+        return with_testbed_defaults(data)
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Study:

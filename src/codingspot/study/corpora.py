@@ -4,33 +4,71 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from codingspot.corpus import Corpus, Domain, Source, open_corpus
-from codingspot.corpus.languages import canonical_language
+from codingspot.corpus import Choice, Corpus, Domain, Source, open_corpus
 from codingspot.errors import CorpusError
+from codingspot.models import TESTBED
 from codingspot.study.config import CorpusSection
-from codingspot.testbed.programs import LANGUAGES
-from codingspot.testbed.shipped import TESTBED
-from codingspot.testbed.world import ENGLISH, world_corpus
+from codingspot.testbed.world import world_corpus
+
+if TYPE_CHECKING:  # loading transformers takes seconds
+    from transformers import PreTrainedTokenizerBase
+
+_SOURCES = "a folder, a file, a Hub id, or testbed, the testbed's small world"
+_WORLD_DOCUMENTS = 700  # of the testbed's world, which has no end, where all texts are asked for
 
 
 def study_corpora(section: CorpusSection) -> tuple[Corpus, Corpus]:
     """The scoring corpus and the evaluation corpus; they have the same domains and share no text.
 
     Raises:
-        CorpusError: a source is unreadable, or a domain has too few texts to keep some for evaluation.
+        CorpusError: no source is named or it is unreadable, what is asked for isn't in it, or a domain has too few
+            texts to keep some for evaluation.
     """
-    whole = _whole(section)
-    parts = [_split(domain, section) for domain in whole.domains]
-    scoring = Corpus(whole.name, tuple(scored for scored, _ in parts))
-    return scoring, Corpus(f"{whole.name}-evaluation", tuple(kept for _, kept in parts))
+    kept = section.evaluation_documents
+    whole = _whole(section, kept)
+    parts = [(domain, _drawn(domain, section, kept)) for domain in whole.domains]
+    scoring = Corpus(whole.name, tuple(replace(domain, texts=tuple(texts[kept:])) for domain, texts in parts))
+    evaluation = tuple(replace(domain, texts=tuple(texts[:kept])) for domain, texts in parts)
+    return scoring, Corpus(f"{whole.name}-evaluation", evaluation)
 
 
-def _whole(section: CorpusSection) -> Corpus:
-    wanted = section.documents + section.evaluation_documents
-    if section.source == TESTBED:
-        return _testbed(section, wanted)
-    listed = section.source if isinstance(section.source, tuple) else (section.source,)
+def scoring_corpus(section: CorpusSection, tokenizer: PreTrainedTokenizerBase, token_budget: int) -> Corpus:
+    """The corpus where perplexity isn't evaluated: all texts for scoring, ``documents`` at most, none kept back.
+
+    Where all are asked for, a source is read until each domain has ``token_budget`` tokens of ``tokenizer``: no more
+    are scored, and data sets on the Hub may have millions of texts.
+
+    Raises:
+        CorpusError: as :func:`study_corpora`, but for texts to keep.
+    """
+    limit = {} if section.documents else {"tokenizer": tokenizer, "token_budget": token_budget}
+    whole = _whole(section, 0, **limit)
+    return replace(
+        whole, domains=tuple(replace(domain, texts=tuple(_drawn(domain, section, 0))) for domain in whole.domains)
+    )
+
+
+def require_source(section: CorpusSection, model: str = "the model") -> str | Source | tuple[str | Source, ...]:
+    """The corpus's source.
+
+    Raises:
+        CorpusError: none is named.
+    """
+    if section.source is None:
+        raise CorpusError(f"no corpus is named for {model}; name one (corpus.source or --corpus): {_SOURCES}")
+    return section.source
+
+
+def _whole(section: CorpusSection, kept: int, **limit: Any) -> Corpus:
+    source = require_source(section)
+    wanted = section.documents + kept if section.documents else None
+    if source == TESTBED:
+        # Repeated programs are dropped, so more are made than are wanted.
+        world = world_corpus(2 * (wanted or _WORLD_DOCUMENTS + kept), section.seed)
+        return Choice(section.languages, section.general, section.held_out).of(world)
+    listed = source if isinstance(source, tuple) else (source,)
     return open_corpus(
         [each if isinstance(each, Source) else Source(each, text_field=section.text_field) for each in listed],
         languages=section.languages,
@@ -40,34 +78,17 @@ def _whole(section: CorpusSection) -> Corpus:
         purified=section.purified,
         documents=wanted,
         seed=section.seed,
+        **limit,
     )
 
 
-def _testbed(section: CorpusSection, documents: int) -> Corpus:
-    languages, held_out = (_testbed_names(section, key) for key in ("languages", "held_out"))
-    if section.general != (ENGLISH,):
-        raise CorpusError(f"the testbed's general text is {ENGLISH} alone; leave corpus.general out")
-    # Repeated programs are dropped, so more are made than are wanted.
-    world = world_corpus(2 * documents, section.seed, languages)
-    return replace(world, domains=tuple(replace(domain, held_out=domain.name in held_out) for domain in world.domains))
-
-
-def _testbed_names(section: CorpusSection, key: str) -> tuple[str, ...]:
-    wanted = {canonical_language(name) or name for name in getattr(section, key)}
-    unknown = sorted(wanted - set(LANGUAGES))
-    if unknown:
-        raise CorpusError(f"the testbed has no {unknown[0]}; corpus.{key} takes {', '.join(sorted(LANGUAGES))}")
-    return tuple(sorted(wanted))
-
-
-def _split(domain: Domain, section: CorpusSection) -> tuple[Domain, Domain]:
+def _drawn(domain: Domain, section: CorpusSection, kept: int) -> list[str]:
+    """The domain's distinct texts in the order of the seed; the first ``kept`` are for perplexity."""
     texts = list(dict.fromkeys(domain.texts))
     random.Random(section.seed).shuffle(texts)
-    kept = section.evaluation_documents
     if len(texts) <= kept:
         raise CorpusError(
             f"domain {domain.name!r} has {len(texts)} distinct texts, and {kept} are kept for perplexity; "
-            "add text or lower corpus.evaluation_documents"
+            "add text or lower evaluation_documents"
         )
-    scored = texts[kept : kept + section.documents]
-    return replace(domain, texts=tuple(scored)), replace(domain, texts=tuple(texts[:kept]))
+    return texts[: kept + section.documents] if section.documents else texts

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import RootModel
+
+from codingspot.directories import held
 from codingspot.errors import FingerprintError
 from codingspot.evaluation.results import Results
-from codingspot.files import atomic_path, read_json, write_json, write_text
+from codingspot.files import atomic_path, write_json, write_text
+from codingspot.outputs import MANIFEST, contents
+from codingspot.records import read_model
 from codingspot.study.cells import Cell, Plan
 from codingspot.study.config import Study
 from codingspot.study.reading import load_study
+
+
+class _Inputs(RootModel[dict[str, str]]):
+    """``inputs.json``: fingerprints by name."""
 
 
 class RunDirectory:
@@ -27,21 +36,19 @@ class RunDirectory:
         """Open ``path`` for ``study``, making it if need be; a run that failed before it began is begun anew.
 
         Raises:
-            FingerprintError: ``path`` holds a run of another study; the message names the settings that differ.
+            FingerprintError: ``path`` holds a run of another study; the message names the settings that differ. Or it
+                is no run directory, or another process writes there (:func:`codingspot.directories.held`).
         """
         file = path / "study.yaml"
-        if not file.exists():
-            if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-                raise FingerprintError(f"{path} is not empty and not a run directory; choose another --out")
-            write_text(file, study.to_yaml())
-            return cls(path)
-        differing = _differences(load_study(file), study)
-        if differing and [each.name for each in path.iterdir()] == [file.name]:  # it never came to load its inputs
-            write_text(file, study.to_yaml())
-        elif differing:
-            raise FingerprintError(
-                f"{path} holds a run of another study (differs in {', '.join(differing)}); choose another --out"
-            )
+        with held(path):
+            differing = _differences(load_study(file), study) if file.exists() else []
+            begun = set(contents(path)) - {MANIFEST, file.name}  # otherwise it never came to load its inputs
+            if differing and begun:
+                raise FingerprintError(
+                    f"{path} holds a run of another study (differs in {', '.join(differing)}); choose another --out"
+                )
+            if differing or not file.exists():
+                write_text(file, study.to_yaml())
         return cls(path)
 
     def claim_inputs(self, **inputs: str) -> None:
@@ -54,7 +61,7 @@ class RunDirectory:
         if not file.exists():
             write_json(file, inputs)
             return
-        known = read_json(file)
+        known = read_model(file, _Inputs, what="the record of a run's inputs", way_out="choose another --out").root
         differing = [name for name, value in inputs.items() if known.get(name) != value]
         if differing:
             raise FingerprintError(
@@ -90,7 +97,7 @@ class RunDirectory:
     def merge(self, cells: Sequence[Cell]) -> Results:
         """Write ``results.parquet`` and ``losses.parquet`` of all cells, in the order given."""
         merged = Results.concat([Results.read(self._folder(cell)) for cell in cells])
-        merged.write(self.path)
+        merged.write(self.path, force=True)
         return merged
 
     def save_plan(self, plan: Plan) -> None:

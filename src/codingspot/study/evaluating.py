@@ -78,9 +78,10 @@ class CellRunner:
         """
         if self._directory.is_done(cell):
             return
+        whole = self._whole()  # before any edit: how texts share a batch is tried on the original weights
         self._edit(cell)
         if cell.spot is None or not self._in_study or not self._study.evaluation.sequential:
-            results = self._whole().evaluate(cell.name, require_finite=cell.spot is None)
+            results = whole.evaluate(cell.name, require_finite=cell.spot is None)
         else:
             before = self._directory.cell_results(ORIGINAL)
             results = self._stopping(before).evaluate(cell.name, thresholds(cell, before, self._names("code")))

@@ -15,11 +15,11 @@ from typing import Any
 
 import pandas as pd
 
+from codingspot.analysis_tables import write_table
 from codingspot.corpus import Corpus
 from codingspot.importance import FineTune, ScoreStore, record_snapshots, score
 from codingspot.models import LoadedModel
 from codingspot.spot.evolution import SnapshotRecorder
-from codingspot.study.tables import write_table
 
 LOSSES, DISTRIBUTION, EVOLUTION = "finetuning_losses", "importance_distribution", "importance_evolution"
 """File stems of the tables."""
@@ -62,10 +62,10 @@ def finetuned_scores(
         losses[seed] = record_snapshots(
             loaded, corpus, recorder, finetune=replace(finetune, seed=seed), token_budget=token_budget, **unstored
         )
-    write_table(pd.DataFrame(_loss_rows(losses)), analysis / f"{LOSSES}.parquet")
+    write_table(analysis, LOSSES, pd.DataFrame(_loss_rows(losses)))
     if recorder.snapshots:
-        write_table(recorder.distribution(), analysis / f"{DISTRIBUTION}.parquet")
-        write_table(recorder.evolution(), analysis / f"{EVOLUTION}.parquet")
+        write_table(analysis, DISTRIBUTION, recorder.distribution())
+        write_table(analysis, EVOLUTION, recorder.evolution())
     return store
 
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from codingspot.corpus import Corpus
+from codingspot.corpus import Corpus, Source
 from codingspot.evaluation.tasks import EvaluationTask, load_tasks
 from codingspot.files import digest
-from codingspot.models import LoadedModel, ParameterLayout, scope_sizes
+from codingspot.models import LoadedModel, ParameterLayout, input_places, load_model, scope_sizes
+from codingspot.outputs import Place
 from codingspot.study.cells import Cell, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
 from codingspot.study.config import ModelSection, Study
-from codingspot.study.corpora import study_corpora
-from codingspot.testbed.shipped import load_named
+from codingspot.study.corpora import require_source, study_corpora
+from codingspot.study.parallel import require_parallel
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,33 @@ def load_inputs(study: Study, stage: Callable[[str], None]) -> StudyInputs:
     return StudyInputs(loaded, scoring, evaluation, tuple(role for role, _ in entries), tuple(tasks))
 
 
+def require_sources(study: Study) -> None:
+    """Refuse, before any work, a study of which nothing says what it reads.
+
+    Raises:
+        CorpusError: no corpus is named, or a view has no parallel code.
+    """
+    require_source(study.corpus, study.model.id)
+    for view in (study.views.align, study.views.lens):
+        if view is not None:
+            require_parallel(view.parallel, study.model.id)
+
+
+def input_paths(study: Study) -> list[Place]:
+    """The paths that ``study`` reads, beside names on the Hub: what its run directory must keep clear of."""
+    sources = study.corpus.source if isinstance(study.corpus.source, tuple) else (study.corpus.source,)
+    views = study.views
+    named: list[Place] = [
+        *(each.path if isinstance(each, Source) else each for each in sources),
+        *(spec.data for _, spec in study.evaluation.tasks()),
+        *(view.parallel for view in (views.align, views.lens) if view is not None),
+        *((views.lens.keywords, views.lens.tuned_lens) if views.lens is not None else ()),
+    ]
+    return input_places(study.model.id, *named)
+
+
 def _load_model(section: ModelSection) -> LoadedModel:
-    return load_named(
+    return load_model(
         section.id,
         revision=section.revision,
         dtype=section.dtype,

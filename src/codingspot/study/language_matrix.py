@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from codingspot.analysis_tables import write_table
 from codingspot.corpus import Corpus, Domain
 from codingspot.evaluation.loss_changes import loss_changes
 from codingspot.evaluation.metrics import task_rates
@@ -28,7 +29,6 @@ from codingspot.study.cells import Cell
 from codingspot.study.config import LanguageMatrixSection, Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
-from codingspot.study.tables import write_table
 
 _PREFIX = "language-matrix"
 _ORIGINAL = f"{_PREFIX}-original"
@@ -67,7 +67,7 @@ def language_matrix(
     results = Results.concat([directory.cell_results(cell.name) for cell in cells])
     table = pd.DataFrame(_rows(results, cells, {domain.name: domain for domain in corpus.domains}))
     table = table.assign(k_percent=section.k_percent, scope=section.scope, recipe=section.recipe)
-    write_table(table, directory.analysis / "language_matrix.parquet")
+    write_table(directory.analysis, "language_matrix", table)
 
 
 def matrix_spots(store: ScoreStore, section: LanguageMatrixSection) -> dict[str, Spot]:

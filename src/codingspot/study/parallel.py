@@ -8,15 +8,15 @@ from pathlib import Path
 from codingspot.corpus.languages import canonical_language
 from codingspot.corpus.parallel import ParallelCorpus, read_parallel
 from codingspot.errors import CorpusError
+from codingspot.models import TESTBED
 from codingspot.testbed.parallel import parallel_programs
 from codingspot.testbed.programs import LANGUAGES
-from codingspot.testbed.shipped import TESTBED
 
 _TESTBED_ROWS = 200
 
 
 def open_parallel(
-    source: str,
+    source: str | None,
     *,
     languages: Sequence[str] | None = None,
     rows: int | None = None,
@@ -26,15 +26,16 @@ def open_parallel(
     """A file of parallel code, or the testbed's own (``testbed``).
 
     Args:
-        source: a .jsonl, .jsonl.gz or .parquet file (see :func:`read_parallel`), or ``testbed``.
+        source: a .jsonl, .jsonl.gz or .parquet file (see :func:`read_parallel`), or ``testbed``; None is refused.
         languages: which, in this order; all by default.
         rows: the first so many; all of a file by default, and 200 of the testbed.
         one_line: of the testbed's programs, those of one line.
         seed: of the testbed's programs.
 
     Raises:
-        CorpusError: the file can't be read or is no parallel corpus, or a language isn't in it.
+        CorpusError: no source is named, the file can't be read or is no parallel corpus, or a language isn't in it.
     """
+    source = require_parallel(source)
     if source == TESTBED:
         wanted = [canonical_language(language) or language for language in languages or sorted(LANGUAGES)]
         unknown = [language for language in wanted if language not in LANGUAGES]
@@ -43,3 +44,17 @@ def open_parallel(
         return parallel_programs(rows or _TESTBED_ROWS, seed, tuple(wanted), one_line=one_line)
     corpus = read_parallel(Path(source), languages)
     return corpus if rows is None else corpus.first_rows(rows)
+
+
+def require_parallel(source: str | None, model: str = "the model") -> str:
+    """The source of parallel code.
+
+    Raises:
+        CorpusError: none is named.
+    """
+    if source is None:
+        raise CorpusError(
+            f"no parallel code is named for {model}; name some (parallel or --parallel): a .jsonl, .jsonl.gz or "
+            ".parquet file with one column a language, or testbed, the testbed's programs"
+        )
+    return source

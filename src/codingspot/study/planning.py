@@ -5,9 +5,11 @@ Within one spot or control the doses increase, so that going from one cell to th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from codingspot.ablation import CONTROLS, is_random
+from codingspot.errors import StudyError
 from codingspot.spot import Spot
 from codingspot.spot.selection import count_for
 from codingspot.study.cells import ORIGINAL, Cell, Control
@@ -27,14 +29,30 @@ def control_draws(section: SpotSection) -> Iterator[tuple[Control, int | None]]:
 
 
 def plan_cells(study: Study, parameters: int) -> tuple[Cell, ...]:
-    """Every cell of ``study`` for a model of ``parameters`` parameters, the original model first."""
+    """Every cell of ``study`` for a model of ``parameters`` parameters, the original model first.
+
+    Raises:
+        StudyError: two cells, or two spots and controls, would have one name.
+    """
     cells = [Cell(name=ORIGINAL)]
     for section in study.spots:
         cells.extend(_doses(study, section, parameters, None, None))
         for control, seed in control_draws(section):
             cells.extend(_doses(study, section, parameters, control, seed))
         cells.extend(_sufficiency(study, section, parameters))
+    _require_distinct("cells", [cell.name for cell in cells])
+    _require_distinct("spots or controls", [name for section in study.spots for name in _stems(section)])
     return tuple(cells)
+
+
+def _stems(section: SpotSection) -> list[str]:
+    return [section.name, *(control_name(section.name, *drawn) for drawn in control_draws(section))]
+
+
+def _require_distinct(what: str, names: list[str]) -> None:
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise StudyError(f"two {what} of the study would be called {repeated[0]!r}; rename a spot or change a dose")
 
 
 def refined_cell(study: Study, section: SpotSection, parameters: int, k: float) -> Cell:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from codingspot.evaluation.doses import crossing, next_dose
-from codingspot.evaluation.metrics import KEPT, ONSET_RATE, CellMetrics, cell_metrics, task_rates
+from codingspot.evaluation.metrics import CellMetrics, cell_metrics, task_rates
 from codingspot.evaluation.results import Results
 from codingspot.evaluation.sequential import on_common_items
 from codingspot.study.cells import ORIGINAL, Cell, Plan
@@ -19,8 +19,8 @@ from codingspot.study.directory import RunDirectory
 from codingspot.study.planning import refined_cell
 
 CONDITIONS: dict[str, Callable[[CellMetrics], bool]] = {
-    "onset": lambda metrics: metrics.code is not None and metrics.code < ONSET_RATE,
-    "kept": lambda metrics: metrics.general_retention is not None and metrics.general_retention < KEPT,
+    "onset": lambda metrics: bool(metrics.code_gone),
+    "kept": lambda metrics: bool(metrics.general_lost),
 }
 """What comes true at the onset, and where general ability stops being kept."""
 
@@ -60,8 +60,8 @@ def _metrics(plan: Plan, directory: RunDirectory, cell: str) -> CellMetrics:
     both = Results.concat([directory.cell_results(ORIGINAL), directory.cell_results(cell)])
     rates = task_rates(on_common_items(both.outcomes, [ORIGINAL, cell]))
     return cell_metrics(
-        rates[cell],
-        rates[ORIGINAL],
+        rates.get(cell, {}),  # a study may have no task
+        rates.get(ORIGINAL, {}),
         code=_names(plan, "code"),
         general=_names(plan, "general"),
         chance={task.name: task.chance for task in plan.tasks},

@@ -1,6 +1,7 @@
 """Running a study: every stage once, every artefact saved before the next, every finished cell kept.
 
-1. The run directory is claimed for the study, the weights, the corpora and the tasks; another run's is refused.
+1. The run directory is claimed for the study, the weights, the corpora and the tasks; another run's is refused, and
+   so is whatever can't be done with these (:mod:`codingspot.study.checking`).
 2. The model is scored on every domain that is not held out.
 3. Each spot is selected or learned at its largest k, and its controls are drawn; smaller doses are prefixes.
 4. Each cell edits the weights in place, is evaluated, and is saved; weights come back bit for bit. Where the study asks
@@ -18,14 +19,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codingspot.directories import held
 from codingspot.importance import ScoreStore
 from codingspot.spot import Spot
 from codingspot.study.analyses import analyse_sequential, analyse_spots
 from codingspot.study.cells import Cell, Plan
+from codingspot.study.checking import check_study
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
-from codingspot.study.inputs import StudyInputs, load_inputs
+from codingspot.study.inputs import StudyInputs, input_paths, load_inputs, require_sources
 from codingspot.study.language_matrix import language_matrix
 from codingspot.study.planning import plan_cells, with_own_sizes
 from codingspot.study.progress import Progress, Silent
@@ -45,12 +48,19 @@ def run_study(
     """Run ``study`` into the directory ``out``, or finish a run begun there, and return the directory.
 
     Raises:
-        FingerprintError: ``out`` holds a run of another study, other weights or another corpus.
+        CorpusError: nothing says what the study reads.
+        FingerprintError: ``out`` holds a run of another study, other weights or another corpus, is no run directory, or
+            another process writes there (:func:`codingspot.directories.held`).
         CodingSpotError: whatever the stages refuse; what was saved before stays.
     """
-    progress = progress or Silent()
-    directory = RunDirectory.claim(out, study)
+    require_sources(study)
+    with held(out, inputs=input_paths(study)):
+        return _run(study, RunDirectory.claim(out, study), progress or Silent(), unsafe_no_sandbox)
+
+
+def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sandbox: bool) -> RunDirectory:
     inputs = load_inputs(study, progress.stage)
+    check_study(study, inputs, unsafe_no_sandbox=unsafe_no_sandbox)
     directory.claim_inputs(**inputs.fingerprints)
     run = _Run(study, inputs, directory, progress, unsafe_no_sandbox)
     cells = plan_cells(study, inputs.scopes["all"])

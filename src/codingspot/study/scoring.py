@@ -9,14 +9,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from codingspot.analysis_tables import write_table
 from codingspot.corpus import Corpus
+from codingspot.directories import discard_scratch, scratch_folder
 from codingspot.importance import (
     EstimatorTraits,
     FineTune,
@@ -34,7 +36,6 @@ from codingspot.study.analyses import analyse_scores
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.finetuning import finetuned_scores
-from codingspot.study.tables import write_table
 
 AGREEMENT_K = (0.01, 0.09, 0.25, 1.0)
 """Percentages of all parameters at which rankings are compared."""
@@ -53,7 +54,6 @@ def study_scores(
     """The score store of ``study``, made or opened; ``advance`` hears the share of the scoring that was done."""
     if (directory.scores / "manifest.json").exists():
         return ScoreStore.open(directory.scores)
-    scratch = directory.path / "scratch"
     settings = _settings(study)
     if study.scoring.finetune is not None:
         return _after_finetuning(study, study.scoring.finetune, loaded, corpus, directory, settings, advance)
@@ -62,7 +62,7 @@ def study_scores(
         analyse_scores(study, store, {}, directory)
         advance(1.0)
         return store
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = _empty_scratch(directory)
     share = study.scoring.token_budget // study.scoring.draws
     extra = _other_reductions(study)
     units = study.scoring.draws + len(extra)
@@ -84,10 +84,10 @@ def study_scores(
     whole = merge(pieces, scratch / "whole")
     draws = disjoint_draws(pieces, scratch / "merged")
     tables = list(_agreement(study, whole, pieces, others, draws))
-    write_table(pd.concat(tables, ignore_index=True), directory.analysis / "agreement.parquet")
+    write_table(directory.analysis, "agreement", pd.concat(tables, ignore_index=True))
     analyse_scores(study, whole, draws, directory)
     whole.folder.rename(directory.scores)
-    shutil.rmtree(scratch, ignore_errors=True)
+    discard_scratch(scratch)
     return ScoreStore.open(directory.scores)
 
 
@@ -100,8 +100,7 @@ def _after_finetuning(
     settings: dict[str, Any],
     advance: Callable[[float], None],
 ) -> ScoreStore:
-    scratch = directory.path / "scratch"
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = _empty_scratch(directory)
     store = finetuned_scores(
         loaded,
         corpus,
@@ -116,8 +115,13 @@ def _after_finetuning(
     )
     analyse_scores(study, store, {}, directory)
     store.folder.rename(directory.scores)  # last, so that a run that is stopped before makes the tables again
-    shutil.rmtree(scratch, ignore_errors=True)
+    discard_scratch(scratch)
     return ScoreStore.open(directory.scores)
+
+
+def _empty_scratch(directory: RunDirectory) -> Path:
+    discard_scratch(scratch_folder(directory.path, "scoring"))  # of a run that was stopped
+    return scratch_folder(directory.path, "scoring")
 
 
 @dataclass

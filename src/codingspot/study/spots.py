@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from codingspot.ablation import CONTROLS, Controlled
+from codingspot.analysis_tables import LEARNING, write_table
 from codingspot.corpus import Corpus
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
@@ -18,7 +19,6 @@ from codingspot.study.cells import Control
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.planning import control_draws, control_name
-from codingspot.study.tables import write_table
 
 
 def study_spots(
@@ -41,7 +41,7 @@ def study_spots(
         for section in study.spots
         for k in section.k_percent
     ]
-    write_table(pd.concat(tables, ignore_index=True), directory.analysis / "density.parquet")
+    write_table(directory.analysis, "density", pd.concat(tables, ignore_index=True))
     return spots
 
 
@@ -99,5 +99,5 @@ class _Finder:
         )
         trained = train_spot(given, recipe=section.recipe, **section.parameters)
         curve = trained.curve.assign(spot=section.name)
-        write_table(curve, self.directory.analysis / f"learning-{section.name}.parquet")
+        write_table(self.directory.analysis, f"{LEARNING}{section.name}", curve)
         return trained.spot

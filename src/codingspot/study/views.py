@@ -19,6 +19,7 @@ from codingspot.alignment import DISTINCT_ROWS, Alignment, AlignSettings, align,
 from codingspot.alignment.align import NAME as ALIGNMENT
 from codingspot.analysis import Pieces, is_saved, save_analysis
 from codingspot.corpus import Corpus
+from codingspot.directories import held
 from codingspot.errors import SelectionError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
@@ -59,7 +60,7 @@ def study_neurons(
         CodingSpotError: as :func:`analyse_neurons`, or a task can't be loaded.
     """
     inputs = neuron_inputs(loaded, corpus, held_out.domains, settings)
-    tasks = load_tasks([TaskSpec(name, limit=settings.items) for name in settings.tasks])
+    tasks = load_tasks([TaskSpec(name, limit=settings.limit) for name in settings.tasks])
     with Sandbox(unsafe=unsafe_no_sandbox) if tasks else nullcontext() as sandbox:
         adapter = ModelAdapter(loaded.model, loaded.tokenizer)
         evaluator = Evaluator(adapter, tasks, held_out.domains, sandbox=sandbox, seed=settings.seed)
@@ -84,21 +85,22 @@ def study_alignment(
     """
     corpus = open_parallel(settings.parallel, languages=settings.languages, rows=settings.rows, seed=settings.seed)
     inputs = alignment_inputs(loaded, corpus, pooling=settings.pooling, special_tokens=settings.special_tokens)
-    if is_saved(directory, ALIGNMENT, inputs):
-        return Alignment.load(directory, inputs)
-    pieces = Pieces(directory, ALIGNMENT, inputs)
-    found = align(
-        loaded,
-        corpus,
-        pooling=settings.pooling,
-        special_tokens=settings.special_tokens,
-        batch_tokens=batch_tokens,
-        scratch=pieces.folder,
-        progress=say,
-    )
-    found.save(directory)
-    pieces.discard()
-    return found
+    with held(directory, inputs=[loaded.folder, settings.parallel]):
+        if is_saved(directory, ALIGNMENT, inputs):
+            return Alignment.load(directory, inputs)
+        pieces = Pieces(directory, ALIGNMENT, inputs)
+        found = align(
+            loaded,
+            corpus,
+            pooling=settings.pooling,
+            special_tokens=settings.special_tokens,
+            batch_tokens=batch_tokens,
+            scratch=pieces.folder,
+            progress=say,
+        )
+        found.save(directory)
+        pieces.discard()
+        return found
 
 
 def study_lens(
@@ -275,7 +277,7 @@ def _ablation(loaded: LoadedModel, held_out: Corpus, spots: Mapping[str, Spot], 
     rows = []
     for ablated, name, positions in edits:
         with nullcontext() if positions is None else zeroed(positions):
-            losses = evaluator.evaluate("across").losses
+            losses = evaluator.evaluate("across", require_finite=positions is None).losses
         sums = losses.groupby("domain", sort=False, as_index=False)[["tokens", "loss"]].sum()
         number = 0 if positions is None else len(positions)
         rows.append(sums.rename(columns={"domain": "evaluated"}).assign(ablated=ablated, spot=name, parameters=number))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from codingspot.alignment import AlignSettings
 from codingspot.lens import LensSettings
 from codingspot.neurons import NeuronSettings
+from codingspot.settings import Settings
 
 
-class ViewsSection(BaseModel):
+class ViewsSection(Settings):
     """Views of the model beside its spots; those not named are not made. ``{}`` takes a view's own defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     neurons: NeuronSettings | None = None
     align: AlignSettings | None = None

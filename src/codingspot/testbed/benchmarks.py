@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codingspot.files import write_text
+from codingspot.outputs import new_folder
 from codingspot.testbed import english, programs
 
 TASKS = Path(__file__).parent / "tasks"
@@ -32,14 +32,20 @@ def benchmark_items(seed: int = 0) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def write_benchmarks(folder: Path, seed: int = 0) -> list[Path]:
-    """Write every task's items to ``folder`` and return the files."""
-    written = []
-    for name, items in benchmark_items(seed).items():
-        path = folder / f"{name}.jsonl"
-        write_text(path, _json_lines(items))
-        written.append(path)
-    return written
+def write_benchmarks(folder: Path, seed: int = 0, *, force: bool = False) -> list[Path]:
+    """Write every task, its items and its lm-eval task file, to ``folder`` and return the files.
+
+    ``force`` replaces what this package wrote there before.
+
+    Raises:
+        OutputError: ``folder`` may not be written to (:func:`codingspot.outputs.check_folder`).
+    """
+    with new_folder(folder, "codingspot-tasks", force=force) as temporary:
+        texts = {f"{name}.jsonl": _json_lines(items) for name, items in benchmark_items(seed).items()}
+        texts |= {path.name: path.read_text(encoding="utf-8") for path in sorted(TASKS.glob("*.yaml"))}
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
 
 
 def _json_lines(items: Sequence[dict[str, Any]]) -> str:

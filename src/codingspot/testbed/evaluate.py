@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -17,12 +18,14 @@ from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.metrics import perplexities, task_rates
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
-from codingspot.files import read_json, write_json
 from codingspot.models import LoadedModel
+from codingspot.outputs import check_file, holds_model, write_model
 from codingspot.provenance import library_versions
+from codingspot.records import read_model
 from codingspot.sandbox import Sandbox
 from codingspot.testbed.routing import Subset
 from codingspot.testbed.world import BROAD, general_english, pure_code, world_corpus
+from codingspot.tokenization import encode
 
 TASKS = (
     "testbed_humaneval",
@@ -113,18 +116,31 @@ def shared_vocabulary(
     tokenizer: PreTrainedTokenizerBase, languages: list[str], *, programs: int = 500, documents: int = 4000
 ) -> dict[str, float]:
     """Share of token occurrences in pure programs that are of types English documents use too, by language."""
-    english = {token for ids in tokenizer(list(general_english(documents, _SEED)))["input_ids"] for token in ids}
+    english = {token for ids in encode(tokenizer, list(general_english(documents, _SEED))) for token in ids}
     shares = {}
     for language in languages:
         texts = list(pure_code(language, programs, _SEED))
-        counts = Counter(token for ids in tokenizer(texts)["input_ids"] for token in ids)
+        counts = Counter(token for ids in encode(tokenizer, texts) for token in ids)
         shares[language] = sum(n for token, n in counts.items() if token in english) / counts.total()
     return shares
 
 
-def save_quality(quality: Quality, folder: Path) -> None:
-    """Store the measured quality beside the model."""
-    write_json(folder / _FILE, quality.model_dump(mode="json"))
+def save_quality(quality: Quality, folder: Path, *, force: bool = False) -> None:
+    """Store the measured quality beside the model; ``force`` replaces figures that are there.
+
+    Raises:
+        OutputError: something else has the file's name, or figures and not ``force``.
+    """
+    write_model(folder / _FILE, quality, force=force)
+
+
+def check_quality(folder: Path, *, force: bool = False) -> None:
+    """Make sure, before measuring, that :func:`save_quality` may store the figures.
+
+    Raises:
+        OutputError: as it.
+    """
+    check_file(folder / _FILE, partial(holds_model, Quality), force=force)
 
 
 def load_quality(folder: Path) -> Quality:
@@ -136,7 +152,7 @@ def load_quality(folder: Path) -> Quality:
     path = folder / _FILE
     if not path.exists():
         raise ArtefactError(f"{folder} has no {_FILE}; run `codingspot testbed info {folder} --evaluate`")
-    return Quality.model_validate(read_json(path))
+    return read_model(path, Quality, what="a model's measured quality", way_out="measure it again with --evaluate")
 
 
 def _language(task: str) -> str | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from codingspot.records import read_model
 from codingspot.testbed.architecture import Architecture
 from codingspot.testbed.routing import Routing, Split
 from codingspot.testbed.world import BROAD, REASONING, ROUTED, ROUTED_LATE, ROUTED_ROLES, Mixture
@@ -157,3 +159,12 @@ ROUTED_RECIPE = Recipe(
     ),
 )
 """The recipe of the shipped routed model."""
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read the ``recipe.json`` of a testbed model.
+
+    Raises:
+        ArtefactError: it is missing, corrupt or no recipe.
+    """
+    return read_model(path, Recipe, what="the recipe of a testbed model", way_out="train the model again")

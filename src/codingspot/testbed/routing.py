@@ -27,7 +27,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from codingspot.errors import ArtefactError, ModelError
-from codingspot.files import read_json, write_json
+from codingspot.outputs import write_model
+from codingspot.records import Count, read_model
 
 _FILE = "subset.json"
 
@@ -62,11 +63,11 @@ class Subset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    layers: int
-    neurons: tuple[int, ...]
-    heads: tuple[int, ...]
-    key_value_heads: tuple[int, ...]
-    head_size: int
+    layers: Count
+    neurons: tuple[Count, ...]
+    heads: tuple[Count, ...]
+    key_value_heads: tuple[Count, ...]
+    head_size: Count
 
     @classmethod
     def of(cls, routing: Routing, config: Any) -> Subset:
@@ -96,6 +97,8 @@ class Subset(BaseModel):
             if name.endswith(f".{kind}.weight"):
                 mask = torch.zeros(shape, dtype=torch.bool)
                 index = torch.tensor([unit * size + offset for unit in units for offset in range(size)])
+                if len(index) and int(index.max()) >= shape[axis]:
+                    raise ArtefactError(f"{_FILE} is of another model: {name} has no unit {max(units)}; train it again")
                 mask.index_fill_(axis, index, True)
                 return mask
         return None
@@ -145,9 +148,13 @@ class Subset(BaseModel):
         """Whether the model in ``folder`` was trained with routing."""
         return (folder / _FILE).exists()
 
-    def save(self, folder: Path) -> None:
-        """Write the subset beside a model."""
-        write_json(folder / _FILE, self.model_dump(mode="json"))
+    def save(self, folder: Path, *, force: bool = False) -> None:
+        """Write the subset beside a model; ``force`` replaces the subset that is there.
+
+        Raises:
+            OutputError: something else has the file's name, or a subset and not ``force``.
+        """
+        write_model(folder / _FILE, self, force=force)
 
     @classmethod
     def load(cls, folder: Path) -> Subset:
@@ -158,7 +165,7 @@ class Subset(BaseModel):
         """
         if not cls.is_in(folder):
             raise ArtefactError(f"{folder} has no {_FILE}: its model was not trained by gradient routing")
-        return cls.model_validate(read_json(folder / _FILE))
+        return read_model(folder / _FILE, cls, what="the subset of a routed model", way_out="train the model again")
 
 
 class Router:

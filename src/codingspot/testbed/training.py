@@ -26,16 +26,20 @@ from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from codingspot.directories import held
 from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
-from codingspot.files import atomic_path, read_json, write_json, write_text
+from codingspot.files import atomic_path, reason, write_json, write_text
+from codingspot.outputs import holds_model
 from codingspot.testbed.architecture import build_model
-from codingspot.testbed.recipe import Recipe
+from codingspot.testbed.recipe import Recipe, read_recipe
 from codingspot.testbed.routing import Router, Split, Subset
 from codingspot.testbed.tokenizer import train_tokenizer
 from codingspot.testbed.world import training_documents
+from codingspot.tokenization import encode
 
 STEPS_PER_SHARD = 32
 TOKENIZER_DOCUMENTS = 12_000
+_RECIPE = "recipe.json"
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with (steps done, steps in all, loss in nats per token)."""
@@ -57,10 +61,15 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress: Pro
     ``loss.csv`` (step, tokens seen, loss in nats per token). While training runs, ``checkpoint/`` holds the state.
 
     Raises:
-        FingerprintError: ``out`` holds a run with another recipe.
+        FingerprintError: ``out`` holds a run with another recipe, or is no training's directory
+            (:func:`codingspot.directories.held`).
         NonFiniteError: the loss became NaN or infinite.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    with held(out, "codingspot-training", unmarked=lambda folder: holds_model(Recipe, folder / _RECIPE)):
+        return _train(recipe, out, device or ("cuda" if torch.cuda.is_available() else "cpu"), progress)
+
+
+def _train(recipe: Recipe, out: Path, device: str, progress: Progress | None) -> Path:
     _claim(recipe, out)
     tokenizer = _tokenizer(recipe, out)
     state = _load_state(recipe, tokenizer, out / "checkpoint", device)
@@ -73,13 +82,13 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress: Pro
             first += recipe.phase_steps(phase)
     _export(state.model, tokenizer, state.losses, out)
     if recipe.routing is not None:
-        Subset.of(recipe.routing, state.model.config).save(out)
+        Subset.of(recipe.routing, state.model.config).save(out, force=True)
     return out
 
 
 def _claim(recipe: Recipe, out: Path) -> None:
-    path = out / "recipe.json"
-    if path.exists() and Recipe.model_validate(read_json(path)) != recipe:
+    path = out / _RECIPE
+    if path.exists() and read_recipe(path) != recipe:
         raise FingerprintError(f"{out} holds a training run with another recipe; choose another --out or delete it")
     if not path.exists():
         write_json(path, recipe.model_dump(mode="json"))
@@ -180,7 +189,7 @@ def shard_tokens(recipe: Recipe, out: Path, phase: int, shard: int) -> npt.NDArr
 def _tokens(tokenizer: PreTrainedTokenizerBase, documents: Iterator[str], wanted: int) -> npt.NDArray[np.int64]:
     pieces: list[int] = []
     while len(pieces) < wanted:
-        for ids in tokenizer(list(itertools.islice(documents, 256)))["input_ids"]:
+        for ids in encode(tokenizer, list(itertools.islice(documents, 256))):
             pieces.extend(ids)
             pieces.append(int(tokenizer.eos_token_id))
     return np.asarray(pieces[:wanted], dtype=np.int64)
@@ -239,8 +248,9 @@ def _load_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, folder: Path
                     "exp_avg": saved.get_tensor(f"exp_avg.{name}"),
                     "exp_avg_sq": saved.get_tensor(f"exp_avg_sq.{name}"),
                 }
-    except SafetensorError as error:
-        raise ArtefactError(f"{path} is truncated or corrupt ({error}); delete {folder} to train anew") from None
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:  # of another shape, ...
+        said = reason(error)
+        raise ArtefactError(f"{path} is truncated or corrupt ({said}); delete {folder} to train anew") from None
     return state
 
 

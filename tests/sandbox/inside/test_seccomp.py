@@ -33,10 +33,12 @@ def decide(program: bytes, architecture: int, number: int, first_argument: int =
 
 
 @pytest.mark.parametrize(
-    ("machine", "architecture", "read", "unshare", "clone"),
-    [("x86_64", X86, 0, 272, 56), ("aarch64", ARM, 63, 97, 220)],
+    ("machine", "architecture", "read", "unshare", "clone", "sockets"),
+    [("x86_64", X86, 0, 272, 56, (41, 53)), ("aarch64", ARM, 63, 97, 220, (198, 199))],
 )
-def test_decisions(machine: str, architecture: int, read: int, unshare: int, clone: int) -> None:
+def test_decisions(
+    machine: str, architecture: int, read: int, unshare: int, clone: int, sockets: tuple[int, int]
+) -> None:
     program = filter_program(machine)
     assert decide(program, architecture, read) == ALLOW
     assert decide(program, architecture, unshare) == EPERM
@@ -44,6 +46,9 @@ def test_decisions(machine: str, architecture: int, read: int, unshare: int, clo
     assert decide(program, architecture, clone, 0x003D0F00) == ALLOW  # a thread
     for namespace in (0x20000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000):
         assert decide(program, architecture, clone, namespace | 17) == EPERM
+    for call in sockets:
+        assert [decide(program, architecture, call, family) for family in (1, 2, 10, 16)] == [ALLOW] * 4
+        assert [decide(program, architecture, call, family) for family in (0, 17, 38, 40)] == [EPERM] * 4
     assert decide(program, architecture, 435) == ENOSYS
     assert decide(program, architecture ^ 1, read) == KILL
 

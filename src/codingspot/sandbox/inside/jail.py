@@ -1,7 +1,8 @@
 """Where a program's process lives: what it can see, reach and use.
 
-``FreshJail`` puts every program into a process-id namespace of its own (it sees and signals nobody else, and all it
-started dies with its first process) and a mount namespace of its own (private, empty /tmp). As the first process
+``FreshJail`` puts every program into namespaces of its own: of process ids (it sees and signals nobody else, and all
+it started dies with its first process), of mounts (a private, empty /tmp), of the network (nobody but its own
+processes at 127.0.0.1, all ports and abstract sockets free) and of System V objects. As the first process
 there, a program can end itself by a fault or by leaving, but not by sending itself a signal. ``SharedJail`` is what
 is left where nested namespaces are forbidden, or without bubblewrap: a process group and a new folder. Inside
 bubblewrap its sandbox is then used for a single program.
@@ -17,7 +18,6 @@ import sys
 import tempfile
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 from . import linux, seccomp
@@ -27,15 +27,19 @@ _NOBODY = 65534
 _INNER_ID = 1000
 _OPEN_FILES = 256
 _OWN_PROCESSES = 2  # the fork server and its parent count as processes of the same user
+_GENERATIONS = 100
+_STACK = 8 * 2**20  # of a thread, where the system sets no limit
 
 
 class Jail(ABC):
     """Makes the process of one program at a time, confined, and ends it."""
 
     def __init__(self, limits: Limits) -> None:
-        self._address_space = _limit(resource.RLIMIT_AS, limits.memory_bytes)
-        self._data = _limit(resource.RLIMIT_DATA, limits.memory_bytes)
-        self._other_resources = [
+        stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
+        stacks = limits.processes * (_STACK if stack == resource.RLIM_INFINITY else stack)
+        self._resources = [
+            # Refuses at once what can't be meant. Threads reserve whole stacks, which are no memory until used.
+            _limit(resource.RLIMIT_DATA, limits.memory_bytes + stacks),
             _limit(resource.RLIMIT_CPU, limits.whole_cpu_seconds),
             _limit(resource.RLIMIT_NPROC, limits.processes + _OWN_PROCESSES),
             _limit(resource.RLIMIT_FSIZE, limits.file_bytes),
@@ -43,16 +47,16 @@ class Jail(ABC):
             _limit(resource.RLIMIT_CORE, 0),
         ]
 
+    def prepare(self) -> None:  # noqa: B027
+        """Make ready for a program, before anything is opened for it."""
+
     @abstractmethod
     def fork(self) -> int:
         """Fork; like ``os.fork``, 0 in the child, which must call ``enter`` before anything else."""
 
     @abstractmethod
-    def enter(self, address_space: bool) -> None:
+    def enter(self) -> None:
         """Confine this process for good and go to its private folder.
-
-        ``address_space`` says whether memory is limited by address space or, for runtimes that reserve much more of
-        it than they use, by data.
 
         Raises:
             OSError: the kernel refuses.
@@ -66,9 +70,8 @@ class Jail(ABC):
     def clear(self, pid: int) -> None:
         """Remove what process ``pid``, which has ended, left: further processes and files."""
 
-    def _limit_resources(self, address_space: bool) -> None:
-        memory = self._address_space if address_space else self._data
-        for kind, values in (memory, *self._other_resources):
+    def _limit_resources(self) -> None:
+        for kind, values in self._resources:
             resource.setrlimit(kind, values)
 
 
@@ -85,7 +88,15 @@ class FreshJail(Jail):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self._folder_options = f"size={limits.file_bytes},nr_inodes=4096,mode=700".encode()
+        self._untouched: object = None
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+
+    def prepare(self) -> None:
+        """Have a network, of this process and the program, that nobody has used."""
+        if self._untouched is None or linux.network_state() != self._untouched:
+            linux.unshare(linux.NEW_NETWORK)
+            linux.start_loopback()
+            self._untouched = linux.network_state()
 
     def fork(self) -> int:
         """Fork a child that is the first process of a new namespace."""
@@ -95,7 +106,7 @@ class FreshJail(Jail):
             linux.enter_namespace(self._own_pids, linux.NEW_PIDS)
         return pid
 
-    def enter(self, address_space: bool) -> None:
+    def enter(self) -> None:
         """Leave everything behind but a read-only root and an empty /tmp, which is /dev/shm as well."""
         os.setsid()
         linux.unshare(linux.NEW_MOUNTS | linux.NEW_IPC)
@@ -103,7 +114,7 @@ class FreshJail(Jail):
         linux.mount(b"/tmp", b"/dev/shm", b"", linux.BIND)
         linux.mount_processes(linux.READ_ONLY)
         os.chdir("/tmp")
-        self._limit_resources(address_space)
+        self._limit_resources()
         linux.drop_capabilities()
         linux.forbid_new_privileges()
         seccomp.install()
@@ -117,12 +128,13 @@ class FreshJail(Jail):
 
 
 class SharedJail(Jail):
-    """A process group and a folder for every program, nothing more."""
+    """A process group and a folder for every program, nothing more; what it started ends with it."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self._folder: str | None = None
         if sys.platform == "linux":
+            linux.adopt_orphans()
             linux.set_dumpable(False)  # closes this process's /proc entry, with its pipes, to the programs
 
     def fork(self) -> int:
@@ -130,14 +142,14 @@ class SharedJail(Jail):
         self._folder = tempfile.mkdtemp(prefix="codingspot-")
         return os.fork()
 
-    def enter(self, address_space: bool) -> None:
+    def enter(self) -> None:
         """Become a process group in the folder; other systems than Linux limit time and output only."""
         assert self._folder is not None
         os.setsid()
         os.chdir(self._folder)
         os.environ.update(HOME=self._folder, TMPDIR=self._folder)
         if sys.platform == "linux":
-            self._limit_resources(address_space)
+            self._limit_resources()
             linux.drop_capabilities()
             linux.set_dumpable(True)
             linux.die_with_parent()
@@ -149,12 +161,26 @@ class SharedJail(Jail):
         os.kill(pid, signal.SIGKILL)
 
     def clear(self, pid: int) -> None:
-        """End what is left of the process group, and remove the folder."""
+        """End what is left of the process group and of those who left it, and remove the folder."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
+        if sys.platform == "linux":
+            _end_children()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _end_children() -> None:
+    """End this process's children, and theirs, which are its own then."""
+    for _ in range(_GENERATIONS):
+        pids = linux.children()
+        if not pids:
+            return
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            os.waitpid(pid, 0)
 
 
 def leave_root() -> None:
@@ -191,36 +217,3 @@ def _end_with(pid: int) -> NoReturn:
     os.closerange(0, _OPEN_FILES)
     _, status = os.waitpid(pid, 0)
     os._exit(abs(os.waitstatus_to_exitcode(status)))
-
-
-def other_processes() -> list[int]:
-    """Process ids in this namespace other than this process and the namespace's first."""
-    own = {1, os.getpid()}
-    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit() and int(entry.name) not in own]
-
-
-def memory_in_use(pids: list[int], enough: int) -> int:
-    """Bytes of anonymous memory that these processes hold, and of files in this process's own /tmp.
-
-    If that is more than ``enough``, it is counted again, exactly: pages that processes share counted once.
-    """
-    folder = os.statvfs("/tmp")
-    files = (folder.f_blocks - folder.f_bfree) * folder.f_frsize
-    total = files + sum(map(_resident, pids))
-    return total if total <= enough else files + sum(map(_proportional, pids))
-
-
-def _resident(pid: int) -> int:
-    try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-    except OSError:  # the process has ended
-        return 0
-    return (int(fields[1]) - int(fields[2])) * resource.getpagesize()
-
-
-def _proportional(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:  # it has ended, or hides from everybody
-        return _resident(pid)
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

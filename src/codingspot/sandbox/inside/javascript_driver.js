@@ -1,12 +1,14 @@
-// Runs a JavaScript candidate and its test in one function scope, as Node runs a file, and reports the verdict.
-// The job, with the secret that makes a report valid, comes on standard input and is gone before the candidate runs;
-// the candidate's scope is not this one, so it can't see the secret.
+// Runs a JavaScript candidate and its test as two scripts of one global scope, and reports the verdict.
+// Nothing of this file's scope is handed to them, and they hold no reference to it; the secret that makes a report
+// valid comes only after the test's end.
 "use strict";
 (() => {
   const fs = require("fs");
   const vm = require("vm");
   const { AssertionError } = require("assert");
-  const { writeSync } = fs;
+  const { readSync, writeSync } = fs;
+  const answer = Buffer.alloc(64);
+  const decode = answer.latin1Slice.bind(answer);
 
   const job = JSON.parse(fs.readFileSync(0, "utf8"));
   fs.closeSync(0);
@@ -16,7 +18,9 @@
   const report = (verdict, detail) => {
     if (reported) return;
     reported = true;
-    writeSync(job.descriptor, `${job.secret}\n${verdict}\n${detail}`);
+    writeSync(job.descriptor, `${job.finished}\n`);
+    const secret = decode(0, readSync(job.descriptor, answer, 0, 64, null));
+    writeSync(job.descriptor, `${secret}${verdict}\n${detail}`);
   };
 
   const judge = (error) => {
@@ -35,38 +39,31 @@
     if (!condition) throw new AssertionError({ message: message.map(String).join(" ") || "console.assert" });
   };
 
-  // A candidate can return from the file's scope, so the end is what a last line after the test says.
-  const finish = `finish_${job.secret}`;
-  let finished = false;
+  // What Node gives a file that it runs.
   const module = { exports: {} };
-  const scope = {
-    exports: module.exports,
-    require,
-    module,
-    __filename: "/tmp/solution.js",
-    __dirname: "/tmp",
-    [finish]: () => {
-      finished = true;
-    },
-  };
-  const compile = (source) => vm.compileFunction(source, Object.keys(scope), { filename: "solution.js" });
+  const file = { exports: module.exports, require, module, __filename: "/tmp/solution.js", __dirname: "/tmp" };
+  Object.assign(globalThis, file);
 
   try {
-    compile(job.source);
+    vm.compileFunction(job.source, Object.keys(file), { filename: "solution.js" });
   } catch (error) {
     report(error instanceof SyntaxError ? "syntax error" : "exception", String(error));
     return;
   }
 
+  let finished = false;
   process.on("uncaughtException", (error) => {
     judge(error);
     process.exit(1);
   });
-  process.on("exit", (code) => {
+  // Nothing is left to wait for: an asynchronous test is over too, which can't be said of every exit.
+  process.on("beforeExit", (code) => {
     if (finished && code === 0) report("passed", "");
   });
   try {
-    compile(`${job.source}\n${job.test}\n;${finish}();`).apply(module.exports, Object.values(scope));
+    vm.runInThisContext(job.source, { filename: "solution.js" });
+    vm.runInThisContext(job.test, { filename: "test.js" });
+    finished = true;
   } catch (error) {
     judge(error);
     process.exit(1);

@@ -41,6 +41,9 @@ class Program:
             Bash: it ends with status 1 at a wrong answer and 0 otherwise.
         entry_point: name of the function that ``check`` is called with; Python only.
         completion: what the model wrote. When given and blank, the verdict is EMPTY and nothing is run.
+        tested: names that the test takes from the candidate even where they hide a builtin; Python only.
+        packages: installed packages, by the names they are imported by, that the program may import beside the
+            standard library; Python only.
     """
 
     language: str
@@ -48,6 +51,8 @@ class Program:
     test: str
     entry_point: str | None = None
     completion: str | None = None
+    tested: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ class Limits:
         seconds: time until the program is timed out. Time that its main process spent waiting for a processor isn't
             counted (up to nine times as much again), so that verdicts don't depend on what else the machine does.
         cpu_seconds: processor time of one process, rounded up to whole seconds; None means ``seconds`` plus one.
-        memory_bytes: address space of one process (JavaScript: its data), and resident memory of all together.
+        memory_bytes: memory of all processes together, as the kernel counts it: private and shared pages, page
+            tables, files in the temporary folder, socket buffers.
         processes: processes and threads that may exist at a time.
         output_bytes: standard output and error together.
         file_bytes: size of a file, and of the private temporary folder.
@@ -87,5 +93,5 @@ class Outcome:
 
 def last_line(text: str) -> str:
     """Last line of ``text`` that isn't blank, cut to the length a detail may have."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     return lines[-1][:DETAIL_LENGTH] if lines else ""

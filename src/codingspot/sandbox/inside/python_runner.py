@@ -1,8 +1,8 @@
 """Runs a Python candidate and its test, in the process that was forked for it.
 
 The candidate runs as a module named ``solution``; then everything it did to ``builtins`` is undone, and the test
-runs in a copy of the candidate's namespace without the names that hide a builtin, so that redefining ``abs`` or
-``all`` doesn't soften the test.
+runs in a copy of the candidate's namespace without the names that hide a builtin (unless they are what is tested),
+so that redefining ``abs`` or ``all`` doesn't soften the test.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ import sys
 import types
 from typing import Any
 
-from .model import DETAIL_LENGTH, Program, Verdict
-from .supervisor import REPORT_DESCRIPTOR
+from .model import Program, Verdict
+from .supervisor import report
 
 _CANDIDATE, _TEST = "<solution>", "<test>"
 _SEED = 0
 
 
-def run(program: Program, secret: str) -> None:
-    """Run ``program`` and report its verdict; reports nothing if the candidate ends the process."""
+def run(program: Program, sites: dict[str, str]) -> None:
+    """Run ``program`` and report its verdict; reports nothing if the candidate ends the process.
+
+    ``sites`` holds the folder of each package that a program may ask for.
+    """
     gc.enable()
     random.seed(_SEED)
     sys.argv = ["solution.py"]
-    process, write = os.getpid(), os.write
+    sys.path += [sites[name] for name in program.packages]
+    process, say = os.getpid(), report
     try:
         candidate = compile(program.source, _CANDIDATE, "exec", dont_inherit=True)
     except Exception as error:
@@ -36,8 +40,7 @@ def run(program: Program, secret: str) -> None:
         verdict, detail = _verdict(program, candidate)
     # A candidate that forks lives on in two processes, of which only the first may speak.
     if os.getpid() == process:
-        text = f"{secret}\n{verdict}\n{detail[:DETAIL_LENGTH]}"
-        write(REPORT_DESCRIPTOR, text.encode(errors="replace"))
+        say(verdict, detail)
 
 
 def _verdict(program: Program, candidate: types.CodeType) -> tuple[Verdict, str]:
@@ -50,7 +53,8 @@ def _verdict(program: Program, candidate: types.CodeType) -> tuple[Verdict, str]
         finally:
             current.clear()
             current.update(pristine)
-        test = {name: value for name, value in namespace.items() if name not in pristine}
+        hiding = pristine.keys() - set(program.tested)
+        test = {name: value for name, value in namespace.items() if name not in hiding}
         test |= {"__name__": namespace["__name__"], "__builtins__": builtins}
         exec(compile(program.test, _TEST, "exec", dont_inherit=True), test)
         if program.entry_point is not None:

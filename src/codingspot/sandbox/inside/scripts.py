@@ -7,18 +7,30 @@ import os
 import tempfile
 from pathlib import Path
 
-from .model import Program
-from .supervisor import REPORT_DESCRIPTOR
+from .model import Program, Verdict, last_line
+from .supervisor import FINISHED, REPORT_DESCRIPTOR, report
 
 _DRIVER = Path(__file__).parent / "javascript_driver.js"
 
+# An assignment takes Bash to POSIX mode, where no function of the candidate's can stand in for unset; a mode that
+# leaves one option on behind it.
+_BASH_DRIVER = f""". /dev/fd/%d
+POSIXLY_CORRECT=1; unset -f builtin exit return; unset POSIXLY_CORRECT
+builtin shopt -u inherit_errexit
+. /dev/fd/%d
+case $? in 0) ;; *) builtin exit;; esac
+builtin echo {FINISHED} >&{REPORT_DESCRIPTOR}
+builtin read -r secret <&{REPORT_DESCRIPTOR}
+builtin printf '%%s\\n{Verdict.PASSED}\\n' "$secret" >&{REPORT_DESCRIPTOR}
+"""
 
-def run_javascript(node: str, program: Program, memory_bytes: int, secret: str) -> None:
+
+def run_javascript(node: str, program: Program, memory_bytes: int) -> None:
     """Become Node, which reads the driver, which reads the job from standard input."""
     job = {
         "source": program.source,
         "test": program.test,
-        "secret": secret,
+        "finished": FINISHED,
         "descriptor": REPORT_DESCRIPTOR,
     }
     os.dup2(_file_with(json.dumps(job)), 0)
@@ -26,26 +38,36 @@ def run_javascript(node: str, program: Program, memory_bytes: int, secret: str) 
     os.execv(node, [node, heap, str(_DRIVER)])
 
 
-def run_bash(bash: str, program: Program, secret: str) -> None:
-    """Become Bash, running candidate and test; after the test's success the script itself reports it."""
-    epilogue = f"case $? in 0) printf '%s\\npassed\\n' {secret} >&{REPORT_DESCRIPTOR};; *) exit;; esac\n"
-    _become_bash(bash, f"{program.source}\n{program.test}\n{epilogue}")
+def run_bash(bash: str, program: Program) -> None:
+    """Check the candidate's syntax, then become Bash, running candidate and test one after the other.
+
+    They are files of their own, so that no end of the candidate can take a line of the test into it.
+    """
+    candidate, test = _file_with(program.source), _file_with(program.test)
+    problem = _bash_problem(bash, candidate)
+    if problem is not None:
+        report(Verdict.SYNTAX_ERROR, problem)
+        os._exit(0)
+    driver = _file_with(_BASH_DRIVER % (candidate, test))
+    os.execv(bash, ["bash", "--noprofile", "--norc", f"/dev/fd/{driver}"])
 
 
-def check_bash(bash: str, program: Program, _secret: str) -> None:
-    """Become Bash, which reads the candidate without running it and ends with status 0 if it is a Bash program."""
-    _become_bash(bash, program.source, "-n")
-
-
-def _become_bash(bash: str, script: str, *options: str) -> None:
-    script_descriptor = _file_with(script)
-    os.set_inheritable(script_descriptor, True)
-    os.execv(bash, ["bash", "--noprofile", "--norc", *options, f"/dev/fd/{script_descriptor}"])
+def _bash_problem(bash: str, candidate: int) -> str | None:
+    """Last line that Bash says of a file that isn't a Bash program; None if it is one. Nothing of it is run."""
+    with tempfile.TemporaryFile() as said:
+        actions = [(os.POSIX_SPAWN_DUP2, said.fileno(), 2)]
+        command = ["bash", "--noprofile", "--norc", "-n", f"/dev/fd/{candidate}"]
+        pid = os.posix_spawn(bash, command, os.environ, file_actions=actions)
+        _, status = os.waitpid(pid, 0)
+        said.seek(0)
+        return last_line(said.read().decode(errors="replace")) if status else None
 
 
 def _file_with(text: str) -> int:
-    """Descriptor of a file without a name, at its start."""
+    """Descriptor of a file without a name, at its start, for this process and those it becomes or starts."""
     with tempfile.TemporaryFile() as file:
         file.write(text.encode("utf-8", errors="surrogatepass"))
         file.seek(0)
-        return os.dup(file.fileno())
+        descriptor = os.dup(file.fileno())
+    os.set_inheritable(descriptor, True)
+    return descriptor

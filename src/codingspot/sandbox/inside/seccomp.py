@@ -4,7 +4,7 @@ It takes from programs what namespaces and resource limits leave open:
 
 1. making further namespaces, which would give them the powers of root over those;
 2. memory that no limit counts: System V and POSIX message queues, shared memory and anonymous files;
-3. parts of the kernel that programs never need and exploits often do;
+3. parts of the kernel that programs never need and exploits often do, such as rare families of sockets;
 4. looking into other processes.
 
 A refused call fails with EPERM; ``clone3``, whose flags a filter can't see, with ENOSYS, upon which the C library
@@ -28,6 +28,8 @@ _REFUSED: dict[str, tuple[int, ...]] = {
 }
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3 = 435
+_SOCKETS = {"x86_64": (41, 53), "aarch64": (198, 199)}  # socket, socketpair
+_FAMILIES = (1, 2, 10, 16)  # local, internet 4 and 6, netlink
 _ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000
 _NAMESPACES = 0x7E020000
@@ -61,6 +63,17 @@ def filter_program(machine: str) -> bytes:
     ]
     for number in _REFUSED[machine]:
         program += [_instruction(_EQUAL, number, if_false=1), refuse]
+    for number in _SOCKETS[machine]:
+        program += [
+            _instruction(_EQUAL, number, if_false=3 + len(_FAMILIES)),
+            _instruction(_LOAD, _FIRST_ARGUMENT_OFFSET),
+            *(
+                _instruction(_EQUAL, family, if_true=left)
+                for left, family in zip(range(len(_FAMILIES), 0, -1), _FAMILIES, strict=True)
+            ),
+            refuse,
+            _instruction(_RETURN, _ALLOW),
+        ]
     program += [
         _instruction(_EQUAL, _CLONE[machine], if_false=4),
         _instruction(_LOAD, _FIRST_ARGUMENT_OFFSET),

@@ -1,10 +1,10 @@
 """The fork server: reads programs from a pipe, runs each in a process of its own, answers with a verdict.
 
-How a pass is told from a pretended one: only a report that begins with a secret counts, made anew for each program
-and handed to the code that runs after the test. Leaving early (``sys.exit``, ``os._exit``), printing, catching
-exceptions or closing files can therefore only lose a pass. A Python or Bash program written to cheat can still find
-the secret in its own process, as it can make an object that equals everything; it then lies about itself alone, for
-it has no way to the server, to other programs or to the machine.
+How a pass is told from a pretended one: only a report that begins with a secret counts, made anew for each program,
+which the supervisor hands out when the test is over. Leaving early (``sys.exit``, ``os._exit``), printing, catching
+exceptions or closing files can therefore only lose a pass. A program written to cheat this very sandbox can still
+speak the runner's part in the report, as it can make an object that equals everything; it then lies about itself
+alone, for it has no way to the server, to other programs or to the machine.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ _USUAL_IMPORTS = (
 class Server:
     """Gives verdicts on programs with the interpreters it was told of."""
 
-    def __init__(self, supervisor: Supervisor, interpreters: dict[str, str], limits: Limits) -> None:
+    def __init__(
+        self, supervisor: Supervisor, interpreters: dict[str, str], sites: dict[str, str], limits: Limits
+    ) -> None:
         self._supervisor = supervisor
         self._interpreters = interpreters
+        self._sites = sites
         self._limits = limits
 
     def judge(self, program: Program) -> Outcome:
@@ -43,22 +46,18 @@ class Server:
             RuntimeError: programs can't be confined any more.
         """
         if program.language == "python":
-            return _outcome(self._supervisor.run(partial(python_runner.run, program)))
+            return _outcome(self._supervisor.run(partial(python_runner.run, program, self._sites)))
         if program.language == "javascript":
             node, memory = self._interpreters["javascript"], self._limits.memory_bytes
             body = partial(scripts.run_javascript, node, program, memory)
-            return _outcome(self._supervisor.run(body, address_space=False))
+            return _outcome(self._supervisor.run(body))
         return self._judge_bash(program, self._interpreters["bash"])
 
     def _judge_bash(self, program: Program, bash: str) -> Outcome:
         ending = self._supervisor.run(partial(scripts.run_bash, bash, program))
         outcome = _outcome(ending)
-        if outcome.verdict != Verdict.EXCEPTION:
-            return outcome
-        check = self._supervisor.run(partial(scripts.check_bash, bash, program))
-        if check.exit_code > 0:
-            return Outcome(Verdict.SYNTAX_ERROR, last_line(check.error))
-        return Outcome(Verdict.WRONG_ANSWER, outcome.detail) if ending.exit_code == 1 else outcome
+        wrong = outcome.verdict == Verdict.EXCEPTION and ending.exit_code == 1
+        return Outcome(Verdict.WRONG_ANSWER, outcome.detail) if wrong else outcome
 
 
 def _outcome(ending: Ending) -> Outcome:
@@ -110,7 +109,8 @@ def _start(settings: dict[str, Any]) -> tuple[Server, bool]:
     limits, isolated = Limits(**settings["limits"]), settings["isolated"]
 
     def server_with(jail: Jail) -> Server:
-        server = Server(Supervisor(jail, limits, isolated), settings["interpreters"], limits)
+        supervisor = Supervisor(jail, limits, isolated, settings["memory_events"])
+        server = Server(supervisor, settings["interpreters"], settings["sites"], limits)
         outcome = server.judge(Program("python", "", ""))
         if outcome.verdict != Verdict.PASSED:
             raise RuntimeError(f"an empty program got the verdict '{outcome.verdict}' ({outcome.detail})")

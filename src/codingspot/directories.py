@@ -1,0 +1,159 @@
+"""Directories in which commands resume: a run's, a benchmark's, a training's.
+
+Such a directory has a ``manifest.json`` whose ``format`` says of which kind it is, and is held by one process at a
+time. It is never replaced; what is written in it, by the names of its layout, is this package's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from codingspot.errors import ArtefactError, OutputError
+from codingspot.files import LOCK, read_json, sweep, temporary_beside, write_json
+from codingspot.outputs import (
+    MANIFEST,
+    PREFIX,
+    Place,
+    check_inputs,
+    contents,
+    listed_files,
+    own_manifest,
+    write_manifest,
+)
+
+RUN = "codingspot-run"
+"""Format of the directory of a study, or of views."""
+
+_SCRATCH = "scratch"
+
+
+@contextmanager
+def renewed_folder(path: Path, kind: str) -> Iterator[Path]:
+    """Yield an empty folder whose files take the place, in ``path``, of those that were written there like this before.
+
+    Files that were not stay where they are. For parts of a directory that is :func:`held`.
+
+    Raises:
+        OutputError: ``path`` has a manifest of something else.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    before = listed_files(own_manifest(path) or {})
+    if not before and (path / MANIFEST).exists():
+        raise OutputError(f"{path / MANIFEST} was not written by codingspot; move it away")
+    with temporary_beside(path) as holder:
+        new = holder / path.name
+        new.mkdir()
+        yield new
+        made = set(contents(new))
+        write_manifest(path, kind, before | made)  # both, so that a process that is killed here leaves nobody's files
+        for each in made:
+            (new / each).replace(path / each)
+        for each in before - made:
+            (path / each).unlink(missing_ok=True)
+        write_manifest(path, kind, made)
+
+
+def _unmarked_run(path: Path) -> bool:
+    """Whether ``path`` is a run made before runs had a manifest."""
+    if (path / "study.yaml").is_file():
+        return any((path / name).is_file() for name in ("inputs.json", "plan.json"))
+    return any(_is_record(file) for file in (path / "analysis").glob("*.json"))
+
+
+def _is_record(file: Path) -> bool:
+    try:
+        record = read_json(file)
+    except (ArtefactError, OSError):
+        return False
+    return isinstance(record, dict) and set(record) == {"inputs", "tables", "versions"}
+
+
+def check_directory(path: Path, kind: str = RUN, *, unmarked: Callable[[Path], bool] = _unmarked_run) -> None:
+    """Make sure that ``path`` is missing, empty, or a directory of ``kind``, in which its command resumes.
+
+    ``unmarked`` tells one that was made before such directories had a manifest.
+
+    Raises:
+        OutputError: it is something else.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file and not a run directory; choose another one")
+    found = next(contents(path), None)
+    if found is None or (own_manifest(path) or {}).get("format") == kind:
+        return
+    if (path / MANIFEST).exists() or not unmarked(path):
+        raise OutputError(
+            f"{path} is not empty and not a run directory of this command (it holds {found}); choose another one"
+        )
+
+
+@contextmanager
+def held(
+    path: Path,
+    kind: str = RUN,
+    *,
+    inputs: Iterable[Place] = (),
+    unmarked: Callable[[Path], bool] = _unmarked_run,
+) -> Iterator[None]:
+    """Hold the directory ``path``, made if need be, so that no other process writes there; it may be held already.
+
+    What killed processes left there is swept first. A directory in which the block leaves nothing is removed again.
+
+    Raises:
+        OutputError: another process holds it, it is neither empty nor of ``kind`` (:func:`check_directory`), or it
+            overlaps one of ``inputs``.
+    """
+    check_inputs(path, inputs)
+    check_directory(path, kind, unmarked=unmarked)
+    directory = Path(os.path.realpath(path))
+    lock = FileLock(directory / LOCK, is_singleton=True)
+    if lock.is_locked:
+        yield
+        return
+    made = [each for each in (directory, *directory.parents) if not each.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise OutputError(
+            f"{path} is in use by another codingspot command; wait until it ends, or choose another one"
+        ) from None
+    try:
+        sweep(directory)
+        if not (directory / MANIFEST).exists():
+            write_json(directory / MANIFEST, {"format": kind})
+        yield
+    finally:
+        if all(each == MANIFEST for each in contents(directory)):
+            (directory / MANIFEST).unlink(missing_ok=True)
+        (directory / LOCK).unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):  # not empty
+            for each in made:
+                each.rmdir()
+
+
+def scratch_folder(directory: Path, name: str) -> Path:
+    """The folder ``scratch/NAME`` of a directory that is :func:`held`, made if need be; all in it is this package's.
+
+    Raises:
+        OutputError: there is one that this package did not make.
+    """
+    folder = directory / _SCRATCH / name
+    check_directory(folder, f"{PREFIX}{_SCRATCH}", unmarked=lambda path: (path / "inputs.json").is_file())
+    if not (folder / MANIFEST).exists():
+        write_json(folder / MANIFEST, {"format": f"{PREFIX}{_SCRATCH}"})
+    return folder
+
+
+def discard_scratch(folder: Path) -> None:
+    """Remove a :func:`scratch_folder`."""
+    shutil.rmtree(folder)
+    with suppress(OSError):  # not empty
+        folder.parent.rmdir()

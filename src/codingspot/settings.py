@@ -1,0 +1,109 @@
+"""What settings may be: ranges that several share, and one line for what is wrong with a value.
+
+Every number is finite. A type carries its range (``Annotated[float, Field(ge=0)]``), so that it stands where the
+setting is declared and is checked wherever the setting comes from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Annotated, Any, Self, TypeVar, get_type_hints
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+_SHOWN = 60
+_FINITE = ConfigDict(allow_inf_nan=False)
+
+T = TypeVar("T")
+
+
+def _distinct(values: T) -> T:
+    repeated = _repeated(values)
+    if repeated:
+        raise ValueError(f"{repeated[0]!r} is listed twice; list it once")
+    return values
+
+
+def _repeated(values: Any) -> list[Any]:
+    """The words and numbers that are there more than once."""
+    counts = Counter(value for value in values if isinstance(value, str | int | float))
+    return [value for value, times in counts.items() if times > 1]
+
+
+def _increasing(values: tuple[float, ...]) -> tuple[float, ...]:
+    if sorted(set(values)) != list(values):
+        raise ValueError("it must increase strictly, without repeats")
+    return values
+
+
+def _percent(value: float) -> float:
+    if not 0 < value <= 100:
+        raise ValueError(f"k is in percent of all parameters, above 0 and at most 100; {value} is not")
+    return value
+
+
+Distinct = AfterValidator(_distinct)
+"""Of a list: nothing is in it twice, as what becomes a name must not be."""
+Count = Annotated[int, Field(gt=0, lt=2**53)]
+"""How many: at least one, and no more than 64-bit arithmetic holds."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""Of a generator of random numbers."""
+Dose = Annotated[float, AfterValidator(_percent)]
+"""How many parameters, in percent of all the model's: above 0 and at most 100."""
+Doses = Annotated[tuple[Dose, ...], Field(min_length=1), AfterValidator(_increasing)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+"""A time limit, of a day at most."""
+
+
+class Settings(BaseModel):
+    """Settings by name, of which there are no others; numbers are finite, and lists have nothing twice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @model_validator(mode="after")
+    def _lists_are_distinct(self) -> Self:
+        for name, value in self:
+            repeated = _repeated(value) if isinstance(value, tuple) else []
+            if repeated:
+                raise ValueError(f"{name} lists {repeated[0]!r} twice; list it once")
+        return self
+
+
+def checked(hint: Any, value: Any) -> Any:
+    """``value`` as the type ``hint``.
+
+    Raises:
+        ValueError: it isn't one; the message is the reason.
+    """
+    try:
+        return TypeAdapter(tuple[hint], config=_FINITE).validate_python((value,))[0]
+    except ValidationError as error:
+        raise ValueError(reason(error.errors()[0])) from None
+
+
+def check_fields(settings: Any) -> None:
+    """Check every field of a dataclass against its type.
+
+    Raises:
+        ValueError: one isn't what its type says; the message names it.
+    """
+    hints = get_type_hints(type(settings), include_extras=True)
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        try:
+            object.__setattr__(settings, field.name, checked(hints[field.name], value))
+        except ValueError as error:
+            raise ValueError(f"{field.name} is {shown(value)} ({error})") from None
+
+
+def reason(fault: Mapping[str, Any]) -> str:
+    """Why a value is refused, by one of a ``ValidationError.errors()``."""
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: in one line, and not all of it where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
