@@ -56,11 +56,11 @@ class OutputHead:
         device = next(self.model.parameters()).device
         read: list[Tensor] = []
 
-        def shorten(_head: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        def take(_head: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             read.append(arguments[0])
-            return (arguments[0][:1, :1], *arguments[1:])
+            return (arguments[0][:0], *arguments[1:])
 
-        handle = None if self._head is None else self._head.register_forward_pre_hook(shorten)
+        handle = None if self._head is None else self._head.register_forward_pre_hook(take)
         try:
             moved = {name: value.to(device) for name, value in inputs.items()}
             logits: Tensor = self.model(input_ids=input_ids.to(device), **moved, use_cache=False).logits
