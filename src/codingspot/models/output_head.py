@@ -167,12 +167,15 @@ class _SummedLoss(torch.autograd.Function):
                 of_weights = list(found[1:])
                 continue
             of_weights = [whole.float().add_(new) for whole, new in zip(of_weights, found[1:], strict=True)]
-        ctx.save_for_backward(of_states, *of_weights)
+        # Summed in float32, kept in the weights' own type: the largest tensor there is by now.
+        ctx.of_weights = [whole.to(weight.dtype) for whole, weight in zip(of_weights, wanted, strict=True)]
+        ctx.of_states = of_states
         ctx.wanted = [weight.requires_grad for weight in weights]
         return torch.stack(losses).sum()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        of_states, *of_weights = ctx.saved_tensors
-        scaled = iter([each * gradient for each in of_weights])
-        return None, None, of_states * gradient, *(next(scaled) if wanted else None for wanted in ctx.wanted)
+        # In place: there is one backward pass, and a copy of the head's gradient would be as large as the head.
+        of_weights, ctx.of_weights = ctx.of_weights, None  # freed as soon as they are folded
+        scaled = (each.mul_(gradient) for each in of_weights)
+        return None, None, ctx.of_states.mul_(gradient), *(next(scaled) if wanted else None for wanted in ctx.wanted)
