@@ -1,0 +1,111 @@
+"""A package outside the program: each method is one file, and gets all that a built-in one gets."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from codingspot.ablation import CONTROLS, EDITS
+from codingspot.cli.app import app
+from codingspot.importance import ESTIMATORS
+from codingspot.report import build_report
+from codingspot.report.run_files import read_run
+from codingspot.report.specificity import matched_controls
+from codingspot.report.summary import summarise
+from codingspot.spot import RECIPES
+from codingspot.study import RunDirectory, parse_study, run_study
+
+POINTS = """
+[codingspot.estimators]
+doubled_taylor = plugged.doubled_taylor:doubled_taylor
+[codingspot.recipes]
+least_general = plugged.least_general:least_general
+second_half = plugged.second_half:second_half
+[codingspot.edits]
+shrink = plugged.shrink:shrink
+[codingspot.controls]
+next_door = plugged.next_door:next_door
+"""
+STUDY = """
+name: plugged
+corpus: {languages: [go, python], held_out: [python], documents: 40, evaluation_documents: 2}
+scoring: {estimator: doubled_taylor, parameters: {factor: 3.0}, token_budget: 512, sequence_length: 64, draws: 2}
+spots:
+  - {name: least, recipe: least_general, scope: mlp, k_percent: [0.5], controls: [next_door], control_seeds: [0, 1],
+     edit: shrink, edit_parameters: {by: 4.0}}
+  - {name: half, recipe: second_half, scope: blocks, k_percent: [0.5]}
+evaluation: {code: [], general: [], other: []}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed(tmp_path_factory: pytest.TempPathFactory):
+    """The package, installed for the tests of this module alone."""
+    site = tmp_path_factory.mktemp("site")
+    shutil.copytree(Path(__file__).parent / "package", site / "plugged")
+    info = site / "plugged_methods-0.3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-methods\nVersion: 0.3\n")
+    (info / "entry_points.txt").write_text(POINTS)
+    registries = (ESTIMATORS, RECIPES, EDITS, CONTROLS)
+    before = [dict(registry._entries) for registry in registries]
+    sys.path.insert(0, str(site))
+    for registry in registries:
+        registry.__dict__.pop("_installed", None)
+    yield
+    sys.path.remove(str(site))
+    for registry, entries in zip(registries, before, strict=True):
+        registry.__dict__.pop("_installed", None)
+        registry._entries.clear()
+        registry._entries.update(entries)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "plugged"]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def run(_installed, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    found = run_study(parse_study(STUDY, "plugged.yaml"), tmp_path_factory.mktemp("runs") / "plugged")
+    build_report(found.path)
+    return found
+
+
+def analysis(run: RunDirectory, stem: str) -> pd.DataFrame:
+    return pd.read_parquet(run.analysis / f"{stem}.parquet")
+
+
+def test_an_additive_estimator_gets_draws_and_reliability(run) -> None:
+    assert set(analysis(run, "agreement")["comparison"]) >= {"aggregation", "normalisation", "budget"}
+    assert set(analysis(run, "reliability")["spot"]) == {"least"}  # one that is trained would have to be trained again
+
+
+def test_a_first_order_estimator_and_an_edit_that_multiplies_get_predictions(run) -> None:
+    table = analysis(run, "prediction")
+    assert set(table["cell"]) == {"least-k0.5", "least-next_door-s0-k0.5", "least-next_door-s1-k0.5", "half-k0.5"}
+    assert table["predicted"].abs().min() > 0
+
+
+def test_a_trained_recipe_keeps_its_curve(run) -> None:
+    assert analysis(run, "learning-half")["k_percent"].tolist() == [0.5]
+
+
+def test_a_matched_control_is_one_that_a_specific_spot_must_surpass(run) -> None:
+    assert matched_controls(summarise(read_run(run.path)), "least") == ["next_door"]
+
+
+def test_labels_stand_in_tables_and_page(run) -> None:
+    page = (run.path / "report.html").read_text()
+    assert "Next-door parameters" in page
+    assert "what English needs least" in page
+    tables = "".join(path.read_text() for path in (run.path / "tables").glob("*.md"))
+    assert "the second half" in tables
+
+
+def test_the_package_is_listed_with_its_parameters() -> None:
+    listed = json.loads(CliRunner().invoke(app, ["methods", "--json"]).stdout)
+    own = {method["name"]: method for method in listed if method["source"] == "plugged-methods 0.3"}
+    assert set(own) == {"doubled_taylor", "least_general", "second_half", "shrink", "next_door"}
+    assert own["shrink"]["parameters"] == {"by": {"type": "float", "default": "2.0"}}
