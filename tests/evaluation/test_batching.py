@@ -16,10 +16,6 @@ def test_a_row_longer_than_the_budget_stands_alone() -> None:
     assert token_batches([50, 3, 3], max_tokens=10) == [[0], [1, 2]]
 
 
-def test_scored_positions_bound_a_batch_too() -> None:
-    assert token_batches([4, 4, 4], 100, scored=[3, 3, 3], max_scored=6) == [[0, 1], [2]]
-
-
 def test_no_rows_make_no_batches() -> None:
     assert token_batches([], 10) == []
 
@@ -34,30 +30,18 @@ def test_every_row_occurs_once_within_the_budget(lengths: list[int], max_tokens:
 
 def test_short_pieces_fill_the_rows_of_long_ones() -> None:
     lengths = [10, 7, 3, 6, 4, 2]
-    assert filled_batches(lengths, 30, scored=[1] * 6, max_scored=99) == [[[0], [1, 2], [3, 4]], [[5]]]
+    assert filled_batches(lengths, 30) == [[[0], [1, 2], [3, 4]], [[5]]]
 
 
 def test_a_piece_longer_than_the_budget_stands_alone() -> None:
-    assert filled_batches([50, 3], 10, scored=[1, 1], max_scored=9) == [[[0]], [[1]]]
+    assert filled_batches([50, 3], 10) == [[[0]], [[1]]]
 
 
-def test_scored_positions_bound_a_batch_of_filled_rows() -> None:
-    assert filled_batches([4, 4, 4], 100, scored=[3, 3, 3], max_scored=7) == [[[0], [1]], [[2]]]
-    assert filled_batches([4], 100, scored=[9], max_scored=7) == [[[0]]]
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 60), st.integers(0, 30)), max_size=40), st.integers(1, 100), st.integers(1, 60)
-)
-def test_every_piece_is_put_once_within_the_budgets(
-    pieces: list[tuple[int, int]], max_tokens: int, max_scored: int
-) -> None:
-    lengths, scored = [piece[0] for piece in pieces], [piece[1] for piece in pieces]
-    batches = filled_batches(lengths, max_tokens, scored=scored, max_scored=max_scored)
-    assert sorted(i for batch in batches for row in batch for i in row) == list(range(len(pieces)))
+@given(st.lists(st.integers(1, 60), max_size=40), st.integers(1, 100))
+def test_every_piece_is_put_once_within_the_budget(lengths: list[int], max_tokens: int) -> None:
+    batches = filled_batches(lengths, max_tokens)
+    assert sorted(i for batch in batches for row in batch for i in row) == list(range(len(lengths)))
     for batch in batches:
         longest = max(sum(lengths[i] for i in row) for row in batch)
         assert longest == max(lengths[i] for row in batch for i in row)
         assert len(batch) == 1 or len(batch) * longest <= max_tokens
-        found = [scored[i] for row in batch for i in row]
-        assert sum(found) <= max(max_scored, *found)  # a piece above the bound has nothing scored beside it

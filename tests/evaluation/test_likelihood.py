@@ -107,16 +107,20 @@ def test_shared_prefixes_change_nothing(name: str) -> None:
     continuations = _continuations()
     expected = [_one_by_one(model, continuation) for continuation in continuations]
     for max_shared_row in (0, longest):
-        batches = plan(continuations, max_tokens=200, vocabulary=_VOCABULARY, max_shared_row=max_shared_row)
+        batches = plan(continuations, max_tokens=200, max_shared_row=max_shared_row)
         assert any(batch.ends is not None for batch in batches) == (max_shared_row > 0)
-        found, _ = log_likelihoods(model, batches, len(continuations))
+        found, greedy = log_likelihoods(model, batches, len(continuations))
         assert found.tolist() == pytest.approx(expected, abs=1e-4)
+        few = 4 * 3 * _VOCABULARY  # three positions at a time
+        chunked, same = log_likelihoods(model, batches, len(continuations), max_logits=few)
+        assert chunked.tolist() == pytest.approx(expected, abs=1e-4)
+        assert torch.equal(same, greedy)
 
 
 def test_a_question_is_computed_once_for_all_its_choices() -> None:
     context = tuple(range(10))
     choices = [Continuation((*context, 20 + i, 30), 10) for i in range(4)]
-    (batch,) = plan(choices, max_tokens=100, vocabulary=_VOCABULARY, max_shared_row=100)
+    (batch,) = plan(choices, max_tokens=100, max_shared_row=100)
     assert batch.input_ids.shape == (1, 14)  # the context, then one token a choice; the last is only predicted
     assert len(batch.head_rows) == 5  # the end of the context serves all first tokens
     assert len(batch.targets) == 8
@@ -126,8 +130,8 @@ def test_scores_of_one_owner_are_summed() -> None:
     model = make_llama(_VOCABULARY)
     halves = [Continuation((1, 2, 3, 4), 1, 0), Continuation((4, 5, 6), 1, 0)]
     apart = [Continuation(half.tokens, 1, i) for i, half in enumerate(halves)]
-    together, _ = log_likelihoods(model, plan(halves, max_tokens=64, vocabulary=_VOCABULARY), 1)
-    single, _ = log_likelihoods(model, plan(apart, max_tokens=64, vocabulary=_VOCABULARY), 2)
+    together, _ = log_likelihoods(model, plan(halves, max_tokens=64), 1)
+    single, _ = log_likelihoods(model, plan(apart, max_tokens=64), 2)
     assert together.item() == pytest.approx(single.sum().item(), abs=1e-6)
 
 
@@ -138,7 +142,7 @@ def test_greedy_says_whether_every_token_is_the_likeliest() -> None:
         second = int(model(torch.tensor([[7, first]])).logits[0, -1].argmax())
     sequences = [(7, first, second), (7, first, (second + 1) % _VOCABULARY)]
     continuations = [Continuation(tokens, 1, i) for i, tokens in enumerate(sequences)]
-    _, greedy = log_likelihoods(model, plan(continuations, max_tokens=64, vocabulary=_VOCABULARY), 2)
+    _, greedy = log_likelihoods(model, plan(continuations, max_tokens=64), 2)
     assert greedy.tolist() == [True, False]
 
 
@@ -146,7 +150,7 @@ def test_logits_that_are_not_numbers_score_minus_infinity() -> None:
     model = make_llama(_VOCABULARY)
     with torch.no_grad():
         model.model.norm.weight.fill_(torch.inf)
-    scores, greedy = log_likelihoods(model, plan([Continuation((1, 2), 1)], max_tokens=8, vocabulary=_VOCABULARY), 1)
+    scores, greedy = log_likelihoods(model, plan([Continuation((1, 2), 1)], max_tokens=8), 1)
     assert scores.tolist() == [-torch.inf]
     assert greedy.tolist() == [False]
 

@@ -41,11 +41,12 @@ def test_every_document_has_its_loss(llama: LlamaForCausalLM, tokenizer: PreTrai
         assert row.loss == pytest.approx(_plain(llama, tokens), abs=1e-3)
 
 
-def test_a_long_document_is_cut_into_windows(tokenizer: PreTrainedTokenizerFast) -> None:
-    model = make_llama(len(tokenizer), max_position_embeddings=16)
+@pytest.mark.parametrize(("context", "window"), [(16, 2048), (64, 16)])
+def test_a_long_document_is_cut_into_windows(context: int, window: int, tokenizer: PreTrainedTokenizerFast) -> None:
+    model = make_llama(len(tokenizer), max_position_embeddings=context)
     tokens = tokenizer.encode("Ana has 12 apples and 7 pears. " * 3)
     (found,) = HeldOutLoss(
-        ModelAdapter(model, tokenizer), [Domain("english", "general", (tokenizer.decode(tokens),))]
+        ModelAdapter(model, tokenizer), [Domain("english", "general", (tokenizer.decode(tokens),))], window=window
     ).evaluate()
     with torch.no_grad():
         first = model(torch.tensor([[0, *tokens[:15]]])).logits[0].log_softmax(-1)
@@ -53,8 +54,8 @@ def test_a_long_document_is_cut_into_windows(tokenizer: PreTrainedTokenizerFast)
     for start in range(16, len(tokens), 16):
         end = min(start + 16, len(tokens))
         with torch.no_grad():  # each window reads as many tokens as it can before the first that it predicts
-            window = model(torch.tensor([tokens[end - 17 : end - 1]])).logits[0].log_softmax(-1)
-        expected -= sum(window[i - end, tokens[i]].item() for i in range(start, end))
+            log_p = model(torch.tensor([tokens[end - 17 : end - 1]])).logits[0].log_softmax(-1)
+        expected -= sum(log_p[i - end, tokens[i]].item() for i in range(start, end))
     assert found.tokens == len(tokens)
     assert found.loss == pytest.approx(expected, abs=1e-3)
 

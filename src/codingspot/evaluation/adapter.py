@@ -144,9 +144,15 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         scores = self._score(("rolling", *texts), lambda: list(self._rolling(texts)), len(texts))
         return [total for total, _ in scores]
 
-    def rolling_windows(self, tokens: Sequence[int], owner: int) -> Iterator[Continuation]:
-        """Windows of a text's tokens in which each is predicted once, the first from the prefix token."""
-        for window in get_rolling_token_windows(list(tokens), self.prefix_token_id, self.max_length, 1):
+    def rolling_windows(
+        self, tokens: Sequence[int], owner: int, *, longest: int | None = None
+    ) -> Iterator[Continuation]:
+        """Windows of a text's tokens in which each is predicted once, the first from the prefix token.
+
+        A window has at most ``longest`` tokens, by default and at most as many as the model reads.
+        """
+        length = min(self.max_length, longest or self.max_length)
+        for window in get_rolling_token_windows(list(tokens), self.prefix_token_id, length, 1):
             context, continuation = make_disjoint_window(window)
             yield self._truncate((*context, *continuation), len(context), owner)
 
@@ -156,7 +162,6 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         return plan(
             continuations,
             max_tokens=self.batch_tokens,
-            vocabulary=int(config.vocab_size),
             max_shared_row=self.max_shared_row,
             attention_scale=6 * int(config.hidden_size),
         )

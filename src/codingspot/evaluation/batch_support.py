@@ -88,7 +88,7 @@ def _reads_prefix_trees(model: PreTrainedModel) -> bool:
         length = _CONTEXT + 2 * _ENDING
         continuations = [Continuation((*context, *ending), start) for ending in (first, second)]
         (batch,) = plan(
-            continuations, max_tokens=length, vocabulary=1, max_shared_row=length, attention_scale=length**2
+            continuations, max_tokens=length, max_shared_row=length, attention_scale=length**2
         )
         return forward_batch(model, batch)[1 - _ENDING :].float()
 
@@ -107,7 +107,7 @@ def _draw(model: PreTrainedModel, *lengths: int) -> list[list[int]]:
 def _logits_alone(model: PreTrainedModel, tokens: Sequence[int], count: int) -> torch.Tensor:
     """Float32 logits [count, vocabulary] after each of a text's last tokens, read whole and by itself."""
     continuation = Continuation((*tokens, tokens[-1]), len(tokens) - count + 1)
-    (batch,) = plan([continuation], max_tokens=len(tokens), vocabulary=1)
+    (batch,) = plan([continuation], max_tokens=len(tokens))
     with torch.no_grad():
         return forward_batch(model, batch).float()
 

@@ -6,50 +6,30 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 
-def token_batches(
-    lengths: Sequence[int],
-    max_tokens: int,
-    *,
-    scored: Sequence[int] | None = None,
-    max_scored: int | None = None,
-) -> list[list[int]]:
+def token_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
     """Put rows of the given lengths into batches of rows of similar length.
 
     Args:
         lengths: tokens of each row.
         max_tokens: most padded tokens of a batch (rows times the longest row). A longer row stands alone.
-        scored: positions of each row whose logits are needed; they cost memory in proportion to the
-            vocabulary.
-        max_scored: most such positions of a batch.
 
     Returns:
         Indices into ``lengths``, longest row first, ties in the order given. Every index occurs once.
     """
     batches: list[list[int]] = []
     current: list[int] = []
-    current_scored = 0
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        added = scored[index] if scored is not None else 0
         longest = lengths[current[0]] if current else lengths[index]
-        too_long = (len(current) + 1) * longest > max_tokens
-        too_many = max_scored is not None and current_scored + added > max_scored
-        if current and (too_long or too_many):
+        if current and (len(current) + 1) * longest > max_tokens:
             batches.append(current)
-            current, current_scored = [], 0
+            current = []
         current.append(index)
-        current_scored += added
     if current:
         batches.append(current)
     return batches
 
 
-def filled_batches(
-    lengths: Sequence[int],
-    max_tokens: int,
-    *,
-    scored: Sequence[int],
-    max_scored: int,
-) -> list[list[list[int]]]:
+def filled_batches(lengths: Sequence[int], max_tokens: int) -> list[list[list[int]]]:
     """Put pieces of the given lengths into rows, several to a row, and rows into batches, so that little is padding.
 
     The longest piece left sets the length of a batch; each of its rows takes the longest piece that still fits, again
@@ -58,8 +38,6 @@ def filled_batches(
     Args:
         lengths: tokens of each piece, at least 1.
         max_tokens: most tokens of a batch (rows times their length). A longer piece stands alone.
-        scored: positions of each piece whose logits are needed.
-        max_scored: most such positions of a batch.
 
     Returns:
         Batches of rows of indices into ``lengths``. Every index occurs once.
@@ -67,26 +45,23 @@ def filled_batches(
     left = sorted(range(len(lengths)), key=lambda i: (lengths[i], -i))
     left_lengths = [lengths[i] for i in left]
 
-    def longest_within(gap: int, budget: int) -> int | None:
+    def longest_within(gap: int) -> int | None:
         place = bisect_right(left_lengths, gap) - 1
-        if place < 0 or scored[left[place]] > budget:
+        if place < 0:
             return None
         left_lengths.pop(place)
         return left.pop(place)
 
-    def row_of(length: int, budget: int) -> Iterator[int]:
-        while length and (piece := longest_within(length, budget)) is not None:
+    def row_of(length: int) -> Iterator[int]:
+        while length and (piece := longest_within(length)) is not None:
             length -= lengths[piece]
-            budget -= scored[piece]
             yield piece
 
     batches: list[list[list[int]]] = []
     while left:
         length = left_lengths[-1]
         batch: list[list[int]] = []
-        budget = max(max_scored, scored[left[-1]])
-        while (len(batch) + 1) * length <= max(max_tokens, length) and (row := list(row_of(length, budget))):
+        while (len(batch) + 1) * length <= max(max_tokens, length) and (row := list(row_of(length))):
             batch.append(row)
-            budget -= sum(scored[piece] for piece in row)
         batches.append(batch)
     return batches

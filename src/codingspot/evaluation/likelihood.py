@@ -2,8 +2,8 @@
 
 1. ``plan`` lays token sequences out in batches: prefixes shared within a row (prefix_tree), rows of similar
    length together (batching). A plan depends on the tokens only, so it serves every edit of the weights.
-2. ``log_likelihoods`` runs a plan. The output head sees only the positions that predict a scored token, so no
-   [rows, length, vocabulary] tensor exists.
+2. ``log_likelihoods`` runs a plan. The output head sees only the positions that predict a scored token, a chunk of
+   them at a time, so no [rows, length, vocabulary] tensor exists.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ import torch
 
 from codingspot.evaluation.batching import filled_batches, token_batches
 from codingspot.evaluation.prefix_tree import TreeRow, ancestor_mask, subtree_ends
-
-_SOFTMAX_CHUNK = 2**24  # logits turned to float32 at a time: 64 MiB
-_MAX_LOGITS = 2**27  # logits a batch may make
+from codingspot.models import MAX_LOGITS, OutputHead
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,6 @@ def plan(
     continuations: Sequence[Continuation],
     *,
     max_tokens: int,
-    vocabulary: int,
     max_shared_row: int = 0,
     attention_scale: int = 1024,
 ) -> list[LikelihoodBatch]:
@@ -98,7 +95,6 @@ def plan(
     Args:
         continuations: what is to be scored.
         max_tokens: most padded tokens of a batch.
-        vocabulary: size of the output head, which bounds the scored positions of a batch.
         max_shared_row: most tokens of a row in which sequences share a prefix; 0 gives every sequence its
             own row.
         attention_scale: row length at which attention costs as much as the rest of the model; about 6 times
@@ -112,21 +108,18 @@ def plan(
         rows[-1].add_continuation(continuation)
     # Rows of one sequence keep to themselves: the model's own attention, windows and all, is right for them.
     chains, trees = [row for row in rows if row.is_chain], [row for row in rows if not row.is_chain]
-    max_scored = max(1, _MAX_LOGITS // vocabulary)
-    batches = [*_chain_batches(chains, max_tokens, max_scored), *_tree_batches(trees, max_tokens, max_scored)]
+    batches = [*_chain_batches(chains, max_tokens), *_tree_batches(trees, max_tokens)]
     return [_batch(batch) for batch in batches]
 
 
-def _chain_batches(rows: Sequence[_Row], max_tokens: int, max_scored: int) -> Iterator[list[_Row]]:
-    lengths, scored = [len(row) for row in rows], [len(row.targets) for row in rows]
-    for group in token_batches(lengths, max_tokens, scored=scored, max_scored=max_scored):
+def _chain_batches(rows: Sequence[_Row], max_tokens: int) -> Iterator[list[_Row]]:
+    for group in token_batches([len(row) for row in rows], max_tokens):
         yield [rows[i] for i in group]
 
 
-def _tree_batches(rows: Sequence[_Row], max_tokens: int, max_scored: int) -> Iterator[list[_Row]]:
+def _tree_batches(rows: Sequence[_Row], max_tokens: int) -> Iterator[list[_Row]]:
     """Batches of rows that hold several trees each: the mask that keeps branches apart keeps trees apart too."""
-    lengths, scored = [len(row) for row in rows], [len(row.targets) for row in rows]
-    for groups in filled_batches(lengths, max_tokens, scored=scored, max_scored=max_scored):
+    for groups in filled_batches([len(row) for row in rows], max_tokens):
         filled = [rows[group[0]] for group in groups]
         for row, group in zip(filled, groups, strict=True):
             for i in group[1:]:
@@ -176,7 +169,7 @@ def _batch(rows: Sequence[_Row]) -> LikelihoodBatch:
 
 @torch.no_grad()
 def log_likelihoods(
-    model: torch.nn.Module, batches: Sequence[LikelihoodBatch], count: int
+    model: torch.nn.Module, batches: Sequence[LikelihoodBatch], count: int, *, max_logits: int = MAX_LOGITS
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Run a plan.
 
@@ -184,6 +177,7 @@ def log_likelihoods(
         model: a Hugging Face causal language model.
         batches: from ``plan``.
         count: number of continuations the plan was made of.
+        max_logits: see :data:`codingspot.models.MAX_LOGITS`.
 
     Returns:
         Summed log-probability in nats of each owner's continuations (float64 [count]; minus infinity where a
@@ -191,27 +185,44 @@ def log_likelihoods(
     """
     total = torch.zeros(count, dtype=torch.float64)
     greedy = torch.ones(count, dtype=torch.bool)
+    head = OutputHead(model, max_logits=max_logits)
     for batch in batches:
-        logits = forward_batch(model, batch)  # [positions, vocabulary]
-        normaliser, best = _normaliser_and_argmax(logits)
-        positions = batch.positions.to(logits.device)
-        chosen = logits[positions, batch.targets.to(logits.device)].float()
-        total.index_add_(0, batch.owners, (chosen - normaliser[positions]).double().cpu())
-        missed = best[positions].cpu() != batch.targets
-        greedy[batch.owners[missed]] = False
+        chosen, best = _read_targets(head, batch)
+        total.index_add_(0, batch.owners, chosen.double())
+        greedy[batch.owners[best != batch.targets]] = False
     finite = total.isfinite()
     return total.where(finite, -torch.inf), greedy & finite
 
 
+def _read_targets(head: OutputHead, batch: LikelihoodBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability of each target (float32 [targets]) and the most probable token in its place (int64 [targets])."""
+    states = _states(head, batch)
+    chosen = torch.empty(len(batch.targets))
+    best = torch.empty(len(batch.targets), dtype=torch.int64)
+    for chunk in head.chunks(states):
+        logits = head.logits(states[chunk])
+        inside = (batch.positions >= chunk.start) & (batch.positions < chunk.stop)
+        positions = (batch.positions[inside] - chunk.start).to(logits.device)
+        normaliser = logits.float().logsumexp(-1)
+        found = logits[positions, batch.targets[inside].to(logits.device)].float() - normaliser[positions]
+        chosen[inside], best[inside] = found.cpu(), logits.argmax(-1)[positions].cpu()
+    return chosen, best
+
+
 def forward_batch(model: torch.nn.Module, batch: LikelihoodBatch) -> torch.Tensor:
-    """Logits [positions, vocabulary] of a batch, in the model's type, at the head's positions only."""
-    parameter = next(model.parameters())
-    inputs: dict[str, torch.Tensor] = {"input_ids": batch.input_ids.to(parameter.device)}
+    """Logits [positions, vocabulary] of a small batch, in the model's type, at the head's positions only."""
+    head = OutputHead(model)
+    return head.logits(_states(head, batch))
+
+
+def _states(head: OutputHead, batch: LikelihoodBatch) -> torch.Tensor:
+    """What the head reads at its positions, [positions, width]."""
+    inputs: dict[str, torch.Tensor] = {}
     if batch.depths is not None and batch.ends is not None:
-        inputs["position_ids"] = batch.depths.to(parameter.device)
+        parameter = next(head.model.parameters())
+        inputs["position_ids"] = batch.depths
         inputs["attention_mask"] = ancestor_mask(batch.ends.to(parameter.device), parameter.dtype)
-    with head_at(model, batch.head_rows, batch.head_columns) as select:
-        return select(model(**inputs, use_cache=False).logits)
+    return head.states(batch.input_ids, **inputs)[batch.head_rows, batch.head_columns]
 
 
 class _Selection:
@@ -255,10 +266,3 @@ def head_at(model: torch.nn.Module, rows: torch.Tensor, columns: torch.Tensor) -
         yield selection
     finally:
         handle.remove()
-
-
-def _normaliser_and_argmax(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Float32 log-sum-exp and argmax of each row of ``logits`` [positions, vocabulary], in chunks."""
-    step = max(1, _SOFTMAX_CHUNK // logits.shape[-1])
-    parts = [(part.float().logsumexp(-1), part.argmax(-1)) for part in torch.split(logits, step)]
-    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])

@@ -10,19 +10,24 @@ from codingspot.evaluation.likelihood import Continuation, log_likelihoods
 from codingspot.evaluation.results import DocumentLoss
 from codingspot.tokenization import encode
 
+WINDOW = 2048
+"""Tokens of a window: what a model's attention takes grows with their square."""
+
 
 class HeldOutLoss:
     """Summed loss of each document of some domains, tokenised and laid out in batches once.
 
     Every token of a document is predicted, the first from the model's beginning-of-text (or end-of-text) token; a
-    document longer than the model reads is cut into windows. Documents without a token are left out.
+    longer document is cut into windows, and a token is predicted from those before it in its window alone. Documents
+    without a token are left out.
 
     Args:
         adapter: the model and its tokenizer.
         domains: whose documents are read.
+        window: most tokens that a window has, where the model reads as many.
     """
 
-    def __init__(self, adapter: ModelAdapter, domains: Sequence[Domain]) -> None:
+    def __init__(self, adapter: ModelAdapter, domains: Sequence[Domain], *, window: int = WINDOW) -> None:
         self._model = adapter.model
         self._documents: list[tuple[str, int, int]] = []  # domain, document, tokens
         continuations: list[Continuation] = []
@@ -30,7 +35,7 @@ class HeldOutLoss:
             encoded = encode(adapter.tokenizer, domain.texts, special_tokens=False)
             for number, tokens in enumerate(encoded):
                 if tokens:
-                    continuations += adapter.rolling_windows(tokens, len(self._documents))
+                    continuations += adapter.rolling_windows(tokens, len(self._documents), longest=window)
                     self._documents.append((domain.name, number, len(tokens)))
         self._batches = adapter.lay_out(continuations)
 
