@@ -75,7 +75,7 @@ def test_a_signal_ends_a_command_in_good_order(sent: signal.Signals, code: int, 
         process.send_signal(sent)
         _, told = process.communicate(timeout=60)
     assert process.returncode == code
-    assert told.strip() == "stopped; the same command resumes it"
+    assert told == "stopped; the same command resumes it\n"
     assert names(tmp_path / "run") == WHOLE
 
 
@@ -149,11 +149,14 @@ def test_one_kind_is_not_another(tmp_path: Path) -> None:
         pass
 
 
+INPUTS = dict.fromkeys(("weights", "corpus", "evaluation_corpus", "evaluation_items"), "c0de" * 16)
+
+
 @pytest.mark.parametrize(
     "files",
     [
-        {"study.yaml": {}, "inputs.json": {}},
-        {"study.yaml": {}, "plan.json": {}},
+        {"study.yaml": {}, "inputs.json": INPUTS, "plan.json": {}},
+        {"study.yaml": {}, "inputs.json": INPUTS, "scores/manifest.json": {"format": "codingspot-scores"}},
         {"analysis/neurons.json": {"inputs": {}, "tables": [], "versions": {}}},
     ],
 )
@@ -163,6 +166,80 @@ def test_a_run_made_before_there_were_manifests_is_known(files: dict[str, object
     with held(tmp_path):
         pass
     assert names(tmp_path) >= {"manifest.json"}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"study.yaml": {}, "inputs.json": {}},
+        {"study.yaml": {}, "inputs.json": {"weights": "w1.csv", "corpus": "c.csv"}, "plan.json": {}},
+        {"study.yaml": {}, "inputs.json": INPUTS},
+        {"study.yaml": {}, "plan.json": {}},
+        {"study.yaml": {}, "inputs.json": {**INPUTS, "mine": "x"}, "plan.json": {}},
+        {"analysis/mine.json": {"inputs": 1, "tables": 2, "versions": 3}},
+    ],
+)
+def test_a_folder_of_the_user_with_files_named_as_in_a_run_is_no_run(files: dict[str, object], tmp_path: Path) -> None:
+    for name, value in files.items():
+        write_json(tmp_path / name, value)
+    before = names(tmp_path)
+    with pytest.raises(OutputError, match="not a run directory"), held(tmp_path):
+        pass
+    assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize("link", ["tables", "report.html", "analysis/density.parquet", "lost"])
+def test_a_link_that_leads_out_is_refused(link: str, tmp_path: Path) -> None:
+    run, mine = tmp_path / "run", tmp_path / "mine"
+    with held(run):
+        (run / "analysis").mkdir()
+        (run / "plan.json").touch()
+        (run / "inside").symlink_to("plan.json")
+    if link != "lost":
+        mine.mkdir()
+    (run / link).symlink_to(mine)
+    with pytest.raises(OutputError, match=f"{run / link} is a link to {mine}"), held(run):
+        pass
+    (run / link).unlink()
+    (tmp_path / "alias").symlink_to(run)
+    with held(tmp_path / "alias"):
+        pass
+
+
+@pytest.mark.parametrize("named", ["../../precious.txt", "{}/precious.txt", "a/../../../precious.txt", "."])
+def test_a_renewed_folder_removes_nothing_outside_itself(named: str, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    folder = tmp_path / "run" / "tables"
+    write_json(folder / "manifest.json", {"format": "codingspot-report", "files": [named.format(tmp_path)]})
+    refused = pytest.raises(OutputError, match=r"manifest\.json was not written by codingspot")
+    with refused, renewed_folder(folder, "codingspot-report") as temporary:
+        (temporary / "new").touch()
+    assert precious.read_text() == "mine"
+    assert names(folder) == {"manifest.json"}
+
+
+def test_a_renewed_folder_replaces_nothing_that_it_did_not_write(tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "areas.csv").write_text("mine")
+
+    def renew() -> None:
+        with renewed_folder(folder, "codingspot-report") as temporary:
+            for name in ("areas.csv", "areas.md"):
+                (temporary / name).write_text("ours")
+
+    for _ in range(2):
+        with pytest.raises(OutputError, match=r"areas\.csv was not written by codingspot; move it away"):
+            renew()
+        assert names(folder) == {"areas.csv"}
+    assert (folder / "areas.csv").read_text() == "mine"
+    (folder / "areas.csv").unlink()
+    renew()
+    (folder / "areas.csv").unlink()
+    (folder / "areas.csv").mkdir()
+    with pytest.raises(OutputError, match=r"areas\.csv was not written"):
+        renew()
 
 
 def test_a_study_file_alone_is_the_users(tmp_path: Path) -> None:

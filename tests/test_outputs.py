@@ -153,6 +153,43 @@ def test_a_manifest_of_something_else_is_a_stranger(tmp_path: Path) -> None:
         write(tmp_path, force=True, a="ours")
 
 
+ODD = [
+    {"domains": None, "files": ["a"]},
+    {"domains": 5},
+    {"domains": [{"files": 5}]},
+    {"domains": [{"files": None}]},
+    {"domains": [{"file": "../a"}]},
+    {"domains": [{"files": ["/a"]}]},
+    {"domains": ["a"]},
+    {"files": None},
+    {"files": 5},
+    {"files": "a"},
+    {"files": ["a", 5]},
+    {"files": ["a", "../a"]},
+    {"files": ["a", "b//c"]},
+    {"files": ["a", ""]},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_a_manifest_that_is_not_just_as_ours_is_a_stranger(odd: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    write_json(tmp_path / "manifest.json", {"format": "codingspot-corpus", **odd})
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match="codingspot did not write it"):
+        write(tmp_path, force=True, a="ours")
+    with pytest.raises(OutputError, match="not a run directory"):
+        build_report(tmp_path)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("settings", [5, None, [], {"token_budget": "1", "limit": 1, "seed": 0}])
+def test_settings_of_something_else_make_no_benchmark(settings: object, tmp_path: Path) -> None:
+    write_json(tmp_path / "x" / "settings.json", settings)
+    with pytest.raises(OutputError, match="not a run directory"):
+        run_bench(tmp_path, methods=[], models=[])
+
+
 def test_a_run_is_never_replaced(tmp_path: Path) -> None:
     save_analysis(tmp_path / "run", "a", {}, {})
     before = tree(tmp_path)

@@ -11,21 +11,24 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Annotated
 
 from filelock import FileLock, Timeout
+from pydantic import ConfigDict, Field
 
-from codingspot.errors import ArtefactError, OutputError
-from codingspot.files import LOCK, read_json, sweep, temporary_beside, write_json
+from codingspot.errors import OutputError
+from codingspot.files import LOCK, sweep, temporary_beside, write_json
 from codingspot.outputs import (
     MANIFEST,
     PREFIX,
     Place,
     check_inputs,
     contents,
-    listed_files,
+    holds_model,
     own_manifest,
     write_manifest,
 )
+from codingspot.records import FileName, Plain, Record
 
 RUN = "codingspot-run"
 """Format of the directory of a study, or of views."""
@@ -37,20 +40,24 @@ _SCRATCH = "scratch"
 def renewed_folder(path: Path, kind: str) -> Iterator[Path]:
     """Yield an empty folder whose files take the place, in ``path``, of those that were written there like this before.
 
-    Files that were not stay where they are. For parts of a directory that is :func:`held`.
+    Files that were not stay where they are. For a directory that is :func:`held`, and parts of it.
 
     Raises:
-        OutputError: ``path`` has a manifest of something else.
+        OutputError: ``path`` has a manifest of something else, or a file that would be replaced is not listed in it.
     """
     path.mkdir(parents=True, exist_ok=True)
-    before = listed_files(own_manifest(path) or {})
-    if not before and (path / MANIFEST).exists():
+    manifest = own_manifest(path)
+    if manifest is None and os.path.lexists(path / MANIFEST):
         raise OutputError(f"{path / MANIFEST} was not written by codingspot; move it away")
-    with temporary_beside(path) as holder:
+    before = set() if manifest is None else manifest.listed
+    with temporary_beside(path / MANIFEST) as holder:
         new = holder / path.name
         new.mkdir()
         yield new
         made = set(contents(new))
+        for each in sorted(made | before):
+            if (path / each).is_dir() or (each not in before and os.path.lexists(path / each)):
+                raise OutputError(f"{path / each} was not written by codingspot; move it away")
         write_manifest(path, kind, before | made)  # both, so that a process that is killed here leaves nobody's files
         for each in made:
             (new / each).replace(path / each)
@@ -59,19 +66,36 @@ def renewed_folder(path: Path, kind: str) -> Iterator[Path]:
         write_manifest(path, kind, made)
 
 
+class _Strict(Record):
+    model_config = ConfigDict(extra="forbid")
+
+
+_Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _Inputs(_Strict):
+    """``inputs.json`` of a run."""
+
+    weights: _Digest
+    corpus: _Digest
+    evaluation_corpus: _Digest | None = None
+    evaluation_items: _Digest | None = None
+
+
+class _Analysis(_Strict):
+    """The record of an analysis."""
+
+    inputs: Plain
+    tables: tuple[FileName, ...]
+    versions: dict[str, str]
+
+
 def _unmarked_run(path: Path) -> bool:
     """Whether ``path`` is a run made before runs had a manifest."""
     if (path / "study.yaml").is_file():
-        return any((path / name).is_file() for name in ("inputs.json", "plan.json"))
-    return any(_is_record(file) for file in (path / "analysis").glob("*.json"))
-
-
-def _is_record(file: Path) -> bool:
-    try:
-        record = read_json(file)
-    except (ArtefactError, OSError):
-        return False
-    return isinstance(record, dict) and set(record) == {"inputs", "tables", "versions"}
+        began = (path / "plan.json").is_file() or own_manifest(path / "scores") is not None
+        return began and holds_model(_Inputs, path / "inputs.json")
+    return any(holds_model(_Analysis, file) for file in (path / "analysis").glob("*.json"))
 
 
 def check_directory(path: Path, kind: str = RUN, *, unmarked: Callable[[Path], bool] = _unmarked_run) -> None:
@@ -80,17 +104,22 @@ def check_directory(path: Path, kind: str = RUN, *, unmarked: Callable[[Path], b
     ``unmarked`` tells one that was made before such directories had a manifest.
 
     Raises:
-        OutputError: it is something else.
+        OutputError: it is something else, or a link in it leads out of it, through which files would be written there.
     """
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file and not a run directory; choose another one")
     found = next(contents(path), None)
-    if found is None or (own_manifest(path) or {}).get("format") == kind:
-        return
-    if (path / MANIFEST).exists() or not unmarked(path):
+    manifest = own_manifest(path)
+    known = manifest.format == kind if manifest else not os.path.lexists(path / MANIFEST) and unmarked(path)
+    if found is not None and not known:
         raise OutputError(
             f"{path} is not empty and not a run directory of this command (it holds {found}); choose another one"
         )
+    directory = Path(os.path.realpath(path))
+    for each in contents(path):
+        target = Path(os.path.realpath(directory / each))
+        if (directory / each).is_symlink() and directory not in target.parents:
+            raise OutputError(f"{path / each} is a link to {target}, where nothing is written; move it away")
 
 
 @contextmanager
@@ -146,7 +175,7 @@ def scratch_folder(directory: Path, name: str) -> Path:
         OutputError: there is one that this package did not make.
     """
     folder = directory / _SCRATCH / name
-    check_directory(folder, f"{PREFIX}{_SCRATCH}", unmarked=lambda path: (path / "inputs.json").is_file())
+    check_directory(folder, f"{PREFIX}{_SCRATCH}", unmarked=lambda _: False)
     if not (folder / MANIFEST).exists():
         write_json(folder / MANIFEST, {"format": f"{PREFIX}{_SCRATCH}"})
     return folder

@@ -78,7 +78,7 @@ def _restore(old: Path, target: Path) -> None:
 def temporary_beside(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target`` that goes with the block; :func:`sweep` removes one that was left over.
 
-    The lock in it tells one in use from one whose process was killed.
+    The lock in it tells one in use from one whose process was killed. An error about a file in it names ``target``.
     """
     while True:
         try:
@@ -93,6 +93,10 @@ def temporary_beside(target: Path) -> Iterator[Path]:
             continue
     try:
         yield holder
+    except OSError as error:
+        if str(error.filename).startswith(str(holder)):
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise
     finally:
         shutil.rmtree(holder, ignore_errors=True)
         lock.release()

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field
 
 from codingspot.errors import ArtefactError, OutputError
-from codingspot.files import LOCK, atomic_path, is_temporary, read_json, sweep, write_json
+from codingspot.files import LOCK, atomic_path, is_temporary, sweep, write_json
+from codingspot.records import Record, RelativeFile, read_model
 
 MANIFEST = "manifest.json"
 PREFIX = "codingspot-"
@@ -64,7 +64,7 @@ def check_folder(path: Path, *, inputs: Iterable[Place] = (), force: bool = Fals
     manifest = own_manifest(path)
     if manifest is None:
         raise OutputError(f"{path} is not empty and codingspot did not write it (it holds {found}); choose another one")
-    listed = listed_files(manifest)
+    listed = manifest.listed
     if not listed:
         raise OutputError(f"{path} holds a run, which is never replaced; choose another folder")
     for each in contents(path):
@@ -129,10 +129,10 @@ def new_file(
 
 
 def holds_model(model: type[BaseModel], path: Path) -> bool:
-    """Whether the file is JSON of that pydantic model."""
+    """Whether the file is JSON of that pydantic model, with nothing converted."""
     try:
-        model.model_validate(read_json(path))
-    except (ArtefactError, OSError, ValidationError):
+        read_model(path, model)
+    except ArtefactError:
         return False
     return True
 
@@ -165,21 +165,31 @@ def contents(folder: Path) -> Iterator[str]:
                 yield (here / each).relative_to(folder).as_posix()
 
 
-def own_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of ``folder`` if this package wrote it."""
+class _Domain(Record):
+    files: tuple[RelativeFile, ...] = ()
+    file: RelativeFile | None = None
+
+
+class Manifest(Record):
+    """What every manifest of this package says: ``format``, and the folder's files, itself or domain by domain."""
+
+    format: str = Field(pattern=f"^{PREFIX}")
+    files: tuple[RelativeFile, ...] = ()
+    domains: tuple[_Domain, ...] = ()
+
+    @property
+    def listed(self) -> set[str]:
+        """The files that are named, by path relative to the folder; none of them leads out of it."""
+        named = {file for domain in self.domains for file in (*domain.files, domain.file) if file is not None}
+        return named | set(self.files)
+
+
+def own_manifest(folder: Path) -> Manifest | None:
+    """The manifest of ``folder`` if this package wrote it; one that is not just so was written by somebody else."""
     try:
-        manifest = read_json(folder / MANIFEST)
-    except (ArtefactError, OSError):
+        return read_model(folder / MANIFEST, Manifest)
+    except ArtefactError:
         return None
-    ours = isinstance(manifest, dict) and str(manifest.get("format", "")).startswith(PREFIX)
-    return manifest if ours else None
-
-
-def listed_files(manifest: dict[str, Any]) -> set[str]:
-    """The files that a manifest names, itself or domain by domain."""
-    domains = [entry for entry in manifest.get("domains", ()) if isinstance(entry, dict)]
-    files = [*manifest.get("files", ()), *(file for entry in domains for file in entry.get("files", ()))]
-    return {str(file) for file in (*files, *(entry["file"] for entry in domains if "file" in entry))}
 
 
 def write_manifest(folder: Path, kind: str, files: Iterable[str]) -> None:

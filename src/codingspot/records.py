@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -34,6 +34,17 @@ def _file_name(name: str) -> str:
 
 FileName = Annotated[str, AfterValidator(_file_name)]
 """Name of a file in the same folder: no path that leads elsewhere."""
+
+
+def _relative_file(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if path != "/".join(map(_file_name, parts)) or not parts:
+        raise ValueError(f"{path!r} is not a file in the folder")
+    return path
+
+
+RelativeFile = Annotated[str, AfterValidator(_relative_file)]
+"""Relative path, with slashes, of a file in the same folder or below."""
 
 
 def read_model(path: Path, model: type[M], *, what: str = "", way_out: str = AGAIN) -> M:

@@ -50,6 +50,7 @@ def make_all(folder: Path) -> None:
     run = folder / "run"
     run.mkdir()
     (run / "study.yaml").write_text((folder / "study.yaml").read_text())
+    write_json(run / "manifest.json", {"format": "codingspot-run"})
     write_json(run / "inputs.json", {"weights": "a", "corpus": "b"})
     _store(run / "scores", model)
     plan = _plan(ParameterLayout.of(model).total)

@@ -13,7 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from codingspot.cli.console import err, friendly_errors, out, print_json, print_table
+from codingspot.cli import study
+from codingspot.cli.console import StudyProgress, err, friendly_errors, out, print_json, print_table
 from codingspot.errors import StudyError
 
 HOSTILE = "\x1b[2Jgone\x07 [bold]not bold[/] [/] :smile: \u202ednim\x9b1m"
@@ -98,3 +99,22 @@ def test_a_terminal_gets_styles_and_no_others():
     os.close(primary)
     os.close(secondary)
     assert printed == f"\x1b[1m{SHOWN}\x1b[0m\r\n"
+
+
+def test_a_failure_under_a_progress_display_is_one_line(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(typer.Exit), friendly_errors(), StudyProgress() as progress:
+        progress.stage("scoring")
+        raise StudyError("k: too large")
+    assert capsys.readouterr().err == "error: k: too large\n"
+
+
+def test_a_command_that_is_stopped_before_its_directory_is_made_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "_asked", stopped)
+    with pytest.raises(typer.Exit):
+        study.run(None)
+    assert capsys.readouterr().err == "stopped; the same command resumes where it stopped\n"

@@ -180,6 +180,7 @@ class RunMaker:
             cells=self.cells(),
         )
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "manifest.json").write_text(json.dumps({"format": "codingspot-run"}))
         (folder / "plan.json").write_text(json.dumps(plan.model_dump(mode="json")), encoding="utf-8")
         (folder / "study.yaml").write_text(yaml.safe_dump(self._study(), sort_keys=False), encoding="utf-8")
         Results.concat([self._results(cell) for cell in plan.cells]).write(folder)

@@ -2,6 +2,9 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
+from codingspot.errors import OutputError
 from codingspot.evaluation.results import Results
 from codingspot.report import build_report
 
@@ -53,3 +56,25 @@ def test_what_somebody_put_beside_tables_and_figures_stays(run_directory: Path, 
         (run / folder / "notes.md").write_text("mine")
     build_report(run)
     assert (run / "tables" / "notes.md").read_text() == (run / "figures" / "notes.md").read_text() == "mine"
+
+
+def test_a_folder_where_the_page_belongs_is_named_as_it_is(run_directory: Path, tmp_path: Path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_directory, copy)
+    for name in ("report.html", "summary.json"):  # the page is written last
+        (copy / name).unlink(missing_ok=True)
+        (copy / name).mkdir()
+        with pytest.raises(IsADirectoryError) as caught:
+            build_report(copy)
+        assert caught.value.filename == str(copy / name)
+
+
+def test_a_table_of_the_users_is_refused_and_nothing_written(run_directory: Path, tmp_path: Path):
+    copy = tmp_path / "run"
+    shutil.copytree(run_directory, copy)
+    (copy / "tables").mkdir()
+    (copy / "tables" / "areas.csv").write_text("mine")
+    with pytest.raises(OutputError, match=r"tables/areas\.csv was not written by codingspot"):
+        build_report(copy)
+    assert (copy / "tables" / "areas.csv").read_text() == "mine"
+    assert not (copy / "summary.json").exists()

@@ -4,13 +4,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from codingspot.errors import FingerprintError
+from codingspot.errors import FingerprintError, OutputError
 from codingspot.files import write_json
 from codingspot.models import load_model
 from codingspot.testbed.recipe import Phase, Recipe
 from codingspot.testbed.routing import Routing, Subset
 from codingspot.testbed.shipped import shipped_model
-from codingspot.testbed.training import STEPS_PER_SHARD, train
+from codingspot.testbed.training import STEPS_PER_SHARD, is_trained, train
 
 BATCH = 512
 
@@ -75,3 +75,31 @@ def test_learning_rate_warms_up_and_falls_to_zero():
     assert max(rates) == 1.0
     assert rates[40] == 1.0
     assert rates[99] == pytest.approx(1 / 60)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_training_is_left_as_it_is(tmp_path: Path):
+    recipe = small_recipe(phases=(Phase(mixture="broad", tokens=2 * BATCH, learning_rate=1e-3),))
+    out = train(recipe, tmp_path / "out", device="cpu")
+    (out / "export").mkdir()
+    for name in ("export/onnx", "config.json", "model.safetensors", "loss.csv", "tokenizer_config.json"):
+        (out / name).write_text("mine")
+    before = contents(out)
+    assert is_trained(train(recipe, out, device="cpu"))
+    assert contents(out) == before
+
+
+def test_a_training_replaces_no_file_of_the_users(tmp_path: Path):
+    recipe, out = small_recipe(), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, out, device="cpu", progress=stop_at(STEPS_PER_SHARD + 1))
+    (out / "loss.csv").write_text("mine")
+    with pytest.raises(OutputError, match=r"loss\.csv was not written by codingspot"):
+        train(recipe, out, device="cpu")
+    assert (out / "loss.csv").read_text() == "mine"
+    assert not (out / "model.safetensors").exists()
+    (out / "loss.csv").unlink()
+    assert is_trained(train(recipe, out, device="cpu"))

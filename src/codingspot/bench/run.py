@@ -32,9 +32,10 @@ from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.resampling import Resampling
 from codingspot.evaluation.results import Results
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
-from codingspot.files import atomic_path, read_json, write_json
+from codingspot.files import atomic_path, write_json
 from codingspot.models import load_model, shipped_model
-from codingspot.records import Count, Record, read_plain
+from codingspot.outputs import holds_model
+from codingspot.records import Count, Record, read_model, read_plain
 from codingspot.sandbox import Sandbox
 from codingspot.testbed.defaults import CODE_TASKS, GENERAL_TASKS
 from codingspot.testbed.routing import Subset
@@ -97,17 +98,27 @@ def bench_directory(out: Path) -> AbstractContextManager[None]:
 
 
 def _has_settings(folder: Path) -> bool:
-    file = folder / _SETTINGS
-    return file.is_file() and set(read_json(file)) == {"token_budget", "limit", "seed"}
+    return holds_model(_Settings, folder / _SETTINGS)
 
 
 def _claim(folder: Path, settings: Mapping[str, int]) -> None:
     file = folder / _SETTINGS
-    known = read_json(file) if file.exists() else settings
-    differing = [name for name, value in settings.items() if known.get(name) != value]
+    what = "the settings of a benchmark"
+    known = read_model(file, _Settings, what=what, way_out="choose another --out").model_dump() if file.exists() else {}
+    differing = [name for name, value in known.items() if settings[name] != value]
     if differing:
         raise FingerprintError(f"{folder} was measured with another {' and '.join(differing)}; choose another --out")
     write_json(file, dict(settings))
+
+
+class _Settings(Record):
+    """``settings.json`` of one model under the benchmark."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token_budget: int
+    limit: int
+    seed: int
 
 
 class _Row(Record):

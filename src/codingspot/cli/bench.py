@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 from rich.table import Table
 
-from codingspot.cli.console import err, friendly_errors, out, print_json, print_table
+from codingspot.cli.console import friendly_errors, out, print_json, print_table, progress_display
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +36,7 @@ def bench(
     from codingspot.bench.run import bench_directory
 
     with friendly_errors(f"the same command resumes {directory} where it stopped"), bench_directory(directory):
-        with Progress(console=err, transient=True) as display:
+        with progress_display() as display:
             task = display.add_task("starting", total=None)
 
             def show(name: str, done: int, total: int) -> None:

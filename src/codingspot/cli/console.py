@@ -13,7 +13,15 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -92,7 +100,8 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
     except KeyboardInterrupt as stop:
         what_next = visible(resume, keep="") or "nothing was left half-written"
         with suppress(OSError):  # the terminal may be gone
-            err.print(Text.assemble("\n", ("stopped", "yellow"), f"; {what_next}"), soft_wrap=True)
+            after_echo = "\n" if err.is_terminal else ""  # a terminal shows ^C
+            err.print(Text.assemble(after_echo, ("stopped", "yellow"), f"; {what_next}"), soft_wrap=True)
         raise typer.Exit(128 + (stop.number if isinstance(stop, _Signalled) else signal.SIGINT)) from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -146,11 +155,16 @@ def _fail(message: str) -> None:
     raise typer.Exit(1) from None
 
 
+def progress_display(*columns: ProgressColumn) -> Progress:
+    """A display that goes when it ends; where no terminal shows it, nothing is written, not even its line's end."""
+    return Progress(*columns, console=err, transient=True, disable=not err.is_interactive)
+
+
 class StudyProgress:
     """One display for a whole study, with an estimate of the time left."""
 
     def __init__(self) -> None:
-        self._bar = Progress(
+        self._bar = progress_display(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
@@ -158,8 +172,6 @@ class StudyProgress:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=False),
-            console=err,
-            transient=True,
         )
         self._task = self._bar.add_task("starting", total=None)
 

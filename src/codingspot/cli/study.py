@@ -19,6 +19,7 @@ Unsafe = Annotated[
     bool,
     typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox: they can do what you can."),
 ]
+_RESUMES = "the same command resumes where it stopped"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def demo(
     if show_study:
         typer.echo(DEMO.read_text(encoding="utf-8"), nl=False)
         return
-    with friendly_errors():
+    with friendly_errors(_RESUMES):
         from codingspot.study import load_study
 
         study = load_study(DEMO)
@@ -68,7 +69,7 @@ def run(
 
     Example: codingspot run --model meta-llama/Llama-3.2-3B-Instruct --preset paper
     """
-    with friendly_errors():
+    with friendly_errors(_RESUMES):
         asked = _asked(study, model, preset)
     if show_study:
         typer.echo(asked.to_yaml(), nl=False)

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.progress import Progress
 from rich.table import Table
 
-from codingspot.cli.console import Force, err, friendly_errors, out, print_json, print_table
+from codingspot.cli.console import Force, friendly_errors, out, print_json, print_table, progress_display
 from codingspot.errors import StudyError
 
 app = typer.Typer(help="The shipped model's own recipe, tasks and measured quality.", no_args_is_help=True)
@@ -40,6 +39,7 @@ def train(
 
     Example: codingspot testbed train --out runs/routed --routed
     """
+    from codingspot.testbed.training import is_trained
     from codingspot.testbed.training import train as train_model
 
     with friendly_errors(f"the same command resumes {directory} where it stopped"):
@@ -54,7 +54,8 @@ def train(
             seed=seed,
             **({"languages": tuple(language)} if language else {}),
         )
-        with Progress(console=err, transient=True) as display:
+        before = is_trained(directory)
+        with progress_display() as display:
             task = display.add_task("training", total=recipe.steps)
 
             def show(step: int, steps: int, loss: float) -> None:
@@ -62,6 +63,8 @@ def train(
                 display.update(task, completed=step, description=f"training, loss {loss:.3f}")
 
             train_model(recipe, directory, device=device, progress=show)
+        if before:
+            out.print(f"{directory} holds this training finished already; nothing in it was written", soft_wrap=True)
         out.print(
             f"Model: {directory}; measure it with: codingspot testbed info {directory} --evaluate", soft_wrap=True
         )

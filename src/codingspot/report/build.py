@@ -41,9 +41,8 @@ def build_report(run_directory: Path) -> Path:
             tables = build_tables(run, summary)
             pictures = build_figures(run, summary, findings)
             page = render_page(run, summary, findings, tables, pictures)
+        _write_folders(run_directory, tables, pictures)
         write_json(run_directory / "summary.json", summary.records())
-        _write_tables(run_directory / "tables", tables)
-        _write_figures(run_directory / "figures", pictures)
         write_text(run_directory / "report.html", page)
     return run_directory / "report.html"
 
@@ -60,15 +59,14 @@ def _tables_that_fit(run_directory: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_tables(folder: Path, tables: Sequence[Table]) -> None:
-    with renewed_folder(folder, _FORMAT) as temporary:
+def _write_folders(run_directory: Path, tables: Sequence[Table], pictures: Sequence[Picture]) -> None:
+    with (
+        renewed_folder(run_directory / "tables", _FORMAT) as of_tables,
+        renewed_folder(run_directory / "figures", _FORMAT) as of_figures,
+    ):
         for table in tables:
-            (temporary / f"{table.name}.md").write_text(to_markdown(table), encoding="utf-8")
-            (temporary / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
-            (temporary / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")
-
-
-def _write_figures(folder: Path, pictures: Sequence[Picture]) -> None:
-    with renewed_folder(folder, _FORMAT) as temporary:
+            (of_tables / f"{table.name}.md").write_text(to_markdown(table), encoding="utf-8")
+            (of_tables / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
+            (of_tables / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")
         for picture in pictures:
-            save_png(picture, temporary)
+            save_png(picture, of_figures)

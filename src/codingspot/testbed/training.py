@@ -26,10 +26,10 @@ from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from codingspot.directories import held
+from codingspot.directories import held, renewed_folder
 from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
 from codingspot.files import atomic_path, reason, write_json, write_text
-from codingspot.outputs import holds_model
+from codingspot.outputs import holds_model, own_manifest
 from codingspot.testbed.architecture import build_model
 from codingspot.testbed.recipe import Recipe, read_recipe
 from codingspot.testbed.routing import Router, Split, Subset
@@ -39,7 +39,9 @@ from codingspot.tokenization import encode
 
 STEPS_PER_SHARD = 32
 TOKENIZER_DOCUMENTS = 12_000
+_FORMAT = "codingspot-training"
 _RECIPE = "recipe.json"
+_EXPORTED = {"config.json", "model.safetensors", "loss.csv"}
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with (steps done, steps in all, loss in nats per token)."""
@@ -59,18 +61,21 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress: Pro
 
     The folder holds ``config.json``, ``model.safetensors`` (float16), the tokenizer, ``recipe.json`` and
     ``loss.csv`` (step, tokens seen, loss in nats per token). While training runs, ``checkpoint/`` holds the state.
+    Where training has finished, nothing is written.
 
     Raises:
         FingerprintError: ``out`` holds a run with another recipe, or is no training's directory
-            (:func:`codingspot.directories.held`).
+            (:func:`codingspot.directories.held`); or a file of the user's stands where the model's belongs.
         NonFiniteError: the loss became NaN or infinite.
     """
-    with held(out, "codingspot-training", unmarked=lambda folder: holds_model(Recipe, folder / _RECIPE)):
+    with held(out, _FORMAT, unmarked=lambda folder: holds_model(Recipe, folder / _RECIPE)):
         return _train(recipe, out, device or ("cuda" if torch.cuda.is_available() else "cpu"), progress)
 
 
 def _train(recipe: Recipe, out: Path, device: str, progress: Progress | None) -> Path:
     _claim(recipe, out)
+    if is_trained(out):
+        return out
     tokenizer = _tokenizer(recipe, out)
     state = _load_state(recipe, tokenizer, out / "checkpoint", device)
     # Spawned, so that the worker starts without the parent's threads.
@@ -80,10 +85,18 @@ def _train(recipe: Recipe, out: Path, device: str, progress: Progress | None) ->
             if state.step < first + recipe.phase_steps(phase):
                 _train_phase(_Run(recipe, out, device, pool, progress), state, number, first)
             first += recipe.phase_steps(phase)
-    _export(state.model, tokenizer, state.losses, out)
-    if recipe.routing is not None:
-        Subset.of(recipe.routing, state.model.config).save(out, force=True)
+    with renewed_folder(out, _FORMAT) as temporary:
+        if recipe.routing is not None:
+            Subset.of(recipe.routing, state.model.config).save(temporary)
+        _export(state.model, state.losses, temporary)
     return out
+
+
+def is_trained(out: Path) -> bool:
+    """Whether ``out`` holds all that a finished training writes."""
+    manifest = own_manifest(out)
+    files = manifest.listed if manifest else set()
+    return all((out / name).exists() for name in files | _EXPORTED)
 
 
 def _claim(recipe: Recipe, out: Path) -> None:
@@ -254,17 +267,7 @@ def _load_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, folder: Path
     return state
 
 
-def _export(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    losses: list[tuple[int, int, float]],
-    out: Path,
-) -> None:
+def _export(model: PreTrainedModel, losses: list[tuple[int, int, float]], folder: Path) -> None:
     rows = [f"{step},{tokens},{loss:.5f}" for step, tokens, loss in losses]
-    write_text(out / "loss.csv", "\n".join(["step,tokens,loss", *rows]) + "\n")
-    tokenizer.save_pretrained(out)
-    with atomic_path(out / "export") as temporary:
-        model.half().save_pretrained(temporary)  # type: ignore[no-untyped-call]
-    for file in (out / "export").iterdir():
-        file.replace(out / file.name)
-    (out / "export").rmdir()
+    write_text(folder / "loss.csv", "\n".join(["step,tokens,loss", *rows]) + "\n")
+    model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
