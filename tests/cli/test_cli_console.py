@@ -102,8 +102,7 @@ def test_a_terminal_gets_styles_and_no_others():
 
 
 def test_a_failure_under_a_progress_display_is_one_line(capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(typer.Exit), friendly_errors(), StudyProgress() as progress:
-        progress.stage("scoring")
+    with pytest.raises(typer.Exit), friendly_errors(), StudyProgress():
         raise StudyError("k: too large")
     assert capsys.readouterr().err == "error: k: too large\n"
 
