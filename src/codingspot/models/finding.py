@@ -17,6 +17,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from codingspot.errors import ModelError
 from codingspot.models.plausibility import require_counts, require_plausible
 from codingspot.models.shipped import model_source
+from codingspot.settings import NotEmpty, checked, shown
 
 _HUB_TIMEOUT_SECONDS = 5.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
@@ -63,7 +64,7 @@ def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_rem
         ModelError: nothing is found there, it is not a causal language model, its configuration can't be that of a
             model, or its weights are quantised.
     """
-    asked, revision = _split_revision(str(id_or_path), revision)
+    asked, revision = _split_revision(_named(id_or_path), revision)
     source = model_source(asked)
     local = Path(source).is_dir() or not _hub_answers()
     found = FoundModel(asked, source, revision, local, trust_remote_code, None)
@@ -134,6 +135,14 @@ def first_line(error: BaseException) -> str:
     if isinstance(error, LookupError | TypeError | AttributeError | ArithmeticError) or not lines:
         return ": ".join([type(error).__name__, *lines[:1]])
     return lines[0].rstrip(".")
+
+
+def _named(id_or_path: str | Path) -> str:
+    try:
+        name: str = checked(NotEmpty, str(id_or_path))
+    except ValueError as error:
+        raise ModelError(f"no model can be called {shown(str(id_or_path))}: {error}") from None
+    return name
 
 
 def _split_revision(source: str, revision: str | None) -> tuple[str, str | None]:
