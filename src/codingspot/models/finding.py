@@ -17,7 +17,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from codingspot.errors import ModelError
 from codingspot.models.plausibility import require_counts, require_plausible
 from codingspot.models.shipped import model_source
-from codingspot.settings import NotEmpty, checked, shown
+from codingspot.settings import shown
 
 _HUB_TIMEOUT_SECONDS = 5.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
@@ -64,7 +64,7 @@ def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_rem
         ModelError: nothing is found there, it is not a causal language model, its configuration can't be that of a
             model, or its weights are quantised.
     """
-    asked, revision = _split_revision(_named(id_or_path), revision)
+    asked, revision = _split_revision(str(id_or_path), revision)
     source = model_source(asked)
     local = Path(source).is_dir() or not _hub_answers()
     found = FoundModel(asked, source, revision, local, trust_remote_code, None)
@@ -137,14 +137,6 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".")
 
 
-def _named(id_or_path: str | Path) -> str:
-    try:
-        name: str = checked(NotEmpty, str(id_or_path))
-    except ValueError as error:
-        raise ModelError(f"no model can be called {shown(str(id_or_path))}: {error}") from None
-    return name
-
-
 def _split_revision(source: str, revision: str | None) -> tuple[str, str | None]:
     if Path(source).exists() or revision is not None or "@" not in source:
         return source, revision
@@ -172,7 +164,7 @@ def _load_config(source: str, options: dict[str, Any]) -> Any:
         return AutoConfig.from_pretrained(source, **options)
     except Exception as error:  # a configuration class may raise anything at settings of a wrong type
         if Path(source).is_dir():
-            _require_written_counts(Path(source))  # which names what the class stumbled on
+            _require_written_settings(Path(source))  # which names what the class stumbled on
             reason = " ".join(str(error).split())
             raise ModelError(f"config.json of {source} can't be used ({reason[:200]}); correct it") from None
         raise ModelError(
@@ -182,12 +174,23 @@ def _load_config(source: str, options: dict[str, Any]) -> Any:
         ) from None
 
 
-def _require_written_counts(folder: Path) -> None:
+def _require_written_settings(folder: Path) -> None:
     try:
-        written = SimpleNamespace(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return
-    require_counts(str(folder), written)
+    if not isinstance(written, dict):
+        raise ModelError(
+            f"config.json of {folder} can't be used: it is {shown(written)}, not an object of settings; "
+            "save the model's configuration again"
+        )
+    kind = written.get("model_type")
+    if not isinstance(kind, str | None):
+        raise ModelError(
+            f"config.json of {folder} can't be used: its model_type {shown(kind)} is no text; give the name of an "
+            "architecture, such as 'llama'"
+        )
+    require_counts(str(folder), SimpleNamespace(**written))
 
 
 def _require_causal(source: str, config: Any) -> None:
