@@ -82,8 +82,14 @@ def score(
 def spot(
     scores: Annotated[Path, typer.Argument(help="A score store made by `codingspot score`.")],
     file: Annotated[Path, typer.Option("--out", "-o", help="File of the spot.")],
-    recipe: Annotated[str, typer.Option(help="sum, consensus or set_difference.")] = "sum",
-    scope: Annotated[str, typer.Option(help="all, blocks, layers, vocabulary, norms, mlp or attention.")] = "all",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="How scores are combined; see `codingspot methods recipe`. One that is trained, such as "
+            "learned, is for a study file."
+        ),
+    ] = "sum",
+    scope: Annotated[str, typer.Option(help="Which weights; see `codingspot methods scope`.")] = "all",
     k: Annotated[float, typer.Option("--k", help="Percentage of all parameters; smaller doses are prefixes.")] = 1.0,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A recipe's parameter, NAME=VALUE; repeat.")
@@ -122,7 +128,7 @@ def ablate(
     k: Annotated[
         float | None, typer.Option("--k", help="Percentage of all parameters; the whole spot by default.")
     ] = None,
-    edit: Annotated[str, typer.Option(help="zero or scale.")] = "zero",
+    edit: Annotated[str, typer.Option(help="See `codingspot methods edit`.")] = "zero",
     setting: Annotated[list[str] | None, typer.Option("--set", help="An edit's parameter, NAME=VALUE; repeat.")] = None,
     device: Device = None,
     force: Force = False,
