@@ -71,10 +71,10 @@ def load_model(
     downloaded before is used.
 
     Raises:
-        ModelError: the device can't be used (:func:`usable_device`), nothing is found there, it is not a causal language
-            model, its weights are quantised, not in safetensors, or not those of the architecture, all of them and no
-            others, or don't fit on the GPUs of a device map; its tokenizer is missing, or has tokens that the model has
-            no embedding of.
+        ModelError: the device can't be used (:func:`usable_device`), nothing is found there, it is not a causal
+            language model, its weights are quantised, not in safetensors, or not those of the architecture, all of them
+            and no others, or don't fit on the GPUs of a device map; its tokenizer is missing, or has tokens that the
+            model has no embedding of.
     """
     if device is not None and device_map is not None:
         raise ModelError("device and device_map are both given; give one")
