@@ -20,6 +20,11 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
     return "".join(one if one in keep or _is_seen(one) else _escape(one) for one in text)
 
 
+def writable(text: str) -> str:
+    r"""``text`` with what UTF-8 can't hold, such as a byte of a file name that is none, written out as ``\udce9``."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _is_seen(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs"
 

@@ -25,6 +25,7 @@ LOCK = ".codingspot.lock"
 _SUFFIX = ".codingspot"
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
 _LOCK, _OLD = ".lock", ".old"
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _AGAIN = "delete it and make it again"
 _DEPTH = 64
 _VALUES = 10_000_000
@@ -134,8 +135,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON with a final newline, atomically. NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write ``value`` as indented JSON with a final newline, atomically. NaN and infinity are refused.
+
+    Bytes of a file name that are not UTF-8 are written out, such as ``\\udce9``.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(path, _HALF_PAIR.sub(lambda half: f"\\\\u{ord(half[0]):x}", text))
 
 
 def read_text(path: Path) -> str:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Self, TypeVar, get_type_hints
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -44,6 +45,32 @@ def _percent(value: float) -> float:
     return value
 
 
+LONGEST_NAME = 150
+"""Bytes of a name as a file name has it, so that with a control, seed and k after it it is one of at most 255."""
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty; name something")
+    if "\0" in text:
+        raise ValueError(f"{shown(text)} holds a NUL character, which no name or path has; remove it")
+    return text
+
+
+def _fits_a_file_name(name: str) -> str:
+    length = len(quote(name, safe=" "))
+    if length > LONGEST_NAME:
+        raise ValueError(
+            f"{shown(name)} is longer than the {LONGEST_NAME} bytes that a name may have (it becomes part of file "
+            f"names, where it takes {length}); shorten it"
+        )
+    return name
+
+
+NotEmpty = Annotated[str, AfterValidator(_not_empty)]
+"""Text that names something: a model, a source, a language."""
+Name = Annotated[NotEmpty, AfterValidator(_fits_a_file_name)]
+"""Text that becomes part of file names: a spot, a task, a domain."""
 Distinct = AfterValidator(_distinct)
 """Of a list: nothing is in it twice, as what becomes a name must not be."""
 Count = Annotated[int, Field(gt=0, lt=2**53)]

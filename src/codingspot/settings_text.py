@@ -45,8 +45,11 @@ def _measure(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, i
     """How many values a node has, aliases written out, and how deep they are nested.
 
     Raises:
-        yaml.MarkedYAMLError: they are too many or too deep, an alias is inside what it names, or a key is repeated.
+        yaml.MarkedYAMLError: they are too many or too deep, an alias is inside what it names, a key is repeated,
+            or a value holds a NUL.
     """
+    if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
+        raise yaml.MarkedYAMLError(problem="a NUL character, which no setting has", problem_mark=node.start_mark)
     if id(node) not in known:
         known[id(node)] = (_MOST_VALUES, 0)  # what is met again inside itself never ends
         inner = [_measure(child, known) for child in _children(node)]

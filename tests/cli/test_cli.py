@@ -91,6 +91,20 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_score_takes_an_estimator_with_its_parameters_as_a_study_does(tmp_path: Path):
+    result = call("score", "testbed", "--out", str(tmp_path / "s"), "--estimator", "taylr")
+    assert result.exit_code == 1
+    assert "unknown estimator 'taylr'" in " ".join(result.output.split())
+    result = call("score", "testbed", "--out", str(tmp_path / "s"), "--bos", "everywhere")
+    assert result.exit_code == 1
+    assert "--bos: " in result.output
+    short = ("--language", "go", "--documents", "20", "--token-budget", "128", "--sequence-length", "64")
+    settings = ("--estimator", "taylor", "--set", "reduction=sequence", "--dtype", "bfloat16")
+    result = call("score", "testbed", "--out", str(tmp_path / "s"), *short, *settings, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert ScoreStore.open(tmp_path / "s").manifest["estimator"]["reduction"] == "sequence"
+
+
 def test_unknown_recipe_and_parameter_are_named(scores: Path, tmp_path: Path):
     out = str(tmp_path / "spot.safetensors")
     assert "set_difference" in call("spot", str(scores), "--recipe", "nonsense", "--out", out).output

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,51 @@ def test_a_script_reads_the_manifest(project: Path, tmp_path: Path) -> None:
     assert manifest["made"]["languages"] == ["rust"]
     assert manifest["made"]["purified"] is False
     assert Corpus.load(tmp_path / "out").domain("rust").texts == ("// remark\nfn a() {}\n",)
+
+
+def test_a_file_whose_name_is_not_utf8_is_read_and_recorded_with_an_escape(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9") / os.fsdecode(b"d\xe9")
+    folder.mkdir(parents=True)
+    (folder / "a.py").write_text("x = 1\n")
+    result = call(str(folder.parent), "--schema", "domains", "--no-purify", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    loaded = Corpus.load(tmp_path / "out")
+    assert (loaded.name, [domain.name for domain in loaded.domains]) == (r"caf\udce9", [r"d\udce9"])
+    assert loaded.made["sources"][0]["path"].endswith(r"caf\udce9")
+
+
+def test_a_mixed_folder_gives_code_and_general_text(project: Path, tmp_path: Path) -> None:
+    (project / "notes.txt").write_text("One.\n\nTwo.\n")
+    (project / "below").mkdir()
+    (project / "below" / "more.txt").write_text("Three.")
+    result = call(str(project), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    domains = {domain.name: domain for domain in Corpus.load(tmp_path / "out").domains}
+    assert set(domains) == {"rust", "python", "english"}
+    assert set(domains["english"].texts) == {"One.", "Two.", "Three."}
+    assert domains["english"].kind == "general"
+    assert "other language 1" in result.output
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("", "a corpus's source can't be used: it is empty"),
+        ("**", "** is no file, folder or pattern of files"),
+        ("none/*.txt", "none/*.txt is no file, folder or pattern of files"),
+        ("a**b", "a**b is "),
+        ("~nobody-of-that-name/x", "there is no user of that name"),
+        ("testbed", "testbed is no file"),
+    ],
+)
+def test_a_source_that_is_none_is_one_line(
+    source: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call(source, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert named in " ".join(result.output.split())
+    assert "Traceback" not in result.output
 
 
 def test_tokens_are_counted_with_a_models_tokenizer(project: Path, tmp_path: Path) -> None:

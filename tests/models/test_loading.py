@@ -83,6 +83,36 @@ def test_incomplete_checkpoint_is_refused(saved) -> None:
         load_model(saved, device="cpu")
 
 
+@pytest.mark.parametrize("device", ["meta", "nowhere", "cuda:77", "xla"])
+def test_a_device_that_can_not_be_used_is_named_before_anything_is_read(tmp_path, device) -> None:
+    with pytest.raises(ModelError, match=f"device '{device}' can't be used here .*; use cpu, or cuda") as caught:
+        load_model(tmp_path, device=device)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ("5", "it is 5, not an object of settings"),
+        ("null", "it is None, not an object of settings"),
+        ("[1]", r"it is \[1\], not an object of settings"),
+        ('{"model_type": ["llama"]}', r"its model_type \['llama'\] is no text"),
+        ('{"model_type": {}}', r"its model_type \{\} is no text"),
+    ],
+)
+def test_a_configuration_that_is_none_is_a_plain_sentence(tmp_path, config, named) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(ModelError, match=named) as caught:
+        load_model(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\0"])
+def test_a_model_without_a_name_is_refused(name) -> None:
+    with pytest.raises(ModelError, match="no model can be called"):
+        load_model(name)
+
+
 def test_damaged_or_missing_files_are_named(saved) -> None:
     weights = saved / "model.safetensors"
     whole = weights.read_bytes()

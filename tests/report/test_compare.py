@@ -42,3 +42,10 @@ def test_the_run_s_own_model_is_the_default(maker: RunMaker, tmp_path: Path):
     table, differences = compare(maker.with_(model_id=LLAMA).write(tmp_path / "run"))
     assert table.title.startswith(LLAMA)
     assert not any(line.startswith("model:") for line in differences)
+
+
+def test_a_run_without_published_figures_says_whose_are_shown(run_directory: Path):
+    _, differences = compare(run_directory)
+    (said,) = (line for line in differences if line.startswith("published: nothing for "))
+    assert "codellama/CodeLlama-7b-Instruct-hf is shown" in said
+    assert "meta-llama/Llama-3.2-3B-Instruct" in said

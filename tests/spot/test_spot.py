@@ -142,3 +142,11 @@ def test_other_weights_are_refused(store) -> None:
 def test_parameters_of_a_wrong_type_or_range_are_named(make_store, random_scores, parameters, named) -> None:
     with pytest.raises(StudyError, match=named):
         find_spot(make_store(Go=random_scores(0)), max_k_percent=5, **parameters)
+
+
+def test_a_spot_and_a_store_are_shown_in_a_line(store) -> None:
+    total = store.layout.total
+    spot = find_spot(store, recipe="sum", scope="all", max_k_percent=10)
+    assert repr(spot) == f"<Spot: {len(spot)} parameters, recipe sum, scope all, k = {100 * len(spot) / total:.4g}%>"
+    assert repr(store).startswith(f"<ScoreStore {store.folder}: {total:,} parameters")
+    assert len(repr(store)) < 300

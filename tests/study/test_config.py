@@ -2,9 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from codingspot.ablation import CONTROLS
 from codingspot.errors import CorpusError, StudyError
+from codingspot.settings import LONGEST_NAME
 from codingspot.studies import DEMO
 from codingspot.study import load_study, parse_study, run_study
+from codingspot.study.planning import plan_cells
 
 
 def test_demo_study_is_the_papers_grid_with_controls():
@@ -261,3 +264,54 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path: Path, content: bytes | Non
 def test_an_endless_file_is_not_read_to_its_end():
     with pytest.raises(StudyError, match=r"longer than|not valid YAML"):
         load_study(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize(
+    ("section", "named"),
+    [
+        ("evaluation: {code: ['']}", r"evaluation\.code\.0.*: it is empty"),
+        ("evaluation: {code: [{name: ''}]}", r"it is empty"),
+        ("corpus: {languages: [' ']}", r"corpus\.languages\.0: it is empty"),
+        ("corpus: {held_out: ['']}", r"corpus\.held_out\.0: it is empty"),
+        ("language_matrix: {tasks: ['']}", r"language_matrix\.tasks\.0: it is empty"),
+        ("views: {neurons: {tasks: ['']}}", r"views\.neurons\.tasks\.0: it is empty"),
+        ("views: {lens: {parallel: ''}}", r"views\.lens\.parallel: it is empty"),
+        ("model: {id: ''}", r"model\.id: it is empty"),
+        ("corpus: {source: []}", r"corpus\.source: it is empty; name a folder"),
+        ("corpus: {source: ''}", r"corpus\.source: it is empty; name a folder"),
+        ("corpus: {source: ['']}", r"corpus\.source: .*it is empty"),
+        ("corpus: {source: [{path: ''}]}", r"source.* it is empty"),
+        ("corpus: {source: [testbed, x.txt]}", r"corpus\.source: testbed can't be put together with other sources"),
+        ('corpus: {source: "rows.jsonl\\0"}', "line 4, column .*: a NUL character"),
+        ('model: {id: "a\\0"}', "line 4, column .*: a NUL character"),
+        ("scoring: {draws: 1000}", r"scoring\.draws = 1000 parts is 8 tokens each, .* lower scoring\.draws"),
+        ("scoring: {draws: 1, token_budget: 8}", r"token_budget 8 is less than one sequence of 256; raise"),
+        (f"evaluation: {{code: [{'t' * 151}]}}", "longer than the 150 bytes that a name may have"),
+        (f"corpus: {{general: [{'é' * 50}]}}", "longer than the 150 bytes that a name may have"),
+    ],
+)
+def test_a_name_that_can_be_no_name_is_refused_where_it_stands(section: str, named: str):
+    with pytest.raises(StudyError, match=named) as caught:
+        parse_study(f"name: a\nspots: [{{name: s, k_percent: [1]}}]\n# a name\n{section}\n", "s.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_source_alone_in_a_list_is_that_source():
+    study = parse_study("name: a\nspots: [{name: s, k_percent: [1]}]\ncorpus: {source: [testbed]}", "s.yaml")
+    assert study.corpus.source == "testbed"
+
+
+def test_scores_that_are_made_in_one_piece_need_no_budget_for_several():
+    text = "name: a\nspots: [{name: s, k_percent: [1]}]\nscoring: {estimator: magnitude, token_budget: 256}"
+    assert parse_study(text, "s.yaml").scoring.draws == 4
+
+
+def test_every_file_name_made_of_the_longest_name_fits():
+    """With the longest control, seed and k, and what is put around a file's name while it is written."""
+    name = "s" * LONGEST_NAME
+    text = f"name: a\nspots: [{{name: {name}, k_percent: [0.0025], controls: [{', '.join(CONTROLS)}], "
+    study = parse_study(text + "control_seeds: [4294967295], sufficiency: {k_percent: [0.0025]}}]", "s.yaml")
+    longest = max(len(cell.name) for cell in plan_cells(study, parameters=1_000_000_000))
+    assert longest + len(".safetensors") + len("..xxxxxxxx.codingspot") <= 255
+    with pytest.raises(StudyError, match=r"spots\.0\.name: .*longer than the 150 bytes"):
+        parse_study(text.replace(name, name + "s") + "}]", "s.yaml")

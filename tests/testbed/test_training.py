@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from codingspot.cli.app import app
 from codingspot.errors import FingerprintError, OutputError
 from codingspot.files import write_json
 from codingspot.models import load_model
@@ -66,6 +68,26 @@ def test_gpt_neo_trains_and_loads(tmp_path: Path):
     assert loaded.model.config.model_type == "gpt_neo"
     text = "def f(x):\n    return x"
     assert loaded.tokenizer.decode(loaded.tokenizer(text)["input_ids"]) == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--hidden-size", "32"], "hidden_size 32 must be a multiple of heads, 6"),
+        (["--hidden-size", "18"], "an odd width"),
+        (["--language", "klingon"], "languages: the testbed has no language 'klingon'"),
+        (["--routed", "--mlp-size", "64"], "a routed subset must leave something"),
+        (["--device", "nowhere"], "device 'nowhere' can't be used here"),
+        (["--device", "meta"], "device 'meta' can't be used here"),
+        (["--scale", "nan"], "Invalid value for '--scale'"),
+    ],
+)
+def test_what_can_not_be_trained_is_one_line_and_leaves_nothing(arguments: list[str], named: str, tmp_path: Path):
+    result = CliRunner().invoke(app, ["testbed", "train", "--out", str(tmp_path / "out"), *arguments])
+    assert result.exit_code in (1, 2)
+    assert named in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_learning_rate_warms_up_and_falls_to_zero():

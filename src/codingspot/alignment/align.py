@@ -36,7 +36,7 @@ from codingspot.corpus.parallel import ParallelCorpus
 from codingspot.errors import CorpusError
 from codingspot.models import LoadedModel
 from codingspot.models.hidden_states import longest_input
-from codingspot.settings import Seed, Settings
+from codingspot.settings import Name, NotEmpty, Seed, Settings
 
 NAME: Final = "alignment"
 ALL_ROWS: Final = "all"
@@ -62,8 +62,8 @@ TEXT_COLUMNS: Final = ("language", "rows", "duplicates", "tokens", "cut")
 class AlignSettings(Settings):
     """Settings of the analysis; a study file's ``views.align``."""
 
-    parallel: str | None = Field(None, description="a file of parallel code, or testbed")
-    languages: tuple[str, ...] | None = Field(None, description="all that the source has by default")
+    parallel: NotEmpty | None = Field(None, description="a file of parallel code, or testbed")
+    languages: tuple[Name, ...] | None = Field(None, description="all that the source has by default")
     rows: int | None = Field(None, gt=1, description="the first so many")
     pooling: Pooling = "weighted"
     special_tokens: SpecialTokens = "pooled"

@@ -33,6 +33,8 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wr
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
+_OPTIONS = {"source": "corpus", "languages": "language", "tasks": "task"}
+"""Options that bear another name than their setting, of which they give one value each."""
 _UNLIMITED: Final = 10_000
 
 
@@ -146,7 +148,8 @@ def setting_error() -> Iterator[None]:
         yield
     except ValidationError as error:
         first = error.errors()[0]
-        option = "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        parts = [_OPTIONS.get(part, part) for part in first["loc"] if isinstance(part, str)]
+        option = "-".join(parts).replace("_", "-")
         raise StudyError(f"--{option}: {first['msg'].removeprefix('Value error, ')}") from None
 
 

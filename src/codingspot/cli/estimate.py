@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import err, friendly_errors, out, print_json
+from codingspot.studies import ALL_PRESETS
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.estimation import Estimate
@@ -32,7 +33,7 @@ def estimate(
         ),
     ],
     study: Annotated[Path | None, typer.Option(help="A study file whose model is to be MODEL.")] = None,
-    preset: Annotated[str | None, typer.Option(help="paper, released-code or code-region, for MODEL.")] = None,
+    preset: Annotated[str | None, typer.Option(help=f"For MODEL: {', '.join(ALL_PRESETS)}.")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16, float16 or auto, instead of the study's.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import Force, friendly_errors, out, print_json, print_table
+from codingspot.cli.console import Force, friendly_errors, out, print_json, print_table, setting_error
 from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
 
 Model = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
@@ -31,10 +31,20 @@ def score(
     general: General = None,
     held_out: HeldOut = None,
     documents: Annotated[int, typer.Option(help="Texts a domain, at most; 0: as many as the tokens need.", min=0)] = 0,
-    reduction: Annotated[str, typer.Option(help="corpus, microbatch or sequence.")] = "corpus",
+    estimator: Annotated[str, typer.Option(help="How; see `codingspot methods estimator`.")] = "taylor",
+    reduction: Annotated[
+        str | None, typer.Option(help="Of taylor, as --set reduction=...: corpus, microbatch or sequence.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="An estimator's parameter, NAME=VALUE; repeat.")
+    ] = None,
     token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
+    bos: Annotated[
+        str, typer.Option(help="Where a beginning-of-text token stands: none, document or sequence.")
+    ] = "none",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "float32",
     device: Device = None,
     force: Force = False,
 ) -> None:
@@ -47,6 +57,7 @@ def score(
     from codingspot.importance import score as score_model
     from codingspot.models import input_places, load_model
     from codingspot.outputs import check_folder
+    from codingspot.study.config import ScoringSection
     from codingspot.study.corpora import scoring_corpus
 
     with friendly_errors():
@@ -60,16 +71,31 @@ def score(
             documents=documents,
             seed=seed,
         )
-        loaded = load_model(model, device=device)
+        parameters = _settings([*(setting or []), *([f"reduction={reduction}"] if reduction else [])])
+        with setting_error():
+            scoring = ScoringSection.model_validate(
+                {
+                    "estimator": estimator,
+                    "parameters": parameters,
+                    "token_budget": token_budget,
+                    "sequence_length": sequence_length,
+                    "bos": bos,
+                    "seed": seed,
+                    "draws": 1,
+                }
+            )
+        loaded = load_model(model, dtype=dtype, device=device)
         store = score_model(
             loaded,
             scoring_corpus(section, loaded.tokenizer, token_budget),
             directory,
-            reduction=reduction,
+            estimator=scoring.estimator,
             token_budget=token_budget,
             sequence_length=sequence_length,
             seed=seed,
+            bos=scoring.bos,
             force=force,
+            **scoring.parameters,
         )
         table = Table()
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
@@ -82,8 +108,14 @@ def score(
 def spot(
     scores: Annotated[Path, typer.Argument(help="A score store made by `codingspot score`.")],
     file: Annotated[Path, typer.Option("--out", "-o", help="File of the spot.")],
-    recipe: Annotated[str, typer.Option(help="sum, consensus or set_difference.")] = "sum",
-    scope: Annotated[str, typer.Option(help="all, blocks, layers, vocabulary, norms, mlp or attention.")] = "all",
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="How scores are combined; see `codingspot methods recipe`. One that is trained, such as "
+            "learned, is for a study file."
+        ),
+    ] = "sum",
+    scope: Annotated[str, typer.Option(help="Which weights; see `codingspot methods scope`.")] = "all",
     k: Annotated[float, typer.Option("--k", help="Percentage of all parameters; smaller doses are prefixes.")] = 1.0,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A recipe's parameter, NAME=VALUE; repeat.")
@@ -95,6 +127,7 @@ def spot(
 
     Example: codingspot spot runs/scores --recipe set_difference --set general_percent=20 --out spot.safetensors
     """
+    from codingspot import learning as learning  # registers its recipe, so that it's named for what it is
     from codingspot.importance import ScoreStore
     from codingspot.outputs import check_file
     from codingspot.spot import check_recipe, density, find_spot
@@ -122,7 +155,7 @@ def ablate(
     k: Annotated[
         float | None, typer.Option("--k", help="Percentage of all parameters; the whole spot by default.")
     ] = None,
-    edit: Annotated[str, typer.Option(help="zero or scale.")] = "zero",
+    edit: Annotated[str, typer.Option(help="See `codingspot methods edit`.")] = "zero",
     setting: Annotated[list[str] | None, typer.Option("--set", help="An edit's parameter, NAME=VALUE; repeat.")] = None,
     device: Device = None,
     force: Force = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, print_table
-from codingspot.studies import DEMO
+from codingspot.studies import ALL_PRESETS, DEMO
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.study import Study
@@ -56,7 +56,7 @@ def run(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Hub id or folder of the model, for --preset.")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="paper, released-code or code-region: a published study, for any model.")
+        str | None, typer.Option(help=f"A shipped study, for any model: {', '.join(ALL_PRESETS)}.")
     ] = None,
     directory: Out = None,
     show_study: Annotated[bool, typer.Option("--show-study", help="Print the study, to copy, and exit.")] = False,
@@ -96,7 +96,11 @@ def report(
 def compare(
     directory: Annotated[Path, typer.Argument(help="A run directory.")],
     model: Annotated[
-        str | None, typer.Option(help="Hub id of the model whose published figures to show; the run's own by default.")
+        str | None,
+        typer.Option(
+            help="Hub id of the model whose published figures to show; by default the run's own, or the first that has "
+            "some where nothing was published for it."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

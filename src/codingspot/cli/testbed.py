@@ -22,7 +22,7 @@ def train(
     hidden_size: Annotated[int, typer.Option(help="Width.")] = 192,
     layers: Annotated[int, typer.Option(help="Number of layers.")] = 6,
     mlp_size: Annotated[int, typer.Option(help="Width of the MLP.")] = 512,
-    scale: Annotated[float, typer.Option(help="Share of the default number of training tokens.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="Share of the default training tokens.", min=1e-6, max=1e3)] = 1.0,
     code_share: Annotated[float | None, typer.Option(help="Share of documents that hold programs.")] = None,
     language: Annotated[
         list[str] | None, typer.Option(help="A programming language; repeat. The recipe's by default.")
@@ -152,6 +152,7 @@ def _print_quality(name: str, quality: Any) -> None:
 
 
 def _recipe(routed: bool, scale: float, **settings: Any) -> Any:
+    from codingspot.settings import reason
     from codingspot.testbed.recipe import ROUTED_RECIPE, Recipe
 
     default = ROUTED_RECIPE if routed else Recipe()
@@ -161,4 +162,4 @@ def _recipe(routed: bool, scale: float, **settings: Any) -> Any:
         return recipe.model_copy(update={"phases": phases})
     except ValidationError as error:
         first = error.errors()[0]
-        raise StudyError(f"{'.'.join(str(part) for part in first['loc']) or 'recipe'}: {first['msg']}") from None
+        raise StudyError(f"{'.'.join(str(part) for part in first['loc']) or 'recipe'}: {reason(first)}") from None

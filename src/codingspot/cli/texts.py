@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codingspot.cli.console import setting_error
+
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.study.config import CorpusSection
 
@@ -49,17 +51,19 @@ def corpus_section(
 
     Raises:
         CorpusError: no source is named, and ``model`` is none of the testbed's.
+        StudyError: one of the options has a wrong value.
     """
     from codingspot.study.config import CorpusSection
     from codingspot.study.corpora import require_source
     from codingspot.testbed.defaults import default_source
 
-    section = CorpusSection(
-        source=(sources[0] if len(sources) == 1 else tuple(sources)) if sources else default_source(model),
-        languages=tuple(languages) if languages else None,
-        general=tuple(general) if general else None,
-        **settings,
-    )
+    with setting_error():
+        section = CorpusSection(
+            source=(sources[0] if len(sources) == 1 else tuple(sources)) if sources else default_source(model),
+            languages=tuple(languages) if languages else None,
+            general=tuple(general) if general else None,
+            **settings,
+        )
     require_source(section, model)
     return section
 

@@ -13,9 +13,11 @@ from urllib.parse import quote
 from pydantic import Field
 
 from codingspot.errors import ArtefactError, CorpusError
+from codingspot.escaping import writable
 from codingspot.files import digest, read_json, reason, write_json
 from codingspot.outputs import new_folder
 from codingspot.records import Count, FileName, Record, parse_model, read_model
+from codingspot.settings import Name, checked, shown
 
 DomainKind = Literal["code", "general"]
 
@@ -31,7 +33,7 @@ class Domain:
     the way and left out; domains with equal texts are equal whatever was dropped.
 
     Raises:
-        CorpusError: the kind is unknown, the name is empty, or there is no text.
+        CorpusError: the kind is unknown, the name is empty or too long for a file name, or there is no text.
     """
 
     name: str
@@ -41,8 +43,11 @@ class Domain:
     dropped: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise CorpusError("a domain has an empty name; name it, for example 'Rust' or 'English'")
+        object.__setattr__(self, "name", writable(self.name))
+        try:
+            checked(Name, self.name)
+        except ValueError as error:
+            raise CorpusError(f"a domain has the name {shown(self.name)}, but {error}") from None
         if self.kind not in _KINDS:
             raise CorpusError(f"domain {self.name!r} has kind {self.kind!r}; use 'code' or 'general'")
         if not any(text.strip() for text in self.texts):
@@ -64,6 +69,7 @@ class Corpus:
     made: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", writable(self.name))
         if not self.domains:
             raise CorpusError(f"corpus {self.name!r} has no domain; give it at least one")
         names = [domain.name for domain in self.domains]

@@ -16,6 +16,7 @@ from codingspot.corpus.languages import canonical_language, language_of_path
 from codingspot.corpus.rows import GENERAL_HUB_SETS, file_rows, holds_rows, hub_revision, hub_rows
 from codingspot.corpus.schemas import ENGLISH, SCHEMAS, TEXT, Candidate, Reading, Row, Schema, schema_of
 from codingspot.errors import CorpusError
+from codingspot.settings import NotEmpty, checked
 
 _HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
@@ -33,14 +34,17 @@ class Source:
       (see :data:`~codingspot.corpus.schemas.SCHEMAS`); rows of no known data set have their text in ``text_field`` and
       the name of their domain in ``domain_field``, unless ``domain`` names that of all;
     - a folder with one sub-folder of files, or one file of rows, for each domain, named after it (``schema``
-      ``domains``), any folder of source files told apart by their extensions (``files``), or one of nothing but .txt
-      files, each read as a text file. Left open, it is the first where something in it bears the name of a language
+      ``domains``), or any folder of source files told apart by their extensions, and of .txt files, each read as a
+      text file (``files``). Left open, it is the first where something in it bears the name of a language
       or of a general domain;
     - a text file of any other kind: general text, one text for every paragraph between blank lines (every line, where
       no line is blank);
     - a pattern, such as ``texts/*.txt``.
 
     General text that names no domain is ``english``.
+
+    Raises:
+        CorpusError: ``path`` is empty, or holds a NUL.
     """
 
     path: str
@@ -51,6 +55,12 @@ class Source:
     kind: DomainKind | None = None
     text_field: str = "text"
     domain_field: str = "domain"
+
+    def __post_init__(self) -> None:
+        try:
+            checked(NotEmpty, self.path)
+        except ValueError as error:
+            raise CorpusError(f"a corpus's source can't be used: {error}") from None
 
 
 class Texts(NamedTuple):
@@ -77,12 +87,12 @@ def texts_of(source: Source, reading: Reading, seed: int | None) -> Texts:
         text_field=source.text_field,
         domain_field=source.domain_field,
     )
-    path = Path(source.path).expanduser()
+    path = _path(source.path)
     if path.is_dir():
         return _folder(path, source, reading, seed)
     if path.is_file():
         return _file(path, source, reading, seed)
-    matches = [match for match in sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))) if match.is_file()]
+    matches = _matches(path)
     if matches:
         return _together([_file(match, source, reading, seed) for match in matches])
     hub = _HUB_ID.fullmatch(source.path)
@@ -93,6 +103,21 @@ def texts_of(source: Source, reading: Reading, seed: int | None) -> Texts:
     revision = hub_revision(hub["id"], hub["revision"])
     rows = hub_rows(hub["id"], config=source.config, split=source.split, revision=revision, seed=seed)
     return _rows(source.path, rows, source.schema, reading)._replace(revision=revision)
+
+
+def _path(given: str) -> Path:
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise CorpusError(f"{given}: there is no user of that name; give the folder itself") from None
+
+
+def _matches(pattern: Path) -> list[Path]:
+    try:
+        found = sorted(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
+    except ValueError as error:
+        raise CorpusError(f"{pattern} is no pattern of files ({error}); use * for any part of a name") from None
+    return [match for match in found if match.is_file()]
 
 
 def _rows(origin: str, rows: Iterator[Row], schema_name: str | None, reading: Reading) -> Texts:
@@ -147,17 +172,24 @@ def _folder(folder: Path, source: Source, reading: Reading, seed: int | None) ->
     schema = source.schema
     if schema is None:
         files = _files(folder, seed=None)
-        if files and all(path.suffix == ".txt" and path.parent == folder for path in files):
+        if files and all(_is_text(path) and path.parent == folder for path in files):
             return _together([_file(path, source, reading, seed) for path in files])
         names = {canonical_language(name) or name for name in _parts(folder)}
         named = any(canonical_language(name) or name in reading.general for name in names)
         schema = "domains" if named or any(map(holds_rows, folder.iterdir())) else "files"
     if schema == "files":
-        return Texts(_by_extension(_files(folder, seed), reading), frozenset(reading.languages))
+        files = _files(folder, seed)
+        texts = [_file(path, source, reading, seed) for path in files if _is_text(path)]
+        code = _by_extension([path for path in files if not _is_text(path)], reading)
+        return _together([Texts(code, frozenset(reading.languages)), *texts])
     parts = _parts(folder)
     if not parts:
         raise CorpusError(f"{folder} holds neither sub-folders nor files of rows; put one there for each domain")
     return _together([_part(name, path, source, reading, seed) for name, path in parts.items()])
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix == ".txt"
 
 
 def _by_extension(files: list[Path], reading: Reading) -> Iterator[Candidate]:

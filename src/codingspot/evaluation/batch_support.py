@@ -87,9 +87,7 @@ def _reads_prefix_trees(model: PreTrainedModel) -> bool:
     def in_tree() -> torch.Tensor:
         length = _CONTEXT + 2 * _ENDING
         continuations = [Continuation((*context, *ending), start) for ending in (first, second)]
-        (batch,) = plan(
-            continuations, max_tokens=length, max_shared_row=length, attention_scale=length**2
-        )
+        (batch,) = plan(continuations, max_tokens=length, max_shared_row=length, attention_scale=length**2)
         return forward_batch(model, batch)[1 - _ENDING :].float()
 
     right = _logits_alone(model, [*context, *second], _ENDING)[:-1]

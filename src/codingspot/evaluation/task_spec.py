@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from codingspot.errors import EvaluationError
-from codingspot.settings import Count, Seed, check_fields
+from codingspot.settings import Count, Name, Seed, check_fields
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TaskSpec:
         EvaluationError: a value is not what its type says, or both ``limit`` and ``subsample`` are given.
     """
 
-    name: str
+    name: Name
     data: Path | None = None
     limit: Count | None = None
     subsample: Count | None = None

@@ -76,6 +76,12 @@ class ScoreStore:
     normalise: Normalisation
     manifest: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        names = ", ".join(domain.name for domain in self.domains)
+        estimator = (self.manifest.get("estimator") or {}).get("name")
+        how = f" by {estimator}" if estimator else ""
+        return f"<ScoreStore {self.folder}: {self.layout.total:,} parameters{how}, domains {names}>"
+
     @classmethod
     def write(
         cls,

@@ -30,7 +30,7 @@ from codingspot.lens.prompts import fitting_rows, translations
 from codingspot.lens.unembedding import TunedLens, Unembedding
 from codingspot.models import LoadedModel
 from codingspot.models.hidden_states import longest_input
-from codingspot.settings import Seed, Settings
+from codingspot.settings import Name, NotEmpty, Seed, Settings
 
 NAME: Final = "lens"
 _TABLES: Final = ("lens_sets", "lens_targets", "lens_tokens", "lens_example", "lens_generation", "lens_keywords")
@@ -39,16 +39,16 @@ _TABLES: Final = ("lens_sets", "lens_targets", "lens_tokens", "lens_example", "l
 class LensSettings(Settings):
     """Settings of the analysis; a study file's ``views.lens``."""
 
-    parallel: str | None = Field(None, description="a file of parallel code, or testbed")
-    languages: tuple[str, ...] | None = Field(None, description="all that the source has by default")
+    parallel: NotEmpty | None = Field(None, description="a file of parallel code, or testbed")
+    languages: tuple[Name, ...] | None = Field(None, description="all that the source has by default")
     rows: int | None = Field(None, gt=1, description="the first so many rows of the source")
     shots: int = Field(3, ge=0)
     items: int = Field(10, gt=0, description="prompts a pair of languages")
     generated: int = Field(0, ge=0, description="of them, how many the model answers itself")
-    keywords: str | None = Field(None, description="folder of keyword files; by default from grammars")
+    keywords: NotEmpty | None = Field(None, description="folder of keyword files; by default from grammars")
     english: int = Field(10_000, ge=0, description="most frequent English words")
-    example: tuple[str, str] | None = Field(None, description="source and target of the example; the first pair")
-    tuned_lens: str | None = Field(None, description="safetensors file of a tuned lens")
+    example: tuple[Name, Name] | None = Field(None, description="source and target of the example; the first pair")
+    tuned_lens: NotEmpty | None = Field(None, description="safetensors file of a tuned lens")
     seed: Seed = 0
 
 

@@ -2,7 +2,7 @@
 
 from codingspot.models.finding import configured_model, find_model, torch_dtype
 from codingspot.models.layout import Located, ParameterLayout, fingerprint, unique_parameters
-from codingspot.models.loading import LoadedModel, load_model
+from codingspot.models.loading import LoadedModel, load_model, usable_device
 from codingspot.models.output_head import MAX_LOGITS, OutputHead
 from codingspot.models.registry import Registry
 from codingspot.models.roles import SCOPES, Role, Scope, ScopeName, role_of, scope_sizes
@@ -38,4 +38,5 @@ __all__ = [
     "shipped_models",
     "torch_dtype",
     "unique_parameters",
+    "usable_device",
 ]

@@ -17,6 +17,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from codingspot.errors import ModelError
 from codingspot.models.plausibility import require_counts, require_plausible
 from codingspot.models.shipped import model_source
+from codingspot.settings import shown
 
 _HUB_TIMEOUT_SECONDS = 5.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
@@ -163,7 +164,7 @@ def _load_config(source: str, options: dict[str, Any]) -> Any:
         return AutoConfig.from_pretrained(source, **options)
     except Exception as error:  # a configuration class may raise anything at settings of a wrong type
         if Path(source).is_dir():
-            _require_written_counts(Path(source))  # which names what the class stumbled on
+            _require_written_settings(Path(source))  # which names what the class stumbled on
             reason = " ".join(str(error).split())
             raise ModelError(f"config.json of {source} can't be used ({reason[:200]}); correct it") from None
         raise ModelError(
@@ -173,12 +174,23 @@ def _load_config(source: str, options: dict[str, Any]) -> Any:
         ) from None
 
 
-def _require_written_counts(folder: Path) -> None:
+def _require_written_settings(folder: Path) -> None:
     try:
-        written = SimpleNamespace(**json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return
-    require_counts(str(folder), written)
+    if not isinstance(written, dict):
+        raise ModelError(
+            f"config.json of {folder} can't be used: it is {shown(written)}, not an object of settings; "
+            "save the model's configuration again"
+        )
+    kind = written.get("model_type")
+    if not isinstance(kind, str | None):
+        raise ModelError(
+            f"config.json of {folder} can't be used: its model_type {shown(kind)} is no text; give the name of an "
+            "architecture, such as 'llama'"
+        )
+    require_counts(str(folder), SimpleNamespace(**written))
 
 
 def _require_causal(source: str, config: Any) -> None:

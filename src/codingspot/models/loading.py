@@ -71,23 +71,41 @@ def load_model(
     downloaded before is used.
 
     Raises:
-        ModelError: nothing is found there, it is not a causal language model, its weights are quantised, not in
-            safetensors, or not those of the architecture, all of them and no others, or don't fit on the GPUs of a
-            device map; its tokenizer is missing, or has tokens that the model has no embedding of.
+        ModelError: the device can't be used (:func:`usable_device`), nothing is found there, it is not a causal
+            language model, its weights are quantised, not in safetensors, or not those of the architecture, all of them
+            and no others, or don't fit on the GPUs of a device map; its tokenizer is missing, or has tokens that the
+            model has no embedding of.
     """
     if device is not None and device_map is not None:
         raise ModelError("device and device_map are both given; give one")
     weights_dtype = torch_dtype(dtype)
+    place = usable_device(device) if device_map is None else None
     found = find_model(id_or_path, revision=revision, trust_remote_code=trust_remote_code)
     with _quiet(bars=found.local):
         model = _load_weights(found, weights_dtype, device_map, attention)
     tokenizer = _load_tokenizer(found)
     _require_fitting(found.source, model, tokenizer)
     _require_on_devices(found.source, model)
-    if device_map is None:
-        _move(found.source, model, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if place is not None:
+        _move(found.source, model, place)
     model.train(False)
     return LoadedModel(model, tokenizer, found.id, found.commit)
+
+
+def usable_device(device: str | torch.device | None = None) -> torch.device:
+    """The device of that name; the GPU where none is named and there is one, or else the CPU.
+
+    Raises:
+        ModelError: there is no such device, this machine hasn't got it, or it holds no values.
+    """
+    try:
+        found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=found).tolist()
+    except (RuntimeError, AssertionError, ImportError) as error:  # NotImplementedError, of `meta`, is the first
+        raise ModelError(
+            f"device {str(device)!r} can't be used here ({first_line(error)}); use cpu, or cuda where there is a GPU"
+        ) from None
+    return found
 
 
 def _load_weights(
@@ -155,12 +173,12 @@ def _require_on_devices(source: str, model: PreTrainedModel) -> None:
         )
 
 
-def _move(source: str, model: PreTrainedModel, device: str | torch.device) -> None:
+def _move(source: str, model: PreTrainedModel, device: torch.device) -> None:
     anywhere: Any = model
     try:
         anywhere.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"{source} can't be put on device {device!r} ({first_line(error)})") from None
+        raise ModelError(f"{source} can't be put on device {str(device)!r} ({first_line(error)})") from None
 
 
 @contextmanager

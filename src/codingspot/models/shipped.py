@@ -10,6 +10,7 @@ from pathlib import Path
 
 from codingspot.errors import ModelError
 from codingspot.outputs import Place
+from codingspot.settings import NotEmpty, checked, shown
 
 MODELS = Path(__file__).parents[1] / "testbed" / "models"
 
@@ -46,8 +47,12 @@ def model_source(name: str) -> str:
     ``testbed`` is the plain shipped model, ``testbed-NAME`` the shipped one of that name, unless a folder is called so.
 
     Raises:
-        ModelError: it is called ``testbed-...``, and no such model ships with the package.
+        ModelError: the name is empty, or ``testbed-...`` and no such model ships with the package.
     """
+    try:
+        checked(NotEmpty, name)
+    except ValueError as error:
+        raise ModelError(f"no model can be called {shown(name)}: {error}") from None
     if not names_shipped(name):
         return name
     return str(shipped_model() if name == TESTBED else shipped_model(name.removeprefix(f"{TESTBED}-")))

@@ -35,7 +35,7 @@ from codingspot.neurons.selection import SELECTIONS, Selection, select
 from codingspot.neurons.sites import NeuronLayout, find_sites
 from codingspot.neurons.tables import layer_histogram, neuron_list, sharing, sweep
 from codingspot.records import Record, parse_model
-from codingspot.settings import Count, Seed, Settings
+from codingspot.settings import Count, Name, Seed, Settings
 
 NAME: Final = "neurons"
 ORIGINAL: Final = ""
@@ -61,7 +61,7 @@ class NeuronSettings(Settings):
     )
     parts: Count = Field(4, description="amounts of text compared in the sweep")
     control_seeds: tuple[Seed, ...] = Field((0, 1, 2, 3, 4), description="of the matched random neurons; empty: none")
-    tasks: tuple[str, ...] = Field((), description="run under each edit, such as testbed_humaneval")
+    tasks: tuple[Name, ...] = Field((), description="run under each edit, such as testbed_humaneval")
     limit: Count | None = Field(None, description="first items of each task; all by default")
     seed: Seed = 0
 

@@ -72,7 +72,7 @@ def compare(directory: Path, model: str | None = None) -> tuple[Table, tuple[str
         (Column("who", "Whose"), Column("what", "What"), Column("k_percent", "k", "dose"), *headings),
         tuple(rows),
     )
-    return table, _differences(run, chosen, columns)
+    return table, _differences(run, chosen, known, columns)
 
 
 def _task(run: Run, published: str) -> str | None:
@@ -118,10 +118,15 @@ def _mean(cells: Sequence[CellSummary], task: str | None) -> Number:
     return Number(None if task is None else fmean(cell.metrics.rates[task] for cell in cells))
 
 
-def _differences(run: Run, model: str, columns: dict[str, str | None]) -> tuple[str, ...]:
+def _differences(run: Run, model: str, known: Sequence[str], columns: dict[str, str | None]) -> tuple[str, ...]:
     lines = []
     if run.model_name() != model:
         lines.append(f"model: {run.model_name()} ({run.plan.model.parameters:,} parameters), not {model}")
+        if run.model_name() not in known:
+            lines.append(
+                f"published: nothing for {run.model_name()}; {model} is shown, and --model may name another of "
+                f"{', '.join(known)}"
+            )
     sisters = [task_label(task) for task, own in columns.items() if own is not None and own == _SISTERS[task]]
     if sisters:
         lines.append(f"tasks: small sisters made for the testbed stand for {', '.join(sisters)}")

@@ -70,6 +70,13 @@ class Spot:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def __repr__(self) -> str:
+        recipe, control = (self.metadata.get(key) or {} for key in ("recipe", "control"))
+        k = 100 * len(self) / self.layout.total if self.layout.total else 0.0
+        how = {"recipe": recipe.get("name"), "control": control.get("name"), "scope": self.metadata.get("scope")}
+        parts = [f"{len(self):,} parameters", *(f"{key} {value}" for key, value in how.items() if value)]
+        return f"<Spot: {', '.join(parts)}, k = {k:.4g}%>"
+
     @property
     def fingerprint(self) -> str | None:
         """Fingerprint of the weights the spot was found in; None for a spot made by hand."""

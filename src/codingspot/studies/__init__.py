@@ -14,6 +14,9 @@ VIEW_PRESETS = {name: _FOLDER / f"{name}.yaml" for name in ("neurons", "views")}
 """Studies of neurons, alignment and the logit lens by name: the published one, without a spot, and a small one of the
 testbed model beside two spots; each takes any model."""
 
+ALL_PRESETS = {**PRESETS, **VIEW_PRESETS}
+"""Every study that ``--preset`` may name."""
+
 PUBLISHED_MODELS = {
     "paper": (
         "codellama/CodeLlama-7b-Instruct-hf",

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from codingspot.errors import StudyError
-from codingspot.studies import PRESETS, VIEW_PRESETS
+from codingspot.studies import ALL_PRESETS
 
 if TYPE_CHECKING:  # loading the stages takes seconds
     from codingspot.study import Study
@@ -22,10 +22,9 @@ def preset_study(name: str, model: str | None = None) -> Study:
     """
     from codingspot.study import load_study
 
-    presets = {**PRESETS, **VIEW_PRESETS}
-    if name not in presets:
-        raise StudyError(f"unknown preset {name!r}; use one of {', '.join(presets)}")
-    study = load_study(presets[name], model)
+    if name not in ALL_PRESETS:
+        raise StudyError(f"unknown preset {name!r}; use one of {', '.join(ALL_PRESETS)}")
+    study = load_study(ALL_PRESETS[name], model)
     return study.model_copy(update={"name": f"{study.name} {short_name(study.model.id)}"})
 
 

@@ -20,11 +20,11 @@ from codingspot import learning as learning  # registers its recipe
 from codingspot.ablation import CONTROLS, EDITS
 from codingspot.corpus import BosPolicy, Source
 from codingspot.corpus.schemas import Variant
-from codingspot.errors import StudyError
+from codingspot.errors import CorpusError, StudyError
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
 from codingspot.models import TESTBED, ScopeName
-from codingspot.settings import Count, Dose, Doses, Seconds, Seed, Settings
+from codingspot.settings import Count, Dose, Doses, Name, NotEmpty, Seconds, Seed, Settings
 from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters, training_cost
 from codingspot.study.cells import Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
@@ -36,19 +36,19 @@ def _as_setting(prefix: str = "") -> Iterator[None]:
     """Turn what a registry says of a name or parameter into what pydantic reports with the setting's place."""
     try:
         yield
-    except StudyError as error:
+    except (CorpusError, StudyError) as error:
         raise ValueError(f"{prefix}{error}") from None
 
 
 class ModelSection(Settings):
     """Which model: a Hub id, a local folder, or ``testbed`` or ``testbed-routed``, which ship with the package."""
 
-    id: str = TESTBED
-    revision: str | None = None
+    id: NotEmpty = TESTBED
+    revision: NotEmpty | None = None
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
-    device: str | None = None
-    device_map: str | None = Field(None, description="auto, balanced or sequential: over several GPUs")
-    attention: str | None = Field(None, description="attention implementation: eager, sdpa, flash_attention_2, ...")
+    device: NotEmpty | None = None
+    device_map: NotEmpty | None = Field(None, description="auto, balanced or sequential: over several GPUs")
+    attention: NotEmpty | None = Field(None, description="its implementation: eager, sdpa, flash_attention_2, ...")
     trust_remote_code: bool = False
 
 
@@ -58,21 +58,36 @@ class CorpusSection(Settings):
     source: str | Source | tuple[str | Source, ...] | None = Field(
         None, description="testbed, a Hub id, a path, or a list of ids, paths and sources with options of their own"
     )
-    text_field: str = Field("text", description="the column of the text in rows of no known data set")
-    languages: tuple[str, ...] | None = Field(
+    text_field: NotEmpty = Field("text", description="the column of the text in rows of no known data set")
+    languages: tuple[Name, ...] | None = Field(
         None, description="the domains of code; all of a saved corpus, the eleven studied ones of other sources"
     )
     variant: Variant = Field("paper", description="how tiny-codes' answers are read")
     purified: bool = Field(True, description="whether code loses its comments, documentation and prose")
     documents: int = Field(700, ge=0, description="texts a domain for scoring, at most; 0: all")
     evaluation_documents: Count = Field(48, description="texts a domain kept from scoring, for perplexity")
-    general: tuple[str, ...] | None = Field(
+    general: tuple[Name, ...] | None = Field(
         None, description="domains that are general text, besides those of which their source says so"
     )
-    held_out: tuple[str, ...] | None = Field(
+    held_out: tuple[Name, ...] | None = Field(
         None, description="domains left out of scoring; what a saved corpus holds out, Python of the testbed's"
     )
     seed: Seed = 0
+
+    @field_validator("source")
+    @classmethod
+    def _names_a_source(cls, source: Any) -> Any:
+        if source == () or (isinstance(source, str) and not source.strip()):
+            raise ValueError("it is empty; name a folder, a file, a Hub id or testbed")
+        with _as_setting():
+            for each in source if isinstance(source, tuple) else [source]:
+                if isinstance(each, str):
+                    Source(each)  # which refuses what is no path
+        if isinstance(source, tuple) and TESTBED in source:
+            if len(source) > 1:
+                raise ValueError(f"{TESTBED} can't be put together with other sources; give it alone")
+            return TESTBED
+        return source
 
 
 class ScoringSection(Settings):
@@ -99,6 +114,18 @@ class ScoringSection(Settings):
         return self
 
     @model_validator(mode="after")
+    def _draws_have_a_sequence(self) -> ScoringSection:
+        draws = self.draws if ESTIMATORS.traits(*resolve(self.estimator, self.parameters)).additive else 1
+        share = self.token_budget // draws
+        if share < self.sequence_length:
+            what = "" if draws == 1 else f" cut into scoring.draws = {draws} parts is {share} tokens each, which"
+            raise ValueError(
+                f"token_budget {self.token_budget}{what} is less than one sequence of {self.sequence_length}; raise "
+                "scoring.token_budget, or lower scoring." + ("draws" if draws > 1 else "sequence_length")
+            )
+        return self
+
+    @model_validator(mode="after")
     def _seeds_have_snapshots(self) -> ScoringSection:
         if self.snapshot_seeds and (self.finetune is None or not self.finetune.snapshots):
             raise ValueError("snapshot_seeds needs finetune.snapshots, the steps that are recorded; set them")
@@ -119,7 +146,7 @@ class SufficiencySection(Settings):
 class SpotSection(Settings):
     """One spot: a recipe in a scope, the doses at which it is edited, and its controls."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    name: Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     recipe: str = "sum"
     parameters: Mapping[str, Any] = Field(default_factory=dict)
     scope: ScopeName = "all"
@@ -199,7 +226,7 @@ def _kind(entry: Any) -> str:
     return "name" if isinstance(entry, str) else "task"
 
 
-TaskEntry = Annotated[Annotated[str, Tag("name")] | Annotated[TaskSpec, Tag("task")], Discriminator(_kind)]
+TaskEntry = Annotated[Annotated[Name, Tag("name")] | Annotated[TaskSpec, Tag("task")], Discriminator(_kind)]
 """A task by its name, or with settings of its own: ``{name: gsm8k, data: gsm8k/, few_shot: 8, limit: 100}``."""
 
 
@@ -264,8 +291,8 @@ class LanguageMatrixSection(Settings):
     parameters: Mapping[str, Any] = Field(default_factory=dict)
     scope: ScopeName = "blocks"
     k_percent: Dose = 0.25
-    languages: tuple[str, ...] | None = Field(None, description="whose spots; all that are scored where not given")
-    tasks: tuple[str, ...] = ()
+    languages: tuple[Name, ...] | None = Field(None, description="whose spots; all that are scored where not given")
+    tasks: tuple[Name, ...] = ()
     limit: Count | None = Field(40, description="first items of each task; all where null")
 
     @model_validator(mode="after")
@@ -282,7 +309,7 @@ ANALYSES: tuple[AnalysisName, ...] = ("overlap", "polysemanticity", "reliability
 class Study(Settings):
     """A whole run: one model, one corpus, one scoring, any number of spots, one evaluation."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$")
+    name: Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$")
     description: str = ""
     model: ModelSection = ModelSection()
     corpus: CorpusSection = CorpusSection()

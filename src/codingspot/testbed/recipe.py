@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from codingspot.records import read_model
 from codingspot.testbed.architecture import Architecture
+from codingspot.testbed.programs import LANGUAGES
 from codingspot.testbed.routing import Routing, Split
 from codingspot.testbed.world import BROAD, REASONING, ROUTED, ROUTED_LATE, ROUTED_ROLES, Mixture
 
@@ -84,12 +85,39 @@ class Recipe(BaseModel):
             raise ValueError("batch_tokens must be a multiple of sequence_length and of context")
         return self
 
+    @field_validator("languages")
+    @classmethod
+    def _languages_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in LANGUAGES:
+                raise ValueError(f"the testbed has no language {name!r}; use some of {', '.join(sorted(LANGUAGES))}")
+        return names
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Recipe:
+        if self.hidden_size % self.heads:
+            raise ValueError(f"hidden_size {self.hidden_size} must be a multiple of heads, {self.heads}")
+        if self.architecture == "llama" and self.heads % self.key_value_heads:
+            raise ValueError(f"heads {self.heads} must be a multiple of key_value_heads, {self.key_value_heads}")
+        if self.architecture == "llama" and self.hidden_size // self.heads % 2:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} gives {self.heads} heads an odd width, which positions can't be "
+                f"rotated in; use a multiple of {2 * self.heads}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _routing_is_possible(self) -> Recipe:
         if self.routing is None:
             if any(phase.rest_learning_rate is not None or phase.code is not None for phase in self.phases):
                 raise ValueError("a phase's rest_learning_rate and code need routing")
             return self
+        neurons, groups = self.routing.neurons, self.routing.key_value_groups
+        if neurons >= self.mlp_size or groups >= self.key_value_heads:
+            raise ValueError(
+                f"a routed subset must leave something: {neurons} of mlp_size {self.mlp_size} neurons and {groups} of "
+                f"{self.key_value_heads} key-value groups are routed; raise mlp_size or key_value_heads"
+            )
         if self.architecture != "llama" or self.code_share is not None:
             raise ValueError("gradient routing needs the llama architecture, and its phases set the share of code")
         for phase in self.phases:

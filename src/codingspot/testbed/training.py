@@ -29,6 +29,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 from codingspot.directories import held, renewed_folder
 from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
 from codingspot.files import atomic_path, reason, write_json, write_text
+from codingspot.models import usable_device
 from codingspot.outputs import holds_model, own_manifest
 from codingspot.testbed.architecture import build_model
 from codingspot.testbed.recipe import Recipe, read_recipe
@@ -66,10 +67,12 @@ def train(recipe: Recipe, out: Path, *, device: str | None = None, progress: Pro
     Raises:
         FingerprintError: ``out`` holds a run with another recipe, or is no training's directory
             (:func:`codingspot.directories.held`); or a file of the user's stands where the model's belongs.
+        ModelError: the device can't be used (:func:`codingspot.models.usable_device`).
         NonFiniteError: the loss became NaN or infinite.
     """
+    place = usable_device(device)
     with held(out, _FORMAT, unmarked=lambda folder: holds_model(Recipe, folder / _RECIPE)):
-        return _train(recipe, out, device or ("cuda" if torch.cuda.is_available() else "cpu"), progress)
+        return _train(recipe, out, str(place), progress)
 
 
 def _train(recipe: Recipe, out: Path, device: str, progress: Progress | None) -> Path:
