@@ -13,6 +13,7 @@ import pytest
 
 from codingspot.errors import CodingSpotError, EvaluationError
 from codingspot.evaluation.local_data import LocalData, read_rows
+from codingspot.evaluation.tasks import TaskSpec, load_tasks
 
 _TASK = {"task": "numbers", "test_split": "test", "fewshot_split": "train", "num_fewshot": 1}
 
@@ -93,3 +94,23 @@ def test_a_folder_without_the_split_is_refused(tmp_path: Path) -> None:
     _write(tmp_path / "train.jsonl", {"a": 1})
     with pytest.raises(EvaluationError, match="has no split 'test', which task numbers evaluates; it has train"):
         LocalData(tmp_path).overrides(_TASK)
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "named"),
+    [
+        ("piqa", {"goal": "x"}, r"doc_to_choice is made of '\{\{\[sol1, sol2\]\}\}'"),
+        ("hellaswag", {"ctx_a": "a"}, "there is no field 'ctx_b'"),
+        ("winogrande", {"sentence": "a _ b"}, "there is no field 'answer'"),
+    ],
+)
+def test_rows_that_do_not_fit_a_task_are_named_with_the_field(
+    task: str, row: dict[str, str], named: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "test.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    with pytest.raises(
+        EvaluationError, match=f"task {task} .* its rows in .*test.jsonl don't fit it .*{named}"
+    ) as caught:
+        load_tasks([TaskSpec(task, data=file)])
+    assert "<ast" not in str(caught.value)

@@ -23,7 +23,7 @@ from lm_eval.tasks import TaskManager
 
 from codingspot.errors import CodingSpotError, EvaluationError
 from codingspot.evaluation.code_tasks import runs_programs, without_metric
-from codingspot.evaluation.local_data import LocalData, read_rows
+from codingspot.evaluation.local_data import LocalData, misfit, read_rows
 
 SHIPPED_TASKS = Path(__file__).parents[1] / "testbed" / "tasks"
 """Folder of the testbed's tasks."""
@@ -74,7 +74,7 @@ class TaskLibrary:
         for leaf in leaves:
             changes = {**leaf.inherited, **(overrides or {})}
             rows = _own_files(leaf) if local is None else local.overrides({**leaf.settings, **changes}, subjects)
-            loaded.append(_load(manager, leaf, {**changes, **rows}))
+            loaded.append(_load(manager, leaf, {**changes, **rows}, data))
         return loaded
 
     def _manager_with(self, name: str) -> TaskManager:
@@ -154,7 +154,7 @@ def _leaves(manager: TaskManager, member: str | Mapping[str, Any], inherited: Ma
         yield from _leaves(manager, inner, passed)
 
 
-def _load(manager: TaskManager, leaf: _Leaf, changes: Mapping[str, Any]) -> ConfigurableTask:
+def _load(manager: TaskManager, leaf: _Leaf, changes: Mapping[str, Any], data: Path | None) -> ConfigurableTask:
     try:
         with quiet():
             if runs_programs(leaf.settings):
@@ -164,6 +164,11 @@ def _load(manager: TaskManager, leaf: _Leaf, changes: Mapping[str, Any]) -> Conf
     except CodingSpotError:
         raise
     except Exception as error:  # whatever a task's own code and its data may raise
+        if data is not None:
+            raise EvaluationError(
+                f"task {leaf.name} can't be loaded: its rows in {data} don't fit it ({misfit(error, leaf.settings)}); "
+                "give rows with the fields of its data set"
+            ) from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise EvaluationError(
             f"task {leaf.name} can't be loaded ({reason}); check its YAML file and data, or give it local files as data"

@@ -7,6 +7,7 @@ Rows have the form they have on the Hub. A folder has one file a split, named af
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from datasets import Dataset, DatasetDict
 
 from codingspot.corpus.rows import file_rows, holds_rows
 from codingspot.errors import EvaluationError
+from codingspot.files import reason
+from codingspot.settings import shown
 
 Row = dict[str, Any]
 Splits = Mapping[str, Sequence[Row]]
@@ -117,6 +120,15 @@ class LocalData:
                 f"{self._path} lacks; add it, or set few_shot to 0"
             )
         return {"fewshot_split": None, "training_split": None}
+
+
+def misfit(error: Exception, settings: Mapping[str, Any]) -> str:
+    """What a task with these settings didn't find in its rows: the field, or what is made of its fields, and why."""
+    steps = [frame.name for frame in traceback.extract_tb(error.__traceback__) if frame.name.startswith("doc_to_")]
+    made = f"{steps[-1]} is made of {shown(settings.get(steps[-1]))}" if steps else ""
+    said = "" if "<" in str(error) else reason(error)  # an object's address says nothing
+    why = f"there is no field {error}" if isinstance(error, KeyError) else said
+    return "; ".join(filter(None, (made, why))) or type(error).__name__
 
 
 def _split_name(file: Path) -> str:
