@@ -109,9 +109,7 @@ def check_directory(path: Path, kind: str = RUN, *, unmarked: Callable[[Path], b
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file and not a run directory; choose another one")
     found = next(contents(path), None)
-    manifest = own_manifest(path)
-    known = manifest.format == kind if manifest else not os.path.lexists(path / MANIFEST) and unmarked(path)
-    if found is not None and not known:
+    if found is not None and not _is_of(path, kind, unmarked):
         raise OutputError(
             f"{path} is not empty and not a run directory of this command (it holds {found}); choose another one"
         )
@@ -120,6 +118,11 @@ def check_directory(path: Path, kind: str = RUN, *, unmarked: Callable[[Path], b
         target = Path(os.path.realpath(directory / each))
         if (directory / each).is_symlink() and directory not in target.parents:
             raise OutputError(f"{path / each} is a link to {target}, where nothing is written; move it away")
+
+
+def _is_of(path: Path, kind: str, unmarked: Callable[[Path], bool]) -> bool:
+    manifest = own_manifest(path)
+    return manifest.format == kind if manifest else not os.path.lexists(path / MANIFEST) and unmarked(path)
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from codingspot.report import build_report, console_report
 from codingspot.report.lens_table import example_page
 from codingspot.report.run_files import read_run
 
-ESC = "\x1b]0;owned\x07\x1b[31m\u202egnp\x9b1m\x00\ufffe"
-SHOWN = r"\x1b]0;owned\x07\x1b[31m\u202egnp\x9b1m\x00\ufffe"
-COMMANDS = set(ESC) - {c for c in ESC if c.isprintable()}
-NAMES = {"python": f"python{ESC}", "english": f"english{ESC}", "go": f"go [/] <b>{ESC}"}
+ESC = "\x1b]0;owned\x07\x1b[31m\u202egnp\x9b1m\ufffe"
+SHOWN = r"\x1b]0;owned\x07\x1b[31m\u202egnp\x9b1m\ufffe"
+COMMANDS = {*ESC, "\x00"} - {c for c in ESC if c.isprintable()}
+# A NUL can be in names of a plan, though in none of a study.
+NAMES = {"python": f"python{ESC}\x00", "english": f"english{ESC}\x00", "go": f"go [/] <b>{ESC}\x00"}
 TASK = "testbed_events"
 
 
