@@ -133,6 +133,6 @@ def _rates(results: Results, cell: Cell, row: Mapping[str, object]) -> Iterator[
     outcomes = results.outcomes
     rates = task_rates(outcomes)
     intervals = rate_intervals(outcomes[outcomes["cell"] == cell.name])
-    for task, rate in rates[cell.name].items():
+    for task, rate in rates.get(cell.name, {}).items():  # nothing where the matrix has no tasks
         ends = {"low": intervals[task].low, "high": intervals[task].high}
         yield {**row, "measure": "pass@1", "of": task, "original": rates[_ORIGINAL][task], "value": rate, **ends}
