@@ -7,19 +7,31 @@ from codingspot.spot.domains import domain_overlap, domain_spots, general_overla
 from codingspot.spot.overlap import overlap, overlap_by_tensor
 from codingspot.spot.polysemanticity import measure_shares, polysemanticity, shares_by_domain
 from codingspot.spot.prediction import predicted_changes
-from codingspot.spot.recipes import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
+from codingspot.spot.recipes import RECIPES, Reading, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
 from codingspot.spot.reliability import reliability
 from codingspot.spot.spot import Spot, find_spot
-from codingspot.spot.training import TrainedSpot, TrainingInput, train_spot, training_cost, training_text
+from codingspot.spot.training import (
+    MeasuredSpot,
+    TrainedSpot,
+    TrainingInput,
+    measure_spot,
+    train_spot,
+    training_cost,
+    training_text,
+)
+from codingspot.spot.whole_units import WholeUnits
 
 __all__ = [
     "RECIPES",
+    "MeasuredSpot",
+    "Reading",
     "RecipeTraits",
     "Spot",
     "TrainedSpot",
     "TrainingCost",
     "TrainingInput",
     "Variant",
+    "WholeUnits",
     "agreement",
     "budget_curve",
     "check_recipe",
@@ -29,6 +41,7 @@ __all__ = [
     "find_spot",
     "general_overlap",
     "measure_shares",
+    "measure_spot",
     "overlap",
     "overlap_by_tensor",
     "polysemanticity",

@@ -27,11 +27,15 @@ def check_study(study: Study, inputs: StudyInputs, *, unsafe_no_sandbox: bool = 
     """Check that the study can be run on its inputs; nothing is computed.
 
     Raises:
-        CodingSpotError: a spot is larger than its scope, a recipe or control needs other domains, a task can't be
-            evaluated, programs can't be run, or a view's inputs can't be read. The message names it.
+        CodingSpotError: a spot is larger than its scope, a recipe doesn't fit the model, a recipe or control needs
+            other domains, a task can't be evaluated, programs can't be run, or a view's inputs can't be read. The
+            message names it.
     """
     check_room(study, inputs.scopes)
     _check_domains(study, inputs)
+    for section in study.spots:
+        if section.traits.fits is not None:
+            section.traits.fits(inputs.loaded.model, section.scope, section.k_percent)
     _check_views(study)
     _check_tasks(study, inputs, unsafe_no_sandbox)
     if study.views.neurons is not None:

@@ -129,7 +129,7 @@ class _Run:
             for cell in self.directory.unfinished(cells):
                 run(cell)
                 self.progress.advance(1.0)
-            further = refine(self.study, plan, self.directory, run)
+            further = with_own_sizes(refine(self.study, plan, self.directory, run), spots)
         plan = plan.model_copy(update={"cells": (*cells, *further)})
         self.directory.save_plan(plan)
         return plan
