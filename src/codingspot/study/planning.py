@@ -70,7 +70,7 @@ def _with_own_size(cell: Cell, spots: Mapping[str, Spot]) -> Cell:
     edited = spots[source(cell)]
     if cell.control is None or not CONTROLS.traits(cell.control).own_size:
         # A control has as many as the spot whose dose it is beside.
-        edited = edited.prefix(min(len(edited), len(spots[str(cell.spot)].prefix(cell.parameters))))
+        edited = edited.prefix(len(spots[str(cell.spot)].prefix(cell.parameters)))
     whole = None if edited.units is None else len(edited.units)
     return cell.model_copy(update={"parameters": len(edited), "units": whole})
 

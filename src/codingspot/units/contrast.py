@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 Contrast = Literal["ratio", "share", "difference", "none"]
-"""With c the score on code, g that on general text, m_c and m_g their means over all units of the scope, and s the smoothing:
+"""With c the score on code, g that on general text, m_c and m_g their means over the scope, and s the smoothing:
 (c + s m_c) / (g + s m_g); c / (c + g + s (m_c + m_g)); c - g; or c alone."""
 Normalise = Literal["domain", "none"]
-"""``domain``: every domain's scores are divided by the mean of their magnitudes over all units of the scope, so that domains count
+"""``domain``: every domain's scores are divided by the mean of their magnitudes over the scope, so that domains count
 alike."""
 Languages = Literal["mean", "least", "largest"]
 """How the scores of several languages become one."""
