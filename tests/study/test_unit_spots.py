@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from codingspot.errors import SelectionError, StudyError
+from codingspot.report import build_report
 from codingspot.study import parse_study, run_study
 from codingspot.study.checking import check_study
 from codingspot.study.inputs import load_inputs
@@ -38,6 +39,11 @@ def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tmp_p
         assert cells[f"neurons-{control}-k0.1"]["parameters"] == edited["parameters"]
     assert cells["neurons-matched_units-s3-k0.1"]["units"] == edited["units"]
     assert cells["neurons-matched-s3-k0.1"]["units"] is None
+    build_report(run)
+    (record,) = (each for each in json.loads((run / "summary.json").read_text()) if each["cell"] == "neurons-k0.1")
+    assert (record["parameters"], record["units"]) == (edited["parameters"], edited["units"])
+    retention = pd.read_csv(run / "tables" / "table4_retention.csv")
+    assert retention["units"].dropna().max() == cells["neurons-k0.5"]["units"]
     table = pd.read_parquet(run / "analysis" / "units-neurons.parquet")
     assert table["selected"].sum() == cells["neurons-k0.5"]["units"]
     density = pd.read_parquet(run / "analysis" / "density.parquet")

@@ -43,7 +43,10 @@ class CellSummary:
     perplexity_ratio: Mapping[str, float]
 
     def record(self) -> dict[str, Any]:
-        """The cell as JSON values: rates in 0-1, perplexity null where infinite, intervals as [low, high]."""
+        """The cell as JSON values: rates in 0-1, perplexity null where infinite, intervals as [low, high].
+
+        ``units``, how many whole units were edited, is there for spots of units alone.
+        """
         cell, metrics, intervals = self.cell, self.metrics, self.intervals
         return {
             "cell": cell.name,
@@ -55,6 +58,7 @@ class CellSummary:
             "edit": cell.edit,
             "k_percent": cell.k_percent,
             "parameters": cell.parameters,
+            **({} if cell.units is None else {"units": cell.units}),
             "percent_of_scope": self.percent_of_scope,
             "seed": cell.seed,
             "purpose": cell.purpose,
