@@ -34,6 +34,11 @@ class Continuation:
     owner: int = 0
 
     @property
+    def scored(self) -> int:
+        """Number of tokens that are scored."""
+        return len(self.tokens) - self.start
+
+    @property
     def inputs(self) -> tuple[int, ...]:
         """What the model reads: everything but the last token, which is only predicted."""
         return self.tokens[:-1]
