@@ -47,3 +47,8 @@ def test_tasks_drawn_in_different_ways_are_named(maker: RunMaker, tmp_path: Path
     code = [own, {"name": "testbed_comprehension", "samples": None, "temperature": None}]
     run = with_evaluation(maker, tmp_path / "run", second_code_task=True, code=code)
     assert decoding_phrase(run) == f"{DRAWN} (Python problems); {GREEDY} (Comprehension)"
+
+
+def test_captions_say_where_the_chat_template_was_used(maker: RunMaker, tmp_path: Path):
+    own = {"name": "testbed_humaneval", "chat_template": True}
+    assert decoding_phrase(with_evaluation(maker, tmp_path / "run", code=[own])) == f"{GREEDY}, chat template"

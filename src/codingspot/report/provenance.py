@@ -41,7 +41,8 @@ def _decoding(run: Run, task: Task) -> str:
     samples, temperature = (
         own.get(key) if own.get(key) is not None else section.get(key) for key in ("samples", "temperature")
     )
-    return _drawn(int(samples or 1), float(temperature or 0.0))
+    drawn = _drawn(int(samples or 1), float(temperature or 0.0))
+    return f"{drawn}, chat template" if own.get("chat_template") else drawn
 
 
 def _drawn(samples: int, temperature: float) -> str:
