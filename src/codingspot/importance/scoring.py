@@ -69,7 +69,7 @@ def score(
     run = _Run(loaded, ESTIMATORS.bind(estimator, parameters), micro_batch_tokens, finetune, on_snapshot, progress)
     packed = _packed(loaded, corpus, sequence_length, token_budget, skip_tokens, seed, bos)
     provenance = {
-        "model": {"id": loaded.id, "revision": loaded.revision, "fingerprint": loaded.fingerprint},
+        "model": loaded.record,
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
         "estimator": {"name": estimator, **settings},
         "settings": {

@@ -65,6 +65,7 @@ def details(run: Run) -> list[tuple[str, str]]:
         ("Model", run.model_name()),
         ("Revision", plan.model.revision or "none given"),
         ("Weights (SHA-256)", plan.model.fingerprint),
+        ("Weights read from", plan.model.weights or ""),
         ("Parameters", f"{plan.model.parameters:,}, tied ones once"),
         ("Scopes", ", ".join(f"{name} {size:,}" for name, size in plan.model.scopes.items())),
         ("Estimator", f"{estimator_phrase(run)}, normalisation {_normalisation(run)}"),
