@@ -22,6 +22,7 @@ MAX_LOGITS = 1 << 26
 """Most elements that the logits of a chunk, their probabilities and the gradients of both have together."""
 
 _ARRAYS = 4  # logits and log-probabilities, and the gradient of each
+_PART = 1 << 24
 _IGNORED = -100
 
 
@@ -146,6 +147,13 @@ class OutputHead:
         return logits[0]
 
 
+def _added(total: Tensor, new: Tensor) -> Tensor:
+    """The float32 ``total`` with ``new`` added in place, part by part: a whole ``new`` in float32 is as large again."""
+    for part, of_new in zip(torch.split(total.view(-1), _PART), torch.split(new.reshape(-1), _PART), strict=True):
+        part.add_(of_new)
+    return total
+
+
 class _SummedLoss(torch.autograd.Function):
     """The loss of all chunks. Its gradient is there as soon as it is: backward only hands it on."""
 
@@ -166,7 +174,8 @@ class _SummedLoss(torch.autograd.Function):
                 # The first chunk's are kept as they are: where it is the only one, nothing is rounded or copied.
                 of_weights = list(found[1:])
                 continue
-            of_weights = [whole.float().add_(new) for whole, new in zip(of_weights, found[1:], strict=True)]
+            of_weights = [_added(whole.float(), new) for whole, new in zip(of_weights, found[1:], strict=True)]
+            del found
         # Summed in float32, kept in the weights' own type: the largest tensor there is by now.
         ctx.of_weights = [whole.to(weight.dtype) for whole, weight in zip(of_weights, wanted, strict=True)]
         ctx.of_states = of_states

@@ -1,7 +1,6 @@
 """A study's analyses: tables made from its scores and spots, beside its cells.
 
-Overlap and reliability need the scores of separate draws of text, and are made while these are at hand; the others need
-the spots.
+Overlap and reliability compare draws of text at a sample of the parameters; the others need the spots.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import pandas as pd
 from codingspot.ablation import EDITS, matched_control
 from codingspot.analysis_tables import write_table
 from codingspot.evaluation.sequential import retention_intervals
-from codingspot.importance import ScoreStore
+from codingspot.importance import ScoreStore, disjoint_draws, merge
 from codingspot.models import scope_sizes
 from codingspot.spot import (
     Spot,
@@ -39,20 +38,18 @@ _RANDOM_SEEDS = (0, 1, 2)
 """Draws of random parameters that a spot's polysemanticity is set beside."""
 
 
-def analyse_scores(
-    study: Study, store: ScoreStore, draws: Mapping[int, Sequence[ScoreStore]], directory: RunDirectory
-) -> None:
+def analyse_scores(study: Study, draws: Sequence[ScoreStore], directory: RunDirectory) -> None:
     """Overlap of the domains' spots in every scope of the study, and reliability of its spots.
 
-    ``draws`` are stores of different text by token budget (:func:`codingspot.importance.disjoint_draws`): two of the
-    largest budget are the halves, and those of the smallest are draws such as other seeds would give. Without them,
-    domains are compared on the whole text alone and nothing is said of reliability.
+    ``draws`` are scores of disjoint text: two of the largest budget that they make are the halves, and those of the
+    smallest are draws such as other seeds would give. From one draw, nothing is said of reliability.
     """
-    halves = draws[max(draws)][:2] if draws else ()
-    if "overlap" in study.analyses:
-        _overlap(study, store, halves, directory)
-    if "reliability" in study.analyses and draws:
-        splits = {"halves": halves, "draws": draws[min(draws)]}
+    budgets = disjoint_draws(draws)
+    halves = budgets[max(budgets)][:2] if budgets else ()
+    if "overlap" in study.analyses and not _exists(directory, "overlap"):
+        _overlap(study, merge(draws), halves, directory)
+    if "reliability" in study.analyses and budgets and not _exists(directory, "reliability"):
+        splits = {"halves": halves, "draws": budgets[min(budgets)]}
         parts = [
             _reliability(section, stores).assign(spot=section.name, split=split)
             for section in _computed(study)
@@ -94,8 +91,8 @@ def _overlap(study: Study, store: ScoreStore, halves: Sequence[ScoreStore], dire
         pairs.append(domain_overlap(spots, doses, halves=split).assign(scope=scope))
         if store.names("code") and store.names("general"):
             tensors.append(general_overlap(store, doses, scope=scope).assign(scope=scope))
-    _write(pairs, directory, "overlap")
     _write(tensors, directory, "overlap_tensors")
+    _write(pairs, directory, "overlap")
 
 
 def _reliability(section: SpotSection, stores: Sequence[ScoreStore]) -> pd.DataFrame:

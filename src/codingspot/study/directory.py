@@ -28,6 +28,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.scores = path / "scores"
+        self.draws = path / "draws"
         self.corpus = path / "corpus"
         self.analysis = path / "analysis"
 
