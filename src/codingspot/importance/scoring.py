@@ -88,7 +88,7 @@ def score(
     packed = _packed(loaded, corpus, sequence_length, token_budget, seed, bos)
     starts = [_starts(tokens, token_budget, len(draws)) for _, tokens in packed]
     provenance: dict[str, Any] = {
-        "model": {"id": loaded.id, "revision": loaded.revision, "fingerprint": loaded.fingerprint},
+        "model": loaded.record,
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
         "estimator": {"name": estimator, **settings},
         "settings": {
