@@ -10,6 +10,7 @@ from codingspot.errors import CorpusError, NonFiniteError, StudyError
 from codingspot.importance import FineTune, ScoreStore, disjoint_draws, merge, score
 from codingspot.importance.draws import sample_offsets
 from codingspot.models import fingerprint, unique_parameters
+from codingspot.spot import RECIPES, find_spot
 
 SETTINGS = {"sequence_length": 8, "token_budget": 64, "micro_batch_tokens": 16}
 
@@ -154,3 +155,26 @@ def test_scores_that_do_not_add_up_are_not_merged(loaded, corpus, tmp_path) -> N
     stores = [score(loaded, corpus, tmp_path / str(seed), seed=seed, **settings) for seed in (0, 1)]
     with pytest.raises(StudyError, match="don't add up"):
         merge(stores)
+
+
+def test_folded_languages_give_the_same_spots_exactly(loaded, corpus, tmp_path) -> None:
+    kept = score(loaded, corpus, tmp_path / "all", **SETTINGS)
+    folded = score(loaded, corpus, tmp_path / "folded", folded=True, **SETTINGS)
+    assert [(domain.name, domain.kind) for domain in folded.domains] == [("code", "code"), ("English", "general")]
+    assert [each["name"] for each in folded.domain("code").details["languages"]] == ["C#", "Rust"]
+    assert folded.folded
+    assert not kept.folded
+    assert not folded.traits.first_order
+    for name in kept.layout.names:
+        summed = kept.tensor("C#", name).abs() + kept.tensor("Rust", name).abs()
+        assert torch.equal(folded.tensor("code", name), summed)
+    mean = sum(float(folded.tensor("code", name).sum()) for name in kept.layout.names) / kept.layout.total
+    assert folded.domain("code").mean == pytest.approx(mean)
+    for recipe in ("sum", "set_difference", "log_ratio", "share", "orthogonal", "rank_difference"):
+        assert RECIPES.traits(recipe).folds
+        one, other = (find_spot(store, recipe=recipe, max_k_percent=5) for store in (kept, folded))
+        assert torch.equal(one.positions, other.positions)
+    assert not RECIPES.traits("sum", {"aggregation": "median"}).folds
+    assert not RECIPES.traits("consensus").folds
+    with pytest.raises(StudyError, match="normalised by zscore can't be folded"):
+        score(loaded, corpus, tmp_path / "z", folded=True, normalise="zscore", **SETTINGS)

@@ -15,8 +15,10 @@ from codingspot.importance.estimators import (
     resolve,
 )
 from codingspot.importance.finetune import FineTune
+from codingspot.importance.manifest import Normalisation
 from codingspot.importance.scoring import record_snapshots, score
-from codingspot.importance.store import DomainScores, NewDomainScores, Normalisation, ScoreStore
+from codingspot.importance.store import ScoreStore
+from codingspot.importance.writing import DomainScores, NewDomainScores
 
 __all__ = [
     "ALIASES",

@@ -32,7 +32,7 @@ def wanda(domain: DomainInput, *, comparison: Literal["row", "layer"] = "row") -
 
     scores = {}
     for name, (layer, summed) in _linear_statistics(domain, squares).items():
-        weight = _as_rows(layer, domain.weights[name].detach())
+        weight = _as_rows(layer, domain.weights[name].detach().to(summed.device))
         product = weight.abs().float() * summed.sqrt()[None, :]
         if comparison == "row":
             order = product.argsort(dim=1, stable=True).argsort(dim=1)

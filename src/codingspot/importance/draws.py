@@ -19,7 +19,8 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from codingspot.errors import StudyError
-from codingspot.importance.store import DomainScores, ScoreStore, mean_and_deviation
+from codingspot.importance.store import ScoreStore
+from codingspot.importance.writing import DomainScores, mean_and_deviation
 
 SAMPLE = 1 << 22
 """About how many parameters stand for all of a larger model."""

@@ -24,7 +24,9 @@ from codingspot.importance.estimators import (
     resolve,
 )
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
-from codingspot.importance.store import NewDomainScores, Normalisation, ScoreStore, store_writer
+from codingspot.importance.manifest import Normalisation
+from codingspot.importance.store import ScoreStore
+from codingspot.importance.writing import NewDomainScores, store_writer
 from codingspot.models import LoadedModel, ParameterLayout, unique_parameters
 from codingspot.outputs import check_folder
 
@@ -51,6 +53,7 @@ def score(
     on_snapshot: OnSnapshot | None = None,
     draws: Sequence[Path] = (),
     sample_only: bool = False,
+    folded: bool = False,
     progress: Progress | None = None,
     force: bool = False,
     **parameters: Any,
@@ -64,8 +67,9 @@ def score(
     they are read. ``progress`` hears of every micro-batch; ``on_snapshot`` of the scores at the snapshots that
     ``finetune`` asks for. The loss of every step of fine-tuning is kept with the domain. ``draws`` are folders, one for
     each disjoint draw that the budget is cut into, for a store of that draw's scores at a sample of the parameters
-    (:mod:`codingspot.importance.draws`); with ``sample_only``, ``out`` itself holds no more. Memory does not grow with
-    the number of domains. ``force`` replaces what this package wrote to ``out`` before.
+    (:mod:`codingspot.importance.draws`); with ``sample_only``, ``out`` itself holds no more. Of ``folded`` languages
+    ``out`` keeps the sum of magnitudes alone, as one domain (:mod:`codingspot.importance.writing`). Memory does not
+    grow with the number of domains. ``force`` replaces what this package wrote to ``out`` before.
 
     Raises:
         OutputError: ``out`` may not be written to (:func:`codingspot.outputs.check_folder`), or overlaps the model's
@@ -74,13 +78,15 @@ def score(
             exceeds the model's context.
         NonFiniteError: a loss, gradient or score is NaN or infinite.
         StudyError: the estimator is unknown or a parameter is not one of its own; or the scores of several draws don't
-            add up to those of all.
+            add up to those of all; or they are to be folded and normalised otherwise than by tokens.
     """
     estimator, parameters = resolve(estimator, parameters)
     settings = ESTIMATORS.check(estimator, parameters)
     traits = estimator_traits(estimator, parameters)
     if len(draws) > 1 and (finetune is not None or not traits.additive):
         raise StudyError(f"scores by {estimator} of several draws of text don't add up; ask for one draw")
+    if folded and normalise != "tokens":
+        raise StudyError(f"scores normalised by {normalise} can't be folded; keep them all, or normalise by tokens")
     check_folder(Path(out), inputs=[loaded.folder], force=force)
     sample = sample_offsets(ParameterLayout.of(loaded.model).sizes) if draws or sample_only else {}
     bound = ESTIMATORS.bind(estimator, parameters)
@@ -111,10 +117,13 @@ def score(
             )
             for folder, each in made
         ]
+        whole, own = (None, writers) if sample_only else (writers[0], writers[1:])
         for new, of_draws in run.scores(packed, starts):
-            for writer, each in zip(writers, of_draws if sample_only else [new, *of_draws], strict=False):
+            if whole is not None:
+                (whole.fold if folded and new.kind == "code" else whole.add)(new)
+            for writer, each in zip(own, of_draws, strict=True):
                 writer.add(each)
-            del new, of_draws, each  # a domain's scores must be gone before the next domain's are made
+            del new, of_draws  # a domain's scores must be gone before the next domain's are made
     return ScoreStore.open(out)
 
 
@@ -221,9 +230,12 @@ class _Run:
             tokens.predicted_tokens,
             {**details, "loss": estimate.loss, "finetuning_losses": tuned.losses},
         )
+        if not self.sample:
+            return whole, []
+        texts = [draw.tokens for draw in given.draws()]
         return whole, [
-            NewDomainScores(domain.name, domain.kind, sampled, part.predicted_tokens, {"tokens": part.tokens})
-            for sampled, part in zip(estimate.draws, (each.tokens for each in given.draws()), strict=False)
+            NewDomainScores(domain.name, domain.kind, sampled, text.predicted_tokens, {"tokens": text.tokens})
+            for sampled, text in zip(estimate.draws, texts, strict=True)
         ]
 
     def _estimate(self, given: DomainInput) -> Estimate:

@@ -83,6 +83,7 @@ class RecipeTraits:
         ranks: it keeps the ranks of each domain's parameters, which takes memory.
         training: from the spot's largest dose and all the recipe's parameters, what training it takes (StudyError where
             they don't go together); None for a recipe that is computed from scores alone.
+        folds: it reads nothing of the languages but the sum of their magnitudes, so that folded scores do as well.
         needs: what it needs of the domains.
         by: as a sentence begins that tells what was done by it; ``{label}`` and ``{estimator}`` may be named.
         of_the_paper: it is what the Coding Spot paper selects by.
@@ -91,6 +92,7 @@ class RecipeTraits:
     contrast: bool = False
     ranks: bool = False
     training: Callable[..., TrainingCost] | None = None
+    folds: bool = False
     needs: Requirement | None = None
     by: str = ""
     of_the_paper: bool = False
@@ -101,7 +103,8 @@ RECIPES: Registry[Recipe, RecipeTraits] = Registry("recipe", RecipeTraits())
 
 def _sum_traits(*, aggregation: Aggregation, trim: float) -> RecipeTraits:
     del trim
-    return RecipeTraits(by="By the {label} ({estimator})", of_the_paper=aggregation == "sum")
+    summed = aggregation == "sum"
+    return RecipeTraits(folds=summed, by="By the {label} ({estimator})", of_the_paper=summed)
 
 
 @RECIPES.register("sum", label="{scores}", traits=_sum_traits)

@@ -31,6 +31,9 @@ from codingspot.study.cells import Cell, Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.views_config import ViewsSection
 
+LARGE_MODEL = 200_000_000
+"""Parameters from which a study keeps less of the scores, and asks cells fewer items, where it says nothing."""
+
 
 @contextmanager
 def _as_setting(prefix: str = "") -> Iterator[None]:
@@ -101,6 +104,11 @@ class ScoringSection(Settings):
     bos: BosPolicy = Field("none", description="where a beginning-of-text token stands")
     token_budget: Count = Field(8192, description="tokens a domain")
     draws: Count = Field(4, description="disjoint parts of the budget, to see how far smaller budgets agree; 1: none")
+    keep: Literal["all", "folded"] | None = Field(
+        None,
+        description="what is kept of the languages' scores: all, or the sum of their magnitudes, which most recipes do "
+        f"with; where not given, the sum for models of over {LARGE_MODEL:,} parameters if the study's do",
+    )
     micro_batch_tokens: Count = 2048
     seed: Seed = 0
     reuse: NotEmpty | None = Field(None, description="a finished run, or a score store, whose scores are taken")
@@ -227,9 +235,6 @@ class SpotSection(Settings):
 def _kind(entry: Any) -> str:
     return "name" if isinstance(entry, str) else "task"
 
-
-LARGE_MODEL = 200_000_000
-"""Parameters above which cells are evaluated on fewer items where these settle them, unless the study says not to."""
 
 DEAD_ITEMS = 8
 """Items a task that settle that a model is dead, unless the study says how many."""

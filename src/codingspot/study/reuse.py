@@ -13,8 +13,8 @@ from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.reading import load_study
 
-_FREE = frozenset({"reuse", "micro_batch_tokens"})
-"""Settings of scoring that leave its scores, but for rounding, as they are."""
+_FREE = frozenset({"reuse", "micro_batch_tokens", "keep"})
+"""Settings of scoring that leave its scores, but for rounding, as they are; what was kept of them is seen from them."""
 
 
 def reuse_scores(study: Study, loaded: LoadedModel, corpus: str, directory: RunDirectory) -> None:

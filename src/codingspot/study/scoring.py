@@ -18,13 +18,15 @@ import pandas as pd
 
 from codingspot.analysis_tables import write_table
 from codingspot.corpus import Corpus
+from codingspot.errors import StudyError
 from codingspot.importance import EstimatorTraits, ScoreStore, disjoint_draws, estimator_traits, merge, resolve, score
-from codingspot.models import LoadedModel
+from codingspot.models import LoadedModel, ParameterLayout
 from codingspot.spot import Variant, agreement, budget_curve
 from codingspot.study.analyses import analyse_scores
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.finetuning import finetuned_scores
+from codingspot.study.keeping import folds
 
 AGREEMENT_K = (0.01, 0.09, 0.25, 1.0)
 """Percentages of all parameters at which rankings are compared."""
@@ -43,9 +45,15 @@ def study_scores(
     """The score store of ``study``, made or opened; ``advance`` hears the share of the scoring that was done."""
     folders = [directory.draws / f"draw-{number}" for number in range(_draws(study))]
     passes = len(folders) + len(_other_reductions(study))
+    folded = folds(study, ParameterLayout.of(loaded.model).total)
     if not (directory.scores / "manifest.json").exists():
-        _score(study, loaded, corpus, directory, folders, _Listener(advance, len(folders) / passes))
+        _score(study, loaded, corpus, directory, folders, folded, _Listener(advance, len(folders) / passes))
     store = ScoreStore.open(directory.scores)
+    if store.folded and not folded:
+        raise StudyError(
+            f"{directory.scores} keeps the sum of the languages' scores alone, and this study needs each; score anew "
+            "in another --out"
+        )
     draws = [ScoreStore.open(folder) for folder in folders]
     if len(draws) > 1 and not (directory.analysis / "agreement.parquet").exists():
         reductions = {_reduction(study): draws[0]}
@@ -59,12 +67,19 @@ def study_scores(
 
 
 def _score(
-    study: Study, loaded: LoadedModel, corpus: Corpus, directory: RunDirectory, draws: list[Path], progress: _Listener
+    study: Study,
+    loaded: LoadedModel,
+    corpus: Corpus,
+    directory: RunDirectory,
+    draws: list[Path],
+    folded: bool,
+    progress: _Listener,
 ) -> None:
     settings = {
         **_settings(study),
         "token_budget": study.scoring.token_budget,
         "draws": draws,
+        "folded": folded,
         "progress": progress,
         "force": True,  # draws that a run left which was stopped before the store of the whole was there
     }
