@@ -51,7 +51,6 @@ def estimate(
     Example: codingspot estimate meta-llama/Llama-3.1-8B-Instruct --preset code-region
     """
     from codingspot.estimation import estimate as estimate_study
-
     from codingspot.study.asking import notes
 
     with friendly_errors():

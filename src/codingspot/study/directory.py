@@ -149,6 +149,10 @@ class RunDirectory:
         """The cells whose results aren't saved yet, in their order."""
         return [cell for cell in cells if not self.is_done(cell)]
 
+    def unmeasured(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells whose losses aren't saved yet, in their order."""
+        return [cell for cell in self.unfinished(cells) if not self.losses_file(cell).exists()]
+
     def save_cell(self, cell: Cell, results: Results) -> None:
         """Save a finished cell; it appears whole or not at all."""
         with atomic_path(self._folder(cell)) as temporary:

@@ -143,10 +143,8 @@ class _Run:
                 self.directory.save_asked(runner.asked(done))
 
             section = self.study.evaluation
-            if section.tasks() and (
-                section.tasks_at or section.tasks_where
-            ):  # all losses first: they say where to look
-                for cell in self.directory.unfinished(cells):
+            if section.tasks() and (section.tasks_at or section.tasks_where):  # where to look is known from losses
+                for cell in self.directory.unmeasured(cells):
                     self.progress.stage(f"perplexity of {cell.name}")
                     runner.measure(cell)
             for cell in self.directory.unfinished(cells):
