@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def align(
     model: Annotated[
-        str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")
+        str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")
     ] = "testbed",
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; read where it holds the same analysis.")

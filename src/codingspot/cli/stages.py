@@ -11,7 +11,7 @@ from rich.table import Table
 from codingspot.cli.console import Force, friendly_errors, out, print_json, print_table, setting_error
 from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
 
-Model = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
+Model = Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...")]
 
 

@@ -183,9 +183,9 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
     def generate(self, requests: Sequence[Instance], *, seed: int = 0) -> list[Completion]:
         """Like ``generate_until``, and says of each text whether the model's logits stayed finite.
 
-        Settings understood are until, max_gen_toks (or its synonyms), do_sample and temperature. Sampling
-        draws from a stream of its own for each request, made of ``seed`` and the request's place among
-        those that share its settings.
+        Settings understood are until, one_block (a text ends with its first fenced block), max_gen_toks (or its
+        synonyms), do_sample and temperature. Sampling draws from a stream of its own for each request, made of
+        ``seed`` and the request's place among those that share its settings.
 
         Raises:
             EvaluationError: a request asks for other sampling, or for as many new tokens as the model reads.
@@ -236,7 +236,7 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         stop = [string for string in known["until"] if string]
         if self.tokenizer.eos_token is not None:
             stop.append(str(self.tokenizer.eos_token))
-        return Decoding(known["max_gen_toks"], tuple(stop), temperature, seed)
+        return Decoding(known["max_gen_toks"], tuple(stop), bool(known.get("one_block")), temperature, seed)
 
     def _prompt_tokens(self, contexts: tuple[str, ...], max_new_tokens: int) -> list[list[int]]:
         key = (max_new_tokens, *contexts)

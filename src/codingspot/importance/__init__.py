@@ -3,7 +3,7 @@
 from codingspot.importance import activations as activations  # these register their estimators
 from codingspot.importance import baselines as baselines
 from codingspot.importance import curvature as curvature
-from codingspot.importance.draws import disjoint_draws, merge, score_pieces
+from codingspot.importance.draws import disjoint_draws, merge
 from codingspot.importance.estimators import (
     ALIASES,
     DEFAULT_ESTIMATOR,
@@ -36,5 +36,4 @@ __all__ = [
     "record_snapshots",
     "resolve",
     "score",
-    "score_pieces",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,8 @@ from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
 from codingspot.records import read_plain
 
-_SHARD_BYTES = 4 << 30
+# The library copies all of a file's tensors while it writes them.
+_SHARD_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -104,29 +106,12 @@ class ScoreStore:
             ArtefactError: there is no domain, two share a name, or their tensors differ in name or shape.
             NonFiniteError: a score is NaN or infinite.
         """
-        with new_folder(folder, FORMAT, inputs=inputs, force=force) as temporary:
-            layout: ParameterLayout | None = None
-            written: list[DomainScores] = []
+        with store_writer(
+            folder, provenance=provenance, normalise=normalise, shard_bytes=shard_bytes, inputs=inputs, force=force
+        ) as writer:
             for new in domains:
-                own_layout = ParameterLayout.of(new.scores)
-                if layout is not None and own_layout != layout:
-                    raise ArtefactError(f"domain {new.name!r} has other tensors than the domains before it")
-                if new.name in {domain.name for domain in written}:
-                    raise ArtefactError(f"two domains are named {new.name!r}; rename one")
-                layout = own_layout
-                written.append(_write_domain(temporary, new, shard_bytes))
+                writer.add(new)
                 del new  # its scores must be gone before the next domain's are made
-            if layout is None:
-                raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
-            manifest = {
-                **(provenance or {}),
-                "format": FORMAT,
-                "normalise": normalise,
-                "versions": library_versions(),
-                "domains": [asdict(domain) for domain in written],
-                "layout": layout.to_json(),
-            }
-            write_json(temporary / "manifest.json", manifest)
         return cls.open(folder)
 
     @classmethod
@@ -282,23 +267,84 @@ class ScoreStore:
             )
 
 
+@dataclass
+class StoreWriter:
+    """A store on its way to disk, domain by domain."""
+
+    folder: Path
+    shard_bytes: int = _SHARD_BYTES
+    layout: ParameterLayout | None = None
+    domains: list[DomainScores] = field(default_factory=list)
+
+    def add(self, new: NewDomainScores) -> None:
+        """Write the scores of one domain, which may then be let go.
+
+        Raises:
+            ArtefactError: its name was there before, or its tensors differ from the others' in name or shape.
+            NonFiniteError: a score is NaN or infinite.
+        """
+        own_layout = ParameterLayout.of(new.scores)
+        if self.layout is not None and own_layout != self.layout:
+            raise ArtefactError(f"domain {new.name!r} has other tensors than the domains before it")
+        if new.name in {domain.name for domain in self.domains}:
+            raise ArtefactError(f"two domains are named {new.name!r}; rename one")
+        self.layout = own_layout
+        self.domains.append(_write_domain(self.folder, new, self.shard_bytes))
+
+
+@contextmanager
+def store_writer(
+    folder: Path,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    normalise: Normalisation = "tokens",
+    shard_bytes: int = _SHARD_BYTES,
+    inputs: Iterable[Place] = (),
+    force: bool = False,
+) -> Iterator[StoreWriter]:
+    """What a store is written with, domain by domain; it stands at ``folder`` when the block has ended well.
+
+    Raises:
+        OutputError: as :meth:`ScoreStore.write`.
+        ArtefactError: no domain was written.
+    """
+    with new_folder(folder, FORMAT, inputs=inputs, force=force) as temporary:
+        writer = StoreWriter(temporary, shard_bytes)
+        yield writer
+        if writer.layout is None:
+            raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
+        manifest = {
+            **(provenance or {}),
+            "format": FORMAT,
+            "normalise": normalise,
+            "versions": library_versions(),
+            "domains": [asdict(domain) for domain in writer.domains],
+            "layout": writer.layout.to_json(),
+        }
+        write_json(temporary / "manifest.json", manifest)
+
+
 def _own_keys(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What this version knows of a domain's entry."""
     return {each.name: entry[each.name] for each in fields(DomainScores) if each.name in entry}
 
 
-def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> DomainScores:
+def mean_and_deviation(scores: Iterable[Tensor]) -> tuple[float, float]:
+    """Mean and standard deviation of the absolute values of all the tensors together."""
     total = magnitude_sum = square_sum = 0.0
-    for name, scores in new.scores.items():
-        if scores.numel() == 0:
-            continue
-        low, high = (float(bound) for bound in scores.aminmax())
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise NonFiniteError(f"the scores of {name} in domain {new.name!r} hold NaN or infinity; score in float32")
-        total += scores.numel()
-        magnitude_sum += float(torch.linalg.vector_norm(scores, 1, dtype=torch.float64))
-        square_sum += float(torch.linalg.vector_norm(scores, 2, dtype=torch.float64)) ** 2
+    for each in scores:
+        total += each.numel()
+        magnitude_sum += float(torch.linalg.vector_norm(each, 1, dtype=torch.float64))
+        square_sum += float(torch.linalg.vector_norm(each, 2, dtype=torch.float64)) ** 2
     mean = magnitude_sum / total
+    return mean, math.sqrt(max(0.0, square_sum / total - mean**2))
+
+
+def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> DomainScores:
+    for name, scores in new.scores.items():
+        if scores.numel() and not all(math.isfinite(bound) for bound in scores.aminmax()):
+            raise NonFiniteError(f"the scores of {name} in domain {new.name!r} hold NaN or infinity; score in float32")
+    mean, deviation = mean_and_deviation(new.scores.values())
     shards = list(_shards(new.scores, shard_bytes))
     files = []
     for number, shard in enumerate(shards, start=1):
@@ -312,7 +358,7 @@ def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> Domai
         kind=new.kind,
         predicted_tokens=new.predicted_tokens,
         mean=mean,
-        deviation=math.sqrt(max(0.0, square_sum / total - mean**2)),
+        deviation=deviation,
         files=tuple(files),
         details=dict(new.details),
     )

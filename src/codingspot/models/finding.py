@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from codingspot.errors import ModelError
+from codingspot.models.gguf import GgufFile, find_gguf
 from codingspot.models.plausibility import require_counts, require_plausible
 from codingspot.models.shipped import model_source
 from codingspot.settings import shown
@@ -29,7 +30,8 @@ class FoundModel:
     """Where a causal language model is, and its configuration.
 
     ``id`` is what a user calls it: the name of a shipped one, whose folder differs between machines, or else
-    ``source``, a folder or Hub id. ``local`` says whether only files on this machine are read.
+    ``source``, a folder, a GGUF file or a Hub id. ``local`` says whether only files on this machine are read. ``gguf``
+    is the file that the weights, the configuration and the tokenizer are in, where they are in one.
     """
 
     id: str
@@ -38,6 +40,17 @@ class FoundModel:
     local: bool
     trust_remote_code: bool
     config: Any
+    gguf: GgufFile | None = None
+
+    @property
+    def written(self) -> str:
+        """Where its configuration is written, for messages: its ``config.json``, or a GGUF file's metadata."""
+        return "config.json" if self.gguf is None else "metadata"
+
+    @property
+    def place(self) -> str:
+        """First argument of every ``from_pretrained`` that reads it."""
+        return self.source if self.gguf is None else str(self.gguf.path.parent)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -46,6 +59,7 @@ class FoundModel:
             "revision": self.revision,
             "trust_remote_code": self.trust_remote_code,
             "local_files_only": self.local,
+            **({} if self.gguf is None else {"gguf_file": self.gguf.path.name}),
         }
 
     @property
@@ -55,7 +69,8 @@ class FoundModel:
 
 
 def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> FoundModel:
-    """Read the configuration of a shipped model, a Hub id (``org/name`` or ``org/name@revision``) or a folder.
+    """Read the configuration of a shipped model, a Hub id (``org/name`` or ``org/name@revision``), a folder or a GGUF
+    file, which a folder may hold instead of safetensors.
 
     This is the one place where names of models are resolved (:func:`codingspot.models.shipped.model_source`). Where the
     Hub can't be reached, what was downloaded before is used.
@@ -66,9 +81,10 @@ def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_rem
     """
     asked, revision = _split_revision(str(id_or_path), revision)
     source = model_source(asked)
-    local = Path(source).is_dir() or not _hub_answers()
-    found = FoundModel(asked, source, revision, local, trust_remote_code, None)
-    config = _load_config(source, found.options)
+    gguf = find_gguf(source)
+    local = gguf is not None or Path(source).is_dir() or not _hub_answers()
+    found = FoundModel(asked, source, revision, local, trust_remote_code, None, gguf)
+    config = _load_config(found)
     require_plausible(source, config)
     _require_causal(source, config)
     _require_unquantised(source, config)
@@ -111,7 +127,7 @@ def build(
             )
     except Exception as error:  # whatever a model's own code makes of settings it doesn't foresee
         raise ModelError(
-            f"{found.source} can't be built from its configuration ({first_line(error)}); correct its config.json"
+            f"{found.source} can't be built from its configuration ({first_line(error)}); correct its {found.written}"
         ) from None
     model.eval()
     built: PreTrainedModel = model
@@ -155,13 +171,22 @@ def _hub_answers() -> bool:
     return True
 
 
-def _load_config(source: str, options: dict[str, Any]) -> Any:
+def _load_config(found: FoundModel) -> Any:
+    source = found.source
+    if found.gguf is not None:
+        try:
+            return AutoConfig.from_pretrained(found.place, **found.options)
+        except Exception as error:  # whatever is made of metadata of a wrong type, or an architecture that isn't known
+            raise ModelError(
+                f"the configuration in {found.gguf.path} can't be used ({first_line(error)}); convert the model again, "
+                "or give its safetensors checkpoint"
+            ) from None
     if Path(source).is_dir() and not (Path(source) / "config.json").exists():
         raise ModelError(f"{source} has no config.json; give the folder written by save_pretrained")
     if not Path(source).is_dir() and (source.startswith(("/", ".", "~")) or source.count("/") > 1):
         raise ModelError(f"model folder {source} does not exist; correct the path or give a Hub id")
     try:
-        return AutoConfig.from_pretrained(source, **options)
+        return AutoConfig.from_pretrained(source, **found.options)
     except Exception as error:  # a configuration class may raise anything at settings of a wrong type
         if Path(source).is_dir():
             _require_written_settings(Path(source))  # which names what the class stumbled on

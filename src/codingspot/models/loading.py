@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from codingspot.errors import ModelError
 from codingspot.models.finding import FoundModel, build, find_model, first_line, torch_dtype
+from codingspot.models.gguf import GgufFile
 from codingspot.models.layout import fingerprint
 
 _BUFFERS = re.compile(r"\.(?:attn|attention)\.(?:masked_)?bias$|\.rotary_emb\.|\.position_ids$")
@@ -26,12 +28,16 @@ DeviceMap = str | dict[str, Any]
 
 @dataclass
 class LoadedModel:
-    """A model in evaluation mode, its tokenizer, and where both came from."""
+    """A model in evaluation mode, its tokenizer, and where both came from.
+
+    ``gguf`` is the file of weights that were dequantised to be read; None where they are as they were saved.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     id: str
     revision: str | None = None
+    gguf: GgufFile | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -39,8 +45,23 @@ class LoadedModel:
         return fingerprint(self.model)
 
     @property
+    def weights(self) -> str | None:
+        """How the weights were read, where not as they were saved: ``GGUF (Q4_K, F32), dequantised to float32``."""
+        if self.gguf is None:
+            return None
+        return f"{self.gguf.description}, dequantised to {str(self.model.dtype).removeprefix('torch.')}"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What artefacts say of the model: ``id``, ``revision``, ``fingerprint``, and ``weights`` where not None."""
+        found: dict[str, Any] = {"id": self.id, "revision": self.revision, "fingerprint": self.fingerprint}
+        return found if self.weights is None else {**found, "weights": self.weights}
+
+    @property
     def folder(self) -> Path | None:
-        """Where the weights were read from, if that is a local folder."""
+        """Where the weights were read from, if that is a local folder or a GGUF file."""
+        if self.gguf is not None:
+            return self.gguf.path
         name = self.model.name_or_path
         return Path(name) if name and (Path(name) / "config.json").is_file() else None
 
@@ -62,13 +83,13 @@ def load_model(
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer.
 
-    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``), a folder, or ``testbed`` or ``testbed-routed``,
-    which ship with the package. ``dtype`` is ``float32``,
-    ``bfloat16``, ``float16`` or ``auto`` (as saved). ``device`` defaults to the GPU where there is one; ``device_map``
-    (``auto``, ``balanced``, ``sequential``, or modules to devices; needs accelerate) spreads the model over several
-    instead. ``attention`` names the implementation (``eager``, ``sdpa``, ``flash_attention_2``, ...), by default the
-    library's own choice. Weights are read from safetensors files only. Where the Hub can't be reached, what was
-    downloaded before is used.
+    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``), a folder, a GGUF file (or a folder that holds
+    one, and no safetensors), or ``testbed`` or ``testbed-routed``, which ship with the package. ``dtype`` is
+    ``float32``, ``bfloat16``, ``float16`` or ``auto`` (as saved; float32 of what is quantised). ``device`` defaults to
+    the GPU where there is one; ``device_map`` (``auto``, ``balanced``, ``sequential``, or modules to devices; needs
+    accelerate) spreads the model over several instead. ``attention`` names the implementation (``eager``, ``sdpa``,
+    ``flash_attention_2``, ...), by default the library's own choice. Weights are read from safetensors files, or from
+    a GGUF file and dequantised. Where the Hub can't be reached, what was downloaded before is used.
 
     Raises:
         ModelError: the device can't be used (:func:`usable_device`), nothing is found there, it is not a causal
@@ -89,7 +110,7 @@ def load_model(
     if place is not None:
         _move(found.source, model, place)
     model.train(False)
-    return LoadedModel(model, tokenizer, found.id, found.commit)
+    return LoadedModel(model, tokenizer, found.id, found.commit, found.gguf)
 
 
 def usable_device(device: str | torch.device | None = None) -> torch.device:
@@ -113,10 +134,12 @@ def _load_weights(
 ) -> PreTrainedModel:
     loader: Any = AutoModelForCausalLM
     options = {**found.options, **({} if attention is None else {"attn_implementation": attention})}
+    if found.gguf is not None:
+        options["quantization_config"] = GgufConfig(dequantize=True)
     model: PreTrainedModel
     try:
         model, info = loader.from_pretrained(
-            found.source,
+            found.place,
             dtype=dtype,
             device_map=device_map,
             use_safetensors=True,
@@ -126,13 +149,13 @@ def _load_weights(
         )
     except Exception as error:  # whatever a model's own code may raise at its files
         build(found)  # which says so where the configuration is at fault, not the weights
-        raise ModelError(_why_not_loaded(found.source, error, device_map, attention)) from None
+        raise ModelError(_why_not_loaded(found, error, device_map, attention)) from None
     mismatched = sorted(info["mismatched_keys"])
     if mismatched:
         name, saved, expected = mismatched[0]
         raise ModelError(
-            f"{found.source} has {len(mismatched)} weights of another shape than its config.json says, such as {name}: "
-            f"{list(saved)}, not {list(expected)}; correct config.json, or give the checkpoint it belongs to"
+            f"{found.source} has {len(mismatched)} weights of another shape than its {found.written} says, such as "
+            f"{name}: {list(saved)}, not {list(expected)}; correct it, or give the checkpoint it belongs to"
         )
     missing = sorted(info["missing_keys"])
     if missing:
@@ -143,18 +166,20 @@ def _load_weights(
     unexpected = sorted(name for name in info["unexpected_keys"] if not _BUFFERS.search(name))
     if unexpected:
         raise ModelError(
-            f"{found.source} has {len(unexpected)} weights that a {type(model).__name__} by its config.json has no "
-            f"place for, such as {unexpected[0]}; correct config.json, or give the checkpoint it belongs to"
+            f"{found.source} has {len(unexpected)} weights that a {type(model).__name__} by its {found.written} has no "
+            f"place for, such as {unexpected[0]}; correct {found.written}, or give the checkpoint it belongs to"
         )
     return model
 
 
-def _why_not_loaded(source: str, error: Exception, device_map: DeviceMap | None, attention: str | None) -> str:
-    reason, text = first_line(error), str(error).lower()
+def _why_not_loaded(found: FoundModel, error: Exception, device_map: DeviceMap | None, attention: str | None) -> str:
+    source, reason, text = found.source, first_line(error), str(error).lower()
     if attention is not None and ("attn" in text or "attention" in text):
         return f"{source} can't use attention implementation {attention!r} ({reason}); use eager or sdpa"
     if device_map is not None and ("device" in text or "accelerate" in text or "offload" in text):
         return f"{source} can't be put on device map {device_map!r} ({reason}); use auto, or device for a single one"
+    if found.gguf is not None:
+        return f"the weights of {source} can't be loaded ({reason}); give the model's safetensors checkpoint"
     return (
         f"the weights of {source} can't be loaded ({reason}); it needs complete safetensors files, as save_pretrained "
         "writes them"
@@ -183,14 +208,15 @@ def _move(source: str, model: PreTrainedModel, device: torch.device) -> None:
 
 @contextmanager
 def _quiet(*, bars: bool) -> Iterator[None]:
-    """Keep transformers from reporting on weights, which is done here, and from drawing ``bars``."""
+    """Keep transformers from reporting on weights, which is done here, and from drawing ``bars``, some of its own."""
     library: Any = logging  # its functions for this have no types
     shown, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
     library.set_verbosity(library.CRITICAL)
     if bars:
         library.disable_progress_bar()
     try:
-        yield
+        with redirect_stderr(io.StringIO()) if bars else nullcontext():
+            yield
     finally:
         library.set_verbosity(verbosity)
         if shown:
@@ -199,7 +225,7 @@ def _quiet(*, bars: bool) -> Iterator[None]:
 
 def _load_tokenizer(found: FoundModel) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(found.source, **found.options)
+        return AutoTokenizer.from_pretrained(found.place, **found.options)
     except Exception as error:  # files of another form than expected make the tokenizers' code raise anything
         raise ModelError(
             f"the tokenizer of {found.source} can't be loaded ({first_line(error)}); save it beside the weights"

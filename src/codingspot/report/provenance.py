@@ -42,7 +42,8 @@ def _decoding(run: Run, task: Task) -> str:
     samples, temperature = (
         own.get(key) if own.get(key) is not None else section.get(key) for key in ("samples", "temperature")
     )
-    return _drawn(int(samples or 1), float(temperature or 0.0))
+    drawn = _drawn(int(samples or 1), float(temperature or 0.0))
+    return f"{drawn}, chat template" if own.get("chat_template") else drawn
 
 
 def _drawn(samples: int, temperature: float) -> str:
@@ -100,6 +101,7 @@ def details(run: Run) -> list[tuple[str, str]]:
         ("Model", run.model_name()),
         ("Revision", plan.model.revision or "none given"),
         ("Weights (SHA-256)", plan.model.fingerprint),
+        ("Weights read from", plan.model.weights or ""),
         ("Parameters", f"{plan.model.parameters:,}, tied ones once"),
         ("Scopes", ", ".join(f"{name} {size:,}" for name, size in plan.model.scopes.items())),
         ("Estimator", f"{estimator_phrase(run)}, normalisation {_normalisation(run)}"),

@@ -92,6 +92,8 @@ class ModelSummary(BaseModel):
     id: str
     revision: str | None
     fingerprint: str
+    weights: str | None = None
+    """How the weights were read, where that wasn't as they were saved, as of a GGUF file."""
     parameters: Annotated[Count, Field(gt=0)]
     scopes: dict[str, Count]
     """Number of parameters in each scope."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -345,8 +345,8 @@ class LanguageMatrixSection(Settings):
         return self
 
 
-AnalysisName = Literal["overlap", "polysemanticity", "reliability", "prediction"]
-ANALYSES: tuple[AnalysisName, ...] = ("overlap", "polysemanticity", "reliability", "prediction")
+AnalysisName = Literal["reductions", "overlap", "polysemanticity", "reliability", "prediction"]
+ANALYSES: tuple[AnalysisName, ...] = get_args(AnalysisName)
 
 
 class Study(Settings):

@@ -46,6 +46,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.scores = path / "scores"
+        self.draws = path / "draws"
         self.scores_manifest = path / "scores.json"
         """A copy of the manifest of scores that are another run's."""
         self.corpus = path / "corpus"
@@ -135,7 +136,7 @@ class RunDirectory:
 
     def read_scores_of(self, other: RunDirectory) -> None:
         """From now on read the scores of another run."""
-        self.scores = other.scores
+        self.scores, self.draws = other.scores, other.draws
 
     def spot(self, name: str) -> Path:
         """File of a spot or of a drawn control."""

@@ -56,6 +56,7 @@ class StudyInputs:
             id=self.loaded.id,
             revision=self.loaded.revision,
             fingerprint=self.loaded.fingerprint,
+            weights=self.loaded.weights,
             parameters=self.scopes["all"],
             scopes=self.scopes,
         )

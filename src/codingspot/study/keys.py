@@ -50,6 +50,7 @@ class StudyKeys:
         evaluation = study.evaluation.model_dump(mode="json")
         matrix = None if study.language_matrix is None else study.language_matrix.model_dump(mode="json")
         made: dict[str, Any] = {
+            "agreement": ["reductions" in asked],
             "overlap": ["overlap" in asked, scopes],
             "overlap_tensors": ["overlap" in asked, scopes],
             "reliability": ["reliability" in asked, spots, doses],

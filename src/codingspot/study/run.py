@@ -43,6 +43,7 @@ from codingspot.study.views import study_views
 # Work of the stages before the cells, in units of one evaluated cell, for the estimate of the time left.
 _SCORING_UNITS = 10.0
 _SELECTION_UNITS = 1.0
+_ANALYSIS_UNITS = 1.0
 
 
 def run_study(
@@ -102,7 +103,7 @@ class _Run:
 
     def announce(self, cells: Sequence[Cell]) -> None:
         """Tell how much work is left."""
-        self.progress.start(_SCORING_UNITS + _SELECTION_UNITS + len(self.directory.unfinished(cells)))
+        self.progress.start(_SCORING_UNITS + _SELECTION_UNITS + _ANALYSIS_UNITS + len(self.directory.unfinished(cells)))
 
     def score(self) -> ScoreStore:
         """The scores of every parameter for every domain, made or opened."""
@@ -127,7 +128,14 @@ class _Run:
     def analyse(self, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell]) -> None:
         """The tables made from scores and spots alone."""
         self.progress.stage("analysing spots")
-        analyse_spots(self.study, store, spots, cells, self.directory)
+        analyse_spots(
+            self.study,
+            store,
+            spots,
+            cells,
+            self.directory,
+            lambda share: self.progress.advance(share * _ANALYSIS_UNITS),
+        )
 
     def evaluate(self, cells: Sequence[Cell], spots: Mapping[str, Spot]) -> Plan:
         """Evaluate the cells, then those that their results ask for; the plan of them all."""
