@@ -12,6 +12,7 @@ from codingspot.report import console_report
 from codingspot.report.build import build_report
 from codingspot.sandbox import available
 from codingspot.study import Study, run_study
+from codingspot.study.directory import RunDirectory
 
 pytestmark = pytest.mark.skipif(available() is None, reason="no sandbox works on this machine")
 
@@ -146,6 +147,7 @@ def test_tasks_are_asked_where_perplexity_moved_and_dead_models_few_items(study:
     assert "not asked" in text
     assert "beyond a uniform guess on every domain: tasks asked 2 items each" in text
     assert (out / "tables" / "perplexity.md").exists()
+    assert "no dose at which tasks were asked keeps" in (out / "report.html").read_text()
     plan = json.loads((out / "plan.json").read_text())
     assert any("factor of 1.02" in note for note in plan["notes"])
 
@@ -161,3 +163,32 @@ def test_a_study_without_tasks_shows_its_perplexities(study: Study, tmp_path: Pa
     shown = "\n".join(str(getattr(part, "plain", part)) for part in console_report(out))
     assert "Perplexity at each dose, paper" in shown
     assert "perplexity alone is known (the study names no task)" in shown
+
+
+def test_artefacts_without_keys_are_the_studys_own_and_others_are_set_aside(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    place = tmp_path / "cells" / "original"
+    place.mkdir(parents=True)
+    (place / "made").write_text("first")
+    directory.settle({"cells/original": "a" * 64})
+    assert (place / "made").read_text() == "first"
+    directory.settle({"cells/original": "b" * 64})
+    assert not place.exists()
+    place.mkdir()
+    (place / "made").write_text("second")
+    directory.settle({"cells/original": "a" * 64})
+    assert (place / "made").read_text() == "first"
+    directory.settle({"cells/original": "b" * 64})
+    assert (place / "made").read_text() == "second"
+    assert {path.name for path in place.parent.iterdir()} == {"original", f"original@{'a' * 12}"}
+
+
+def test_items_that_changed_are_refused_where_cells_have_no_keys(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.claim_inputs(weights="w", evaluation_items="1")
+    with pytest.raises(FingerprintError, match="another evaluation_items"):
+        directory.claim_inputs(weights="w", evaluation_items="2")
+    directory.settle({"cells/original": "a" * 64})
+    directory.claim_inputs(weights="w", evaluation_items="2")
+    with pytest.raises(FingerprintError, match="another weights"):
+        directory.claim_inputs(weights="v", evaluation_items="2")

@@ -119,7 +119,8 @@ class RunDirectory:
             return
         known = self.inputs()
         differing = [name for name, value in inputs.items() if known.get(name) != value]
-        fixed = [name for name in differing if name != _ITEMS]
+        keyed = (self.path / _KEYS).exists()
+        fixed = [name for name in differing if name != _ITEMS or not keyed]
         if fixed:
             raise FingerprintError(f"{self.path} was begun with another {' and '.join(fixed)}; choose another --out")
         if differing:
