@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import Force, friendly_errors, out, print_json, print_table, setting_error
+from codingspot.cli.console import Force, StudyProgress, friendly_errors, out, print_json, print_table, setting_error
 from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
 
 Model = Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")]
@@ -84,19 +84,25 @@ def score(
                     "draws": 1,
                 }
             )
-        loaded = load_model(model, dtype=dtype, device=device)
-        store = score_model(
-            loaded,
-            scoring_corpus(section, loaded.tokenizer, token_budget),
-            directory,
-            estimator=scoring.estimator,
-            token_budget=token_budget,
-            sequence_length=sequence_length,
-            seed=seed,
-            bos=scoring.bos,
-            force=force,
-            **scoring.parameters,
-        )
+        with StudyProgress() as progress:
+            show = progress.shares()
+            show("loading the model", 0.0)
+            loaded = load_model(model, dtype=dtype, device=device)
+            show("reading the corpus", 0.0)
+            scored = scoring_corpus(section, loaded.tokenizer, token_budget)
+            store = score_model(
+                loaded,
+                scored,
+                directory,
+                progress=lambda domain, done, total: show(f"scoring {domain}", done / total),
+                estimator=scoring.estimator,
+                token_budget=token_budget,
+                sequence_length=sequence_length,
+                seed=seed,
+                bos=scoring.bos,
+                force=force,
+                **scoring.parameters,
+            )
         table = Table()
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
             table.add_column(heading, justify="right" if heading not in ("domain", "kind") else "left")

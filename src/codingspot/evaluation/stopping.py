@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,7 @@ class SequentialEvaluator:
         }
         self._designs = {name: Design.of(original, asked, chance, seed=seed) for name, asked in questions.items()}
         self._blocks = {
-            name: _cut(_ordered(design, [tasks[task] for task in questions[name]], seed), tasks)
+            name: _cut(_ordered(design, [tasks[task] for task in questions[name]], seed), tasks, _LEAST)
             for name, design in self._designs.items()
         }
         asked = {task for names in questions.values() for task in names}
@@ -123,12 +124,14 @@ def _ordered(design: Design | None, tasks: Sequence[EvaluationTask], seed: int) 
     return [item for _, item in sorted(keyed, key=lambda pair: pair[0])]
 
 
-def _cut(order: Sequence[Item], tasks: Mapping[str, EvaluationTask]) -> list[Block]:
+def _cut(order: Sequence[Item], tasks: Mapping[str, EvaluationTask], least: int = 0) -> list[Block]:
+    """Blocks of items; those of the first ``least``, after which alone intervals are looked at, are one block."""
     size = max(8, math.ceil(len(order) / _BLOCKS))
+    first = size * max(1, math.ceil(least / size))
     blocks = []
-    for start in range(0, len(order), size):
+    for start, end in pairwise([0, *range(first, len(order), size), len(order)] if order else []):
         numbers: dict[str, set[int]] = {}
-        for name, number in order[start : start + size]:
+        for name, number in order[start:end]:
             numbers.setdefault(name, set()).add(number)
         blocks.append(tuple(tasks[name].subset(chosen) for name, chosen in numbers.items()))
     return blocks

@@ -100,7 +100,7 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
                 f"{takes}, but general ability loses more and keeps {general}: what lies there is general, not coding."
             )
         case Verdict.NOT_SPECIFIC:
-            return f"{takes}, {_not_specific(finding, plan, general)}{_while_kept(finding)}."
+            return f"{takes}, {_not_specific(finding, plan, general)}{_while_kept(summary, finding)}."
         case Verdict.NO_MORE_THAN_CONTROLS:
             return (
                 f"{takes} while general ability keeps {general}, but as many random weights of the same tensors "
@@ -187,12 +187,13 @@ def _not_specific(finding: Finding, plan: Plan, general: str) -> str:
     return f"and general ability keeps {general}: too alike to call the spot specific to code"
 
 
-def _while_kept(finding: Finding) -> str:
+def _while_kept(summary: RunSummary, finding: Finding) -> str:
     """What code keeps at the best dose that keeps general ability, where that isn't the key dose itself."""
     if finding.kept is finding.cell:
         return ""
     if finding.kept is None:
-        return f"; no dose tried keeps {KEPT:.0%} of general ability"
+        some = any(cell.asked.asks_nothing for cell in summary.of(finding.spot))
+        return f"; no dose {'at which tasks were asked' if some else 'tried'} keeps {KEPT:.0%} of general ability"
     left = _amount(finding.kept.metrics.code_retention)
     return f"; at {dose(finding.kept.cell.k_percent)}, where general ability is kept, code keeps {left}"
 

@@ -119,7 +119,8 @@ class RunDirectory:
             return
         known = self.inputs()
         differing = [name for name, value in inputs.items() if known.get(name) != value]
-        fixed = [name for name in differing if name != _ITEMS]
+        keyed = (self.path / _KEYS).exists()
+        fixed = [name for name in differing if name != _ITEMS or not keyed]
         if fixed:
             raise FingerprintError(f"{self.path} was begun with another {' and '.join(fixed)}; choose another --out")
         if differing:
@@ -149,6 +150,10 @@ class RunDirectory:
     def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
         """The cells whose results aren't saved yet, in their order."""
         return [cell for cell in cells if not self.is_done(cell)]
+
+    def unmeasured(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The cells whose losses aren't saved yet, in their order."""
+        return [cell for cell in self.unfinished(cells) if not self.losses_file(cell).exists()]
 
     def save_cell(self, cell: Cell, results: Results) -> None:
         """Save a finished cell; it appears whole or not at all."""

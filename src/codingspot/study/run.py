@@ -33,7 +33,7 @@ from codingspot.study.inputs import StudyInputs, input_paths, load_inputs, requi
 from codingspot.study.keys import StudyKeys
 from codingspot.study.language_matrix import language_matrix
 from codingspot.study.planning import plan_cells, with_own_sizes
-from codingspot.study.progress import Progress, Silent
+from codingspot.study.progress import CountsCells, Progress, Silent
 from codingspot.study.refinement import refine
 from codingspot.study.reuse import reuse_scores
 from codingspot.study.scoring import study_scores
@@ -145,16 +145,16 @@ class _Run:
         with self._runner(spots) as runner:
 
             def run(cell: Cell) -> None:
+                if isinstance(self.progress, CountsCells):
+                    self.progress.cell(len(done) + 1, max(len(cells), len(done) + 1))
                 self.progress.stage(cell.name)
                 runner.run(cell)
                 done.append(cell)
                 self.directory.save_asked(runner.asked(done))
 
             section = self.study.evaluation
-            if section.tasks() and (
-                section.tasks_at or section.tasks_where
-            ):  # all losses first: they say where to look
-                for cell in self.directory.unfinished(cells):
+            if section.tasks() and (section.tasks_at or section.tasks_where):  # where to look is known from losses
+                for cell in self.directory.unmeasured(cells):
                     self.progress.stage(f"perplexity of {cell.name}")
                     runner.measure(cell)
             for cell in self.directory.unfinished(cells):
