@@ -15,6 +15,8 @@ from codingspot.tables import Column, TableSchema, number, text, truth, whole
 
 LEARNING: Final = "learning-"
 """Beginning of the stem of a learned spot's loss curve; the spot's name follows."""
+UNITS: Final = "units-"
+"""Beginning of the stem of the table of a spot's units; the spot's name follows."""
 
 
 def _k() -> Column:
@@ -131,6 +133,14 @@ _OF_STUDIES: Mapping[str, TableSchema] = {
             text("part", "training", "validation"),
             _k(),
             *map(number, ("code_loss", "general_loss", "objective")),
+        ),
+        UNITS: (
+            text("spot"),
+            whole("rank", 1),
+            *map(whole, ("layer", "expert", "index", "parameters")),
+            number("code"),
+            *map(_figure, ("general", "key")),
+            truth("selected"),
         ),
     }.items()
 }
@@ -264,4 +274,5 @@ def read_table(folder: Path, stem: str) -> pd.DataFrame:
 
 
 def _schema(stem: str) -> TableSchema:
-    return TABLES[LEARNING if stem.startswith(LEARNING) else stem]
+    beginning = next((each for each in (LEARNING, UNITS) if stem.startswith(each)), stem)
+    return TABLES[beginning]

@@ -48,8 +48,8 @@ def silenced(units: Units, numbers: Tensor) -> Callable[[str, int, Tensor], Tens
         for number in numbers.tolist():
             if units.slice(index).start <= number < units.slice(index).stop:
                 expert, place = divmod(number - units.slice(index).start, site.width)
-                columns.setdefault((site.writes[0], expert), []).append(place)
-    widths = {site.writes[0]: site.width for site in units.sites}
+                columns.setdefault((*site.writes, expert), []).append(place)
+    widths = {name: site.width for site in units.sites for name in site.writes}
 
     def observe(name: str, expert: int, inputs: Tensor) -> Tensor:
         changed = inputs.clone().unflatten(-1, (widths[name], -1))
@@ -65,7 +65,7 @@ def test_zeroing_the_weights_of_units_is_zeroing_what_they_write(name, kind) -> 
     model = random_model(name)
     units = find_units(model, kind)
     numbers = torch.tensor([len(units) - 1, 0, len(units) // 2]).unique()
-    names = [site.writes[0] for site in units.sites]
+    names = [name for site in units.sites for name in site.writes]
     with observed_inputs(model, names, silenced(units, numbers)):
         expected = logits(model)
     found = without_weights(model, units, numbers)

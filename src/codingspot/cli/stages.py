@@ -134,6 +134,7 @@ def spot(
     Example: codingspot spot runs/scores --recipe set_difference --set general_percent=20 --out spot.safetensors
     """
     from codingspot import learning as learning  # registers its recipe, so that it's named for what it is
+    from codingspot import units as units  # registers its recipe and controls
     from codingspot.importance import ScoreStore
     from codingspot.outputs import check_file
     from codingspot.spot import check_recipe, density, find_spot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -45,6 +45,12 @@ class PackedTokens:
         """How many tokens a causal model predicts: all but the first of every sequence."""
         sequences, length = self.input_ids.shape
         return sequences * (length - 1)
+
+    def first(self, tokens: int | None) -> PackedTokens:
+        """The first sequences, as many as so many tokens hold and at least one; all of them for None."""
+        if tokens is None:
+            return self
+        return replace(self, input_ids=self.input_ids[: max(1, tokens // self.input_ids.shape[1])])
 
 
 def pack(

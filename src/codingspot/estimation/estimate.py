@@ -167,4 +167,10 @@ class _Needs:
             if section.training is not None:
                 read = 2 * section.training.steps * section.training.sequences * scoring.sequence_length
                 found["learned masks"] = found.get("learned masks", 0.0) + model.flops_per_token * read
+            reading = section.traits.reading
+            if reading is not None:
+                budget = min(reading.tokens or scoring.token_budget, scoring.token_budget)
+                share = 2 / 3 if reading.backward else 1 / 3  # of forward, backward by activations and by weights
+                read = self.domains * budget
+                found["unit scores"] = found.get("unit scores", 0.0) + share * model.flops_per_token * read
         return found

@@ -11,7 +11,7 @@ They are found by roles and structure (:mod:`codingspot.models.structure`), what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -59,14 +59,14 @@ class UnitSite:
         experts: fused experts, each with ``width`` units; 1 elsewhere.
         width: units an expert.
         slabs: what they have of each parameter.
-        writes: names of the matrices they write through, whose inputs are theirs in order, as many of each unit.
+        writes: the matrices they write through, name to the axis of inputs, which are theirs in order, as many of each.
     """
 
     layer: int
     experts: int
     width: int
     slabs: tuple[Slab, ...]
-    writes: tuple[str, ...]
+    writes: Mapping[str, int]
 
     @property
     def units(self) -> int:
@@ -131,6 +131,10 @@ class Units:
                 where = starts[places, None] + torch.arange(self._size(site))
                 found[where] = self._of_site(site, numbers[places] - span.start)
         return found
+
+    def input_axis(self, name: str) -> int:
+        """The axis of the inputs of a matrix that units write through."""
+        return next(site.writes[name] for site in self.sites if name in site.writes)
 
     def sums(self, values: Callable[[str], Tensor]) -> Float64[Tensor, " units"]:
         """For every unit, the sum over its weights of ``values(name of the parameter)``, which has its shape."""
@@ -237,7 +241,7 @@ def _neurons(down: str, structures: dict[str, Structure]) -> UnitSite:
         slabs += [Slab(name, axis, start + torch.arange(width), 1, one.expert_axis) for start, _ in spans]
     if len(slabs) < 2:
         raise ModelError(f"what {down} is multiplied by can't be told: nothing beside it feeds it; choose other units")
-    return UnitSite(matrix.role.layer or 0, experts, width, tuple(slabs), (down,))
+    return UnitSite(matrix.role.layer or 0, experts, width, tuple(slabs), {down: _axis(matrix.input_axis)})
 
 
 def _heads(o: str, structures: dict[str, Structure], kind: Literal["head", "group"]) -> UnitSite:
@@ -263,7 +267,7 @@ def _heads(o: str, structures: dict[str, Structure], kind: Literal["head", "grou
         if of_kind in ("q", "k") and len(found) > 1 and sum(length for _, length in found.values()) in normed:
             continue
         slabs += [_slab(name, axes[name], [found[unit * each + j] for unit in range(count)]) for j in range(each)]
-    return UnitSite(structures[o].role.layer or 0, 1, count, tuple(slabs), (o,))
+    return UnitSite(structures[o].role.layer or 0, 1, count, tuple(slabs), {o: _axis(structures[o].input_axis)})
 
 
 def _normed_sizes(o: str, structures: dict[str, Structure]) -> set[int]:
@@ -283,7 +287,8 @@ def _layers(structures: dict[str, Structure]) -> Iterator[UnitSite]:
             members.setdefault(one.role.layer, {})[name] = one
     for layer, found in members.items():
         slabs = tuple(Slab(name, 0, torch.zeros(1, dtype=torch.int64), one.shape[0]) for name, one in found.items())
-        writes = tuple(n for n, one in found.items() if one.role.kind in ("o", "down") and one.input_axis is not None)
+        written = {n: one.input_axis for n, one in found.items() if one.role.kind in ("o", "down")}
+        writes = {n: axis for n, axis in written.items() if axis is not None}
         yield UnitSite(layer, 1, 1, slabs, writes)
 
 

@@ -55,7 +55,8 @@ class CellSummary:
     def record(self) -> dict[str, Any]:
         """The cell as JSON values: rates in 0-1, perplexity null where infinite, intervals as [low, high].
 
-        A cell that wasn't asked the tasks, or few items of each, says so.
+        A cell that wasn't asked the tasks, or few items of each, says so. ``units``, how many whole units were edited,
+        is there for spots of units alone.
         """
         fewer = {} if self.asked is Asked.ALL else {"asked": str(self.asked), "items_of_each_task": self.items}
         cell, metrics, intervals = self.cell, self.metrics, self.intervals
@@ -69,6 +70,7 @@ class CellSummary:
             "edit": cell.edit,
             "k_percent": cell.k_percent,
             "parameters": cell.parameters,
+            **({} if cell.units is None else {"units": cell.units}),
             "percent_of_scope": self.percent_of_scope,
             "seed": cell.seed,
             "purpose": cell.purpose,

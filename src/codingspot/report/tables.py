@@ -142,9 +142,11 @@ def monosemanticity(run: Run, summary: RunSummary) -> Table:
 def retention(run: Run, summary: RunSummary) -> Table:
     """Retention corrected for chance, with intervals, and perplexity ratios, for every spot, scope and control."""
     domains = _shown_domains(summary.plan)
+    whole = any(cell.units is not None for cell in summary.plan.cells)
     columns = (
         *_EDITED,
         Column("parameters", "Parameters", "count"),
+        *([Column("units", "Units", "count")] if whole else []),
         Column("percent_of_scope", "Of scope", "share"),
         Column("code_retention", "Code retention", "retention", has_range=True),
         Column("general_retention", "General retention", "retention", has_range=True),
@@ -155,6 +157,7 @@ def retention(run: Run, summary: RunSummary) -> Table:
         values: list[Value] = [
             *_edited(cells),
             Number(cells[0].cell.parameters),
+            *([Number(cells[0].cell.units)] if whole else []),
             Number(cells[0].percent_of_scope),
             _with_interval(cells, lambda c: c.metrics.code_retention, lambda c: c.intervals.code_retention),
             _with_interval(cells, lambda c: c.metrics.general_retention, lambda c: c.intervals.general_retention),
@@ -170,6 +173,8 @@ def retention(run: Run, summary: RunSummary) -> Table:
         "parameters, 'of scope' in percent of those in scope. "
         f"Estimator: {estimator_phrase(run)}.{cut_phrase(run)}{fewer_phrase(run)}"
     )
+    if whole:
+        caption += " Units: neurons, heads or the like that were edited whole, to which k is rounded down."
     return Table("table4_retention", "Table 4: retention corrected for chance", caption, columns, tuple(rows))
 
 

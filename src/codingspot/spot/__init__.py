@@ -7,14 +7,25 @@ from codingspot.spot.domains import domain_overlap, domain_spots, general_overla
 from codingspot.spot.overlap import overlap, overlap_by_tensor
 from codingspot.spot.polysemanticity import Asked, measure_shares, polysemanticity, shares_by_domain
 from codingspot.spot.prediction import Scaled, predicted_changes
-from codingspot.spot.recipes import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
+from codingspot.spot.recipes import RECIPES, Reading, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
 from codingspot.spot.reliability import reliability
 from codingspot.spot.spot import Spot, find_spot
-from codingspot.spot.training import TrainedSpot, TrainingInput, train_spot, training_cost, training_text
+from codingspot.spot.training import (
+    MeasuredSpot,
+    TrainedSpot,
+    TrainingInput,
+    measure_spot,
+    train_spot,
+    training_cost,
+    training_text,
+)
+from codingspot.spot.whole_units import WholeUnits
 
 __all__ = [
     "RECIPES",
     "Asked",
+    "MeasuredSpot",
+    "Reading",
     "RecipeTraits",
     "Scaled",
     "Spot",
@@ -22,6 +33,7 @@ __all__ = [
     "TrainingCost",
     "TrainingInput",
     "Variant",
+    "WholeUnits",
     "agreement",
     "budget_curve",
     "check_recipe",
@@ -31,6 +43,7 @@ __all__ = [
     "find_spot",
     "general_overlap",
     "measure_shares",
+    "measure_spot",
     "overlap",
     "overlap_by_tensor",
     "polysemanticity",

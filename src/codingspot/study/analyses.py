@@ -114,8 +114,8 @@ def _reliability(section: SpotSection, stores: Sequence[ScoreStore]) -> pd.DataF
 
 
 def _computed(study: Study) -> list[SpotSection]:
-    """The spots that a recipe finds in scores alone; others would have to be trained again."""
-    return [section for section in study.spots if section.training is None]
+    """The spots that a recipe finds in scores alone; others would have to be trained, or read text, again."""
+    return [section for section in study.spots if section.traits.from_scores]
 
 
 def _polysemanticity(

@@ -51,6 +51,8 @@ class Cell(BaseModel):
     """Percentage of all the model's parameters (tied ones once)."""
     parameters: Count = 0
     """How many parameters were edited."""
+    units: Count | None = None
+    """How many whole units those are, of a spot of units; k is then rounded down to them."""
     seed: int | None = None
     purpose: Purpose = "dose"
     """``dose``: one of the study's grid. ``refinement``: a dose asked for after reading results, to find the onset and

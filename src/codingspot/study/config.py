@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from codingspot import learning as learning  # registers its recipe
+from codingspot import units as units  # registers its recipe and controls
 from codingspot.ablation import CONTROLS, EDITS
 from codingspot.corpus import BosPolicy, Source
 from codingspot.corpus.schemas import Variant
@@ -210,10 +211,18 @@ class SpotSection(Settings):
     def _recipe_exists(self) -> SpotSection:
         with _as_setting(f"spot {self.name}: "):
             check_recipe(self.recipe, self.parameters)
-            training = self.training
+            traits, _ = self.traits, self.training
         others = self.parameters.keys() - self._own_parameters.keys()
-        if training is not None and others:
+        if others and not traits.from_scores:
             raise ValueError(f"spot {self.name}: {min(others)} is for recipes computed from scores; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _controls_are_for_it(self) -> SpotSection:
+        with _as_setting(f"spot {self.name}: "):
+            drawn = [name for name in self.controls if CONTROLS.traits(name).of_units]
+        if drawn and self.traits.unit == "weight":
+            raise ValueError(f"spot {self.name}: {drawn[0]} draws whole units, and {self.recipe} selects weights")
         return self
 
     @model_validator(mode="after")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -132,8 +131,7 @@ class CellRunner:
         if cell.spot is None:
             self._editor.restore()
             return
-        spot, n = self._spots[source(cell)], cell.parameters
-        spot = replace(spot, positions=spot.positions[:n], scores=spot.scores[:n])
+        spot = self._spots[source(cell)].prefix(cell.parameters)
         self._editor.apply(spot, cell.edit or "zero", **self._edit_parameters(cell))
 
     def _edit_parameters(self, cell: Cell) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class _Run:
                 self.directory.settle(self.keys.cells([cell]))
                 run(cell)
 
-            further = refine(self.study, plan, self.directory, run_further)
+            further = with_own_sizes(refine(self.study, plan, self.directory, run_further), spots)
         plan = plan.model_copy(update={"cells": (*cells, *further)})
         self.directory.save_plan(plan)
         return plan
