@@ -11,10 +11,9 @@ from codingspot.corpus.purification import purify
 from codingspot.corpus.sources import Source
 
 if TYPE_CHECKING:
-    from codingspot.corpus.tokens import BosPolicy, PackedTokens, pack
+    from codingspot.corpus.tokens import PackedTokens, pack
 
 __all__ = [
-    "BosPolicy",
     "Choice",
     "Corpus",
     "Domain",
@@ -28,7 +27,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("BosPolicy", "PackedTokens", "pack"):
+    if name not in ("PackedTokens", "pack"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Only token sequences need torch, which the processes that purify do without.
     from codingspot.corpus import tokens
