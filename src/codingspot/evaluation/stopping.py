@@ -65,10 +65,13 @@ class SequentialEvaluator:
         self._others = [_cut(_ordered(None, [task], seed), tasks) for name, task in tasks.items() if name not in asked]
 
     def evaluate(self, cell: str, thresholds: Mapping[str, Sequence[float]]) -> Results:
-        """Results of the model's present weights, on as many items as it takes.
+        """Results of the model's present weights, on as many items as it takes: losses and :meth:`outcomes`."""
+        return Results.of_cell(cell, self.outcomes(thresholds), self._evaluator.losses())
+
+    def outcomes(self, thresholds: Mapping[str, Sequence[float]]) -> list[ItemOutcome]:
+        """Outcomes under the model's present weights, of as many items as it takes.
 
         Args:
-            cell: name given to the rows.
             thresholds: of each question.
 
         Raises:
@@ -85,7 +88,7 @@ class SequentialEvaluator:
             for block in blocks[: math.ceil(share * len(blocks))]:
                 found += self._evaluator.outcomes(block)
         found.sort(key=lambda outcome: self._places[outcome.task, outcome.item])
-        return Results.of_cell(cell, found, self._evaluator.losses())
+        return found
 
     def _answers(
         self, question: str, blocks: Sequence[Block], thresholds: Sequence[float]

@@ -8,6 +8,7 @@ from codingspot.models.registry import Registry
 from codingspot.models.roles import SCOPES, Role, Scope, ScopeName, role_of, scope_sizes
 from codingspot.models.shipped import TESTBED, input_places, model_source, names_shipped, shipped_model, shipped_models
 from codingspot.models.structure import Part, Structure, describe, kinds_table
+from codingspot.models.units import UnitKind, Units, find_units
 
 __all__ = [
     "MAX_LOGITS",
@@ -23,9 +24,12 @@ __all__ = [
     "Scope",
     "ScopeName",
     "Structure",
+    "UnitKind",
+    "Units",
     "configured_model",
     "describe",
     "find_model",
+    "find_units",
     "fingerprint",
     "input_places",
     "kinds_table",

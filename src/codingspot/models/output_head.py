@@ -18,8 +18,11 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.checkpoint import checkpoint
 
-MAX_LOGITS = 1 << 26
-"""Most elements that the logits of a chunk, their probabilities and the gradients of both have together."""
+MAX_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 28}
+"""Most elements that the logits of a chunk, their probabilities and the gradients of both have together, by device.
+
+A chunk costs a pass over the head's gradient, which a GPU would spend more time on than on the chunk.
+"""
 
 _ARRAYS = 4  # logits and log-probabilities, and the gradient of each
 _PART = 1 << 24
@@ -35,12 +38,13 @@ class OutputHead:
 
     Args:
         model: a Hugging Face causal language model, with the weights that it has whenever it is called.
-        max_logits: see :data:`MAX_LOGITS`.
+        max_logits: see :data:`MAX_LOGITS`, by default that of the model's device.
     """
 
-    def __init__(self, model: nn.Module, *, max_logits: int = MAX_LOGITS) -> None:
+    def __init__(self, model: nn.Module, *, max_logits: int | None = None) -> None:
         self.model = model
-        self._max_logits = max_logits
+        on_cpu = next(model.parameters()).device.type == "cpu"
+        self._max_logits = max_logits or MAX_LOGITS["cpu" if on_cpu else "cuda"]
         found = getattr(model, "get_output_embeddings", lambda: None)()
         self._head = found if isinstance(found, nn.Module) else None
         with torch.no_grad():

@@ -5,8 +5,8 @@ from codingspot.spot.agreement import Variant, agreement, budget_curve, smallest
 from codingspot.spot.density import density
 from codingspot.spot.domains import domain_overlap, domain_spots, general_overlap
 from codingspot.spot.overlap import overlap, overlap_by_tensor
-from codingspot.spot.polysemanticity import measure_shares, polysemanticity, shares_by_domain
-from codingspot.spot.prediction import predicted_changes
+from codingspot.spot.polysemanticity import Asked, measure_shares, polysemanticity, shares_by_domain
+from codingspot.spot.prediction import Scaled, predicted_changes
 from codingspot.spot.recipes import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
 from codingspot.spot.reliability import reliability
 from codingspot.spot.spot import Spot, find_spot
@@ -14,7 +14,9 @@ from codingspot.spot.training import TrainedSpot, TrainingInput, train_spot, tra
 
 __all__ = [
     "RECIPES",
+    "Asked",
     "RecipeTraits",
+    "Scaled",
     "Spot",
     "TrainedSpot",
     "TrainingCost",

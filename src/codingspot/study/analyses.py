@@ -5,7 +5,7 @@ Overlap and reliability compare draws of text at a sample of the parameters; the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -15,6 +15,8 @@ from codingspot.evaluation.sequential import retention_intervals
 from codingspot.importance import ScoreStore, disjoint_draws, merge
 from codingspot.models import scope_sizes
 from codingspot.spot import (
+    Asked,
+    Scaled,
     Spot,
     domain_overlap,
     domain_spots,
@@ -30,6 +32,8 @@ from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import questions
 from codingspot.study.planning import source
+
+Advance = Callable[[float], None]
 
 OVERLAP_K = (0.01, 0.09, 0.25, 1.0)
 """Percentages of all parameters at which domains' spots are compared."""
@@ -59,14 +63,22 @@ def analyse_scores(study: Study, draws: Sequence[ScoreStore], directory: RunDire
 
 
 def analyse_spots(
-    study: Study, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell], directory: RunDirectory
+    study: Study,
+    store: ScoreStore,
+    spots: Mapping[str, Spot],
+    cells: Sequence[Cell],
+    directory: RunDirectory,
+    advance: Advance,
 ) -> None:
-    """Polysemanticity of the study's spots, and what first order predicts of its cells' losses."""
+    """Polysemanticity of the study's spots, and what first order predicts of its cells' losses.
+
+    Each is one pass over the scores; ``advance`` hears the share of the work that was done.
+    """
     several = len(store.domains) > 1
     if "polysemanticity" in study.analyses and several and not _exists(directory, "polysemanticity", "shares"):
-        _polysemanticity(study, store, spots, directory)
+        _polysemanticity(study, store, spots, directory, lambda share: advance(share / 2))
     if "prediction" in study.analyses and store.traits.first_order and not _exists(directory, "prediction"):
-        _prediction(study, store, spots, cells, directory)
+        _prediction(study, store, spots, cells, directory, lambda share: advance(share / 2))
 
 
 def analyse_sequential(study: Study, plan: Plan, directory: RunDirectory, outcomes: pd.DataFrame) -> None:
@@ -106,20 +118,37 @@ def _computed(study: Study) -> list[SpotSection]:
     return [section for section in study.spots if section.training is None]
 
 
-def _polysemanticity(study: Study, store: ScoreStore, spots: Mapping[str, Spot], directory: RunDirectory) -> None:
+def _polysemanticity(
+    study: Study, store: ScoreStore, spots: Mapping[str, Spot], directory: RunDirectory, advance: Advance
+) -> None:
+    asked = [
+        Asked(spot, section.k_percent, seed)
+        for section in study.spots
+        for seed, spot in _with_random(spots[section.name])
+    ]
+    measured = iter(measure_shares(store, asked, progress=advance))
     entropies, shares = [], []
     for section in study.spots:
-        spot = spots[section.name]
-        controls = {seed: matched_control(spot, seed=seed) for seed in _RANDOM_SEEDS}
-        measured = measure_shares(store, spot, controls)
-        entropies.append(polysemanticity(measured, section.k_percent).assign(spot=section.name))
-        shares.append(shares_by_domain(measured, section.k_percent).assign(spot=section.name))
+        own = [next(measured) for _ in range(1 + len(_RANDOM_SEEDS))]
+        entropies.append(polysemanticity(own).assign(spot=section.name))
+        shares.append(shares_by_domain(own).assign(spot=section.name))
     _write(entropies, directory, "polysemanticity")
     _write(shares, directory, "shares")
 
 
+def _with_random(spot: Spot) -> Iterator[tuple[int | None, Spot]]:
+    yield None, spot
+    for seed in _RANDOM_SEEDS:
+        yield seed, matched_control(spot, seed=seed)
+
+
 def _prediction(
-    study: Study, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell], directory: RunDirectory
+    study: Study,
+    store: ScoreStore,
+    spots: Mapping[str, Spot],
+    cells: Sequence[Cell],
+    directory: RunDirectory,
+    advance: Advance,
 ) -> None:
     """One row a cell of the grid and scored domain, for the spots whose edit multiplies weights."""
     factors = {section.name: EDITS.traits(section.edit, section.edit_parameters).factor for section in study.spots}
@@ -127,12 +156,15 @@ def _prediction(
     for cell in cells:
         if cell.spot is not None and cell.purpose == "dose" and factors[cell.spot] is not None:
             by_source.setdefault(source(cell), []).append(cell)
-    parts = []
-    for name, group in by_source.items():
-        factor = factors[str(group[0].spot)]
-        doses = {100 * cell.parameters / store.layout.total: cell.name for cell in group}
-        table = predicted_changes(store, spots[name], list(doses), factor=0.0 if factor is None else factor)
-        parts.append(table.assign(cell=table["k_percent"].map(doses)).drop(columns="k_percent"))
+    doses = [{100 * cell.parameters / store.layout.total: cell.name for cell in group} for group in by_source.values()]
+    scaled = [
+        Scaled(spots[name], tuple(own), factors[str(group[0].spot)] or 0.0)
+        for (name, group), own in zip(by_source.items(), doses, strict=True)
+    ]
+    parts = [
+        table.assign(cell=table["k_percent"].map(own)).drop(columns="k_percent")
+        for table, own in zip(predicted_changes(store, scaled, progress=advance), doses, strict=True)
+    ]
     _write(parts, directory, "prediction")
 
 

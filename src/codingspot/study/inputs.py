@@ -102,6 +102,7 @@ def input_paths(study: Study) -> list[Place]:
     sources = study.corpus.source if isinstance(study.corpus.source, tuple) else (study.corpus.source,)
     views = study.views
     named: list[Place] = [
+        study.scoring.reuse,
         *(each.path if isinstance(each, Source) else each for each in sources),
         *(spec.data for _, spec in study.evaluation.tasks()),
         *(view.parallel for view in (views.align, views.lens) if view is not None),

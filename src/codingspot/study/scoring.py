@@ -88,7 +88,7 @@ def _by_reduction(
     study: Study, loaded: LoadedModel, corpus: Corpus, directory: RunDirectory, reduction: str
 ) -> ScoreStore:
     """The scores of the first draw's text by another reduction, at the sample."""
-    folder = directory.draws / f"by-{reduction}"
+    folder = directory.path / "draws" / f"by-{reduction}"  # other draws may be another run's
     if (folder / "manifest.json").exists():
         return ScoreStore.open(folder)
     budget = study.scoring.token_budget // study.scoring.draws
