@@ -5,15 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from codingspot.corpus.corpus import Domain
 from codingspot.errors import CorpusError
 from codingspot.tokenization import bos_policy, encode, opening_tokens
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedTokenizerBase
 
 _TOKENIZER_BATCH = 256
 

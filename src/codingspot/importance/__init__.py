@@ -1,22 +1,29 @@
 """How much each parameter matters to each domain: estimators, and the score stores they fill."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from codingspot.importance import activations as activations  # these register their estimators
 from codingspot.importance import baselines as baselines
 from codingspot.importance import curvature as curvature
-from codingspot.importance.draws import disjoint_draws, merge
-from codingspot.importance.estimators import (
-    ALIASES,
-    DEFAULT_ESTIMATOR,
-    ESTIMATORS,
-    DomainInput,
-    Estimate,
-    EstimatorTraits,
-    estimator_traits,
-    resolve,
-)
-from codingspot.importance.finetune import FineTune
-from codingspot.importance.scoring import record_snapshots, score
-from codingspot.importance.store import DomainScores, NewDomainScores, Normalisation, ScoreStore
+from codingspot.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from codingspot.importance.draws import disjoint_draws, merge
+    from codingspot.importance.estimators import (
+        ALIASES,
+        DEFAULT_ESTIMATOR,
+        ESTIMATORS,
+        DomainInput,
+        Estimate,
+        EstimatorTraits,
+        estimator_traits,
+        resolve,
+    )
+    from codingspot.importance.finetune import FineTune
+    from codingspot.importance.scoring import record_snapshots, score
+    from codingspot.importance.store import DomainScores, NewDomainScores, Normalisation, ScoreStore
 
 __all__ = [
     "ALIASES",
@@ -37,3 +44,5 @@ __all__ = [
     "resolve",
     "score",
 ]
+
+load_lazily(__name__)

@@ -9,17 +9,18 @@ from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging
 
 from codingspot.errors import ModelError
 from codingspot.models.finding import FoundModel, build, find_model, first_line, torch_dtype
 from codingspot.models.gguf import GgufFile
 from codingspot.models.layout import fingerprint
 from codingspot.tokenization import BOS_POLICIES, BosPolicy, bos_policy, with_bos
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _BUFFERS = re.compile(r"\.(?:attn|attention)\.(?:masked_)?bias$|\.rotary_emb\.|\.position_ids$")
 """Constants that older versions of the library saved among the weights, and that no model reads any more."""
@@ -142,6 +143,8 @@ def usable_device(device: str | torch.device | None = None) -> torch.device:
 def _load_weights(
     found: FoundModel, dtype: Any, device_map: DeviceMap | None, attention: str | None
 ) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM, GgufConfig
+
     loader: Any = AutoModelForCausalLM
     options = {**found.options, **({} if attention is None else {"attn_implementation": attention})}
     if found.gguf is not None:
@@ -219,6 +222,8 @@ def _move(source: str, model: PreTrainedModel, device: torch.device) -> None:
 @contextmanager
 def _quiet(*, bars: bool) -> Iterator[None]:
     """Keep transformers from reporting on weights, which is done here, and from drawing ``bars``, some of its own."""
+    from transformers.utils import logging
+
     library: Any = logging  # its functions for this have no types
     shown, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
     library.set_verbosity(library.CRITICAL)
@@ -234,6 +239,8 @@ def _quiet(*, bars: bool) -> Iterator[None]:
 
 
 def _load_tokenizer(found: FoundModel, bos: str) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(found.place, **found.options)
     except Exception as error:  # files of another form than expected make the tokenizers' code raise anything

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from jaxtyping import Int64
 from torch import Tensor
 
@@ -16,6 +15,9 @@ from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
 from codingspot.spot.recipes import RECIPES, TrainingCost
 from codingspot.spot.spot import Spot, find_spot
+
+if TYPE_CHECKING:  # it takes seconds to load
+    import pandas as pd
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from codingspot.ablation import CONTROLS, EDITS
 from codingspot.corpus import Source
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import CorpusError, StudyError
-from codingspot.evaluation.perplexity import WINDOW
+from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
 from codingspot.models import TESTBED, ScopeName
