@@ -46,7 +46,7 @@ def test_the_manifest_says_what_made_the_scores(loaded, corpus, tmp_path) -> Non
     assert store.manifest["model"] == {"id": "tiny", "revision": "r1", "fingerprint": loaded.fingerprint}
     assert store.manifest["corpus"] == {"name": "words", "fingerprint": corpus.fingerprint}
     assert store.manifest["estimator"] == {"name": "taylor", "reduction": "sequence", "norm": "l1"}
-    assert store.manifest["settings"] == {**SETTINGS, "seed": 0, "bos": "none", "finetune": None}
+    assert store.manifest["settings"] == {**SETTINGS, "seed": 0, "bos": "tokenizer", "finetune": None}
     assert store.normalise == "zscore"
     assert store.domain("Rust").predicted_tokens == 8 * 7
     assert store.domain("Rust").details["tokens"] == 64

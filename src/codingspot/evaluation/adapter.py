@@ -25,7 +25,7 @@ from codingspot.evaluation.batch_support import longest_shared_row
 from codingspot.evaluation.chat import render_chat
 from codingspot.evaluation.generation import Completion, Decoding, Generator
 from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
-from codingspot.tokenization import encode
+from codingspot.tokenization import bos_policy, encode
 
 _MAX_NEW_TOKENS = 256  # of a task that sets none, as in HFLM
 # On a CPU larger tensors leave the processor's cache; on a GPU these leave room for the weights of an 8 B model.
@@ -95,9 +95,15 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
 
     @property
     def prefix_token_id(self) -> int:
-        """The token that stands before a text without context: beginning of text, or else end of text."""
-        bos = self.tokenizer.bos_token_id
-        return self.eot_token_id if bos is None else int(bos)
+        """The token that stands before a text without context: beginning of text, or else end of text.
+
+        A model predicts no token from nothing. Where the policy is that no beginning of text is read
+        (:func:`~codingspot.tokenization.with_bos`), the end of text comes first.
+        """
+        tokens = [self.tokenizer.bos_token_id, self.tokenizer.eos_token_id]
+        if bos_policy(self.tokenizer) == "none":
+            tokens.reverse()
+        return int(tokens[1] if tokens[0] is None else tokens[0])
 
     @property
     def max_length(self) -> int:

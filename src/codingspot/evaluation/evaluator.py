@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from codingspot.corpus import Domain
 from codingspot.errors import EvaluationError, NonFiniteError
 from codingspot.evaluation.adapter import ModelAdapter
-from codingspot.evaluation.perplexity import WINDOW, HeldOutLoss
+from codingspot.evaluation.batching import WINDOW
+from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.results import DocumentLoss, ItemOutcome, Results
 from codingspot.evaluation.tasks import NON_FINITE, EvaluationTask, Response

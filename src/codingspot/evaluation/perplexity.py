@@ -6,17 +6,18 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codingspot.corpus import Domain
-from codingspot.evaluation.adapter import ModelAdapter
+from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.likelihood import Continuation, log_likelihoods
 from codingspot.evaluation.results import DocumentLoss
 from codingspot.tokenization import encode
 
-WINDOW = 2048
-"""Tokens of a window: what a model's attention takes grows with their square."""
+if TYPE_CHECKING:
+    from codingspot.evaluation.adapter import ModelAdapter
 
 
 class HeldOutLoss:

@@ -1,24 +1,31 @@
 """How much each parameter matters to each domain: estimators, and the score stores they fill."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from codingspot.importance import activations as activations  # these register their estimators
 from codingspot.importance import baselines as baselines
 from codingspot.importance import curvature as curvature
-from codingspot.importance.draws import disjoint_draws, merge
-from codingspot.importance.estimators import (
-    ALIASES,
-    DEFAULT_ESTIMATOR,
-    ESTIMATORS,
-    DomainInput,
-    Estimate,
-    EstimatorTraits,
-    estimator_traits,
-    resolve,
-)
-from codingspot.importance.finetune import FineTune
-from codingspot.importance.manifest import Normalisation
-from codingspot.importance.scoring import record_snapshots, score
-from codingspot.importance.store import ScoreStore
-from codingspot.importance.writing import DomainScores, NewDomainScores
+from codingspot.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from codingspot.importance.draws import disjoint_draws, merge
+    from codingspot.importance.estimators import (
+        ALIASES,
+        DEFAULT_ESTIMATOR,
+        ESTIMATORS,
+        DomainInput,
+        Estimate,
+        EstimatorTraits,
+        estimator_traits,
+        resolve,
+    )
+    from codingspot.importance.finetune import FineTune
+    from codingspot.importance.manifest import Normalisation
+    from codingspot.importance.scoring import record_snapshots, score
+    from codingspot.importance.store import ScoreStore
+    from codingspot.importance.writing import DomainScores, NewDomainScores
 
 __all__ = [
     "ALIASES",
@@ -39,3 +46,5 @@ __all__ = [
     "resolve",
     "score",
 ]
+
+load_lazily(__name__)

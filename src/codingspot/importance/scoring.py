@@ -11,7 +11,7 @@ from typing import Any
 from jaxtyping import Int64
 from torch import Tensor
 
-from codingspot.corpus import BosPolicy, Corpus, Domain, PackedTokens, pack
+from codingspot.corpus import Corpus, Domain, PackedTokens, pack
 from codingspot.errors import CorpusError, StudyError
 from codingspot.importance.draws import sample_offsets
 from codingspot.importance.estimators import (
@@ -48,7 +48,6 @@ def score(
     token_budget: int | None = 65_536,
     micro_batch_tokens: int = 2_048,
     seed: int = 0,
-    bos: BosPolicy = "none",
     finetune: FineTune | None = None,
     on_snapshot: OnSnapshot | None = None,
     draws: Sequence[Path] = (),
@@ -60,8 +59,8 @@ def score(
 ) -> ScoreStore:
     """Score every parameter for every domain of the corpus that is not held out, into the folder ``out``.
 
-    ``token_budget`` is for each domain, whose documents are shuffled by ``seed``. ``bos`` says where a
-    beginning-of-text token stands (:func:`codingspot.corpus.pack`). ``micro_batch_tokens`` is how many are run at once.
+    ``token_budget`` is for each domain, whose documents are shuffled by ``seed`` and packed by
+    :func:`codingspot.corpus.pack`. ``micro_batch_tokens`` is how many are run at once.
     ``parameters`` are those of the estimator; Taylor saliency has ``reduction`` and ``norm`` (see
     :func:`codingspot.importance.estimators.taylor`). ``normalise`` is kept in the store and applied to magnitudes when
     they are read. ``progress`` hears of every micro-batch; ``on_snapshot`` of the scores at the snapshots that
@@ -91,7 +90,7 @@ def score(
     sample = sample_offsets(ParameterLayout.of(loaded.model).sizes) if draws or sample_only else {}
     bound = ESTIMATORS.bind(estimator, parameters)
     run = _Run(loaded, bound, micro_batch_tokens, finetune, on_snapshot, progress, traits, sample)
-    packed = _packed(loaded, corpus, sequence_length, token_budget, seed, bos)
+    packed = _packed(loaded, corpus, sequence_length, token_budget, seed)
     starts = [_starts(tokens, token_budget, len(draws)) for _, tokens in packed]
     provenance: dict[str, Any] = {
         "model": loaded.record,
@@ -102,7 +101,7 @@ def score(
             "token_budget": token_budget,
             "micro_batch_tokens": micro_batch_tokens,
             "seed": seed,
-            "bos": bos,
+            "bos": loaded.bos,
             "finetune": None if finetune is None else asdict(finetune),
         },
     }
@@ -138,7 +137,6 @@ def record_snapshots(
     token_budget: int | None = 65_536,
     micro_batch_tokens: int = 2_048,
     seed: int = 0,
-    bos: BosPolicy = "none",
     **parameters: Any,
 ) -> dict[str, tuple[float, ...]]:
     """Fine-tune on every domain as :func:`score` does, and let ``on_snapshot`` hear of its snapshots; nothing is kept.
@@ -152,7 +150,7 @@ def record_snapshots(
     """
     estimator, parameters = resolve(estimator, parameters)
     run = _Run(loaded, ESTIMATORS.bind(estimator, parameters), micro_batch_tokens, finetune, on_snapshot)
-    packed = _packed(loaded, corpus, sequence_length, token_budget, seed, bos)
+    packed = _packed(loaded, corpus, sequence_length, token_budget, seed)
     losses = {}
     for domain, tokens in packed:
         with run.tuned(tokens) as tuned:
@@ -161,7 +159,7 @@ def record_snapshots(
 
 
 def _packed(
-    loaded: LoadedModel, corpus: Corpus, sequence_length: int, token_budget: int | None, seed: int, bos: BosPolicy
+    loaded: LoadedModel, corpus: Corpus, sequence_length: int, token_budget: int | None, seed: int
 ) -> list[tuple[Domain, PackedTokens]]:
     domains = corpus.scored
     if not domains:
@@ -173,7 +171,6 @@ def _packed(
         "sequence_length": sequence_length,
         "token_budget": token_budget,
         "seed": seed,
-        "bos": bos,
     }
     return [(domain, pack(domain, loaded.tokenizer, **how)) for domain in domains]
 

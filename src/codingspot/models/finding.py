@@ -6,19 +6,18 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import get_session
-from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from codingspot.errors import ModelError
 from codingspot.models.gguf import GgufFile, find_gguf
 from codingspot.models.plausibility import require_counts, require_plausible
 from codingspot.models.shipped import model_source
 from codingspot.settings import shown
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 _HUB_TIMEOUT_SECONDS = 5.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
@@ -119,6 +118,8 @@ def build(
     """
     chosen = (found.config.dtype or torch.float32) if dtype == "auto" else torch_dtype(dtype)
     options = {} if attention is None else {"attn_implementation": attention}
+    from transformers import AutoModelForCausalLM
+
     builder: Any = AutoModelForCausalLM
     try:
         with torch.device(device):
@@ -162,6 +163,9 @@ def _split_revision(source: str, revision: str | None) -> tuple[str, str | None]
 
 def _hub_answers() -> bool:
     """Whether the Hub can be reached, asked once and quickly: its client would retry for half a minute."""
+    from huggingface_hub import get_session
+    from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
+
     if HF_HUB_OFFLINE:
         return False
     try:
@@ -172,6 +176,8 @@ def _hub_answers() -> bool:
 
 
 def _load_config(found: FoundModel) -> Any:
+    from transformers import AutoConfig
+
     source = found.source
     if found.gguf is not None:
         try:
@@ -223,6 +229,8 @@ def _require_causal(source: str, config: Any) -> None:
     architectures = config.architectures or []
     if "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {}):
         return
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
     causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
     known = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if not known or (architectures and not causal.intersection(architectures)):

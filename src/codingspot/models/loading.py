@@ -9,16 +9,18 @@ from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging
 
 from codingspot.errors import ModelError
 from codingspot.models.finding import FoundModel, build, find_model, first_line, torch_dtype
 from codingspot.models.gguf import GgufFile
 from codingspot.models.layout import fingerprint
+from codingspot.tokenization import BOS_POLICIES, BosPolicy, bos_policy, with_bos
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _BUFFERS = re.compile(r"\.(?:attn|attention)\.(?:masked_)?bias$|\.rotary_emb\.|\.position_ids$")
 """Constants that older versions of the library saved among the weights, and that no model reads any more."""
@@ -43,6 +45,11 @@ class LoadedModel:
     def fingerprint(self) -> str:
         """SHA-256 of the weights (:func:`codingspot.models.fingerprint`), taken when first read and kept."""
         return fingerprint(self.model)
+
+    @property
+    def bos(self) -> BosPolicy:
+        """What stands before a text, wherever the model reads one."""
+        return bos_policy(self.tokenizer)
 
     @property
     def weights(self) -> str | None:
@@ -79,6 +86,7 @@ def load_model(
     device: str | torch.device | None = None,
     device_map: DeviceMap | None = None,
     attention: str | None = None,
+    bos: str = "tokenizer",
     trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer.
@@ -89,22 +97,25 @@ def load_model(
     the GPU where there is one; ``device_map`` (``auto``, ``balanced``, ``sequential``, or modules to devices; needs
     accelerate) spreads the model over several instead. ``attention`` names the implementation (``eager``, ``sdpa``,
     ``flash_attention_2``, ...), by default the library's own choice. Weights are read from safetensors files, or from
-    a GGUF file and dequantised. Where the Hub can't be reached, what was downloaded before is used.
+    a GGUF file and dequantised. ``bos`` is what stands before a text wherever this model reads one
+    (:data:`codingspot.tokenization.BosPolicy`). Where the Hub can't be reached, what was downloaded before is used.
 
     Raises:
         ModelError: the device can't be used (:func:`usable_device`), nothing is found there, it is not a causal
             language model, its weights are quantised, not in safetensors, or not those of the architecture, all of them
-            and no others, or don't fit on the GPUs of a device map; its tokenizer is missing, or has tokens that the
-            model has no embedding of.
+            and no others, or don't fit on the GPUs of a device map; its tokenizer is missing, has tokens that the
+            model has no embedding of, or no beginning-of-text token where ``bos`` asks for it.
     """
+    if bos not in BOS_POLICIES:
+        raise ModelError(f"unknown bos {bos!r}; use one of {', '.join(BOS_POLICIES)}")
     if device is not None and device_map is not None:
         raise ModelError("device and device_map are both given; give one")
     weights_dtype = torch_dtype(dtype)
     place = usable_device(device) if device_map is None else None
     found = find_model(id_or_path, revision=revision, trust_remote_code=trust_remote_code)
+    tokenizer = _load_tokenizer(found, bos)
     with _quiet(bars=found.local):
         model = _load_weights(found, weights_dtype, device_map, attention)
-    tokenizer = _load_tokenizer(found)
     _require_fitting(found.source, model, tokenizer)
     _require_on_devices(found.source, model)
     if place is not None:
@@ -132,6 +143,8 @@ def usable_device(device: str | torch.device | None = None) -> torch.device:
 def _load_weights(
     found: FoundModel, dtype: Any, device_map: DeviceMap | None, attention: str | None
 ) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM, GgufConfig
+
     loader: Any = AutoModelForCausalLM
     options = {**found.options, **({} if attention is None else {"attn_implementation": attention})}
     if found.gguf is not None:
@@ -209,6 +222,8 @@ def _move(source: str, model: PreTrainedModel, device: torch.device) -> None:
 @contextmanager
 def _quiet(*, bars: bool) -> Iterator[None]:
     """Keep transformers from reporting on weights, which is done here, and from drawing ``bars``, some of its own."""
+    from transformers.utils import logging
+
     library: Any = logging  # its functions for this have no types
     shown, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
     library.set_verbosity(library.CRITICAL)
@@ -223,13 +238,19 @@ def _quiet(*, bars: bool) -> Iterator[None]:
             library.enable_progress_bar()
 
 
-def _load_tokenizer(found: FoundModel) -> PreTrainedTokenizerBase:
+def _load_tokenizer(found: FoundModel, bos: str) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
     try:
-        return AutoTokenizer.from_pretrained(found.place, **found.options)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(found.place, **found.options)
     except Exception as error:  # files of another form than expected make the tokenizers' code raise anything
         raise ModelError(
             f"the tokenizer of {found.source} can't be loaded ({first_line(error)}); save it beside the weights"
         ) from None
+    try:
+        return with_bos(tokenizer, bos)
+    except ValueError as error:
+        raise ModelError(f"{found.source} can't be read with bos {bos!r}: {error}") from None
 
 
 def _require_fitting(source: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

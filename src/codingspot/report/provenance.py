@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codingspot.evaluation.perplexity import WINDOW
+from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.statistics import rate_intervals
 from codingspot.report.labels import dose, join_words, plural, recipe_label, scope_label, task_label
 from codingspot.report.run_files import Run

@@ -19,10 +19,10 @@ from pydantic import (
 from codingspot import learning as learning  # registers its recipe
 from codingspot import units as units  # registers its recipe and controls
 from codingspot.ablation import CONTROLS, EDITS
-from codingspot.corpus import BosPolicy, Source
+from codingspot.corpus import Source
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import CorpusError, StudyError
-from codingspot.evaluation.perplexity import WINDOW
+from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
 from codingspot.models import TESTBED, ScopeName
@@ -31,6 +31,7 @@ from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, r
 from codingspot.study.cells import Cell, Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.views_config import ViewsSection
+from codingspot.tokenization import BosPolicy
 
 LARGE_MODEL = 200_000_000
 """Parameters from which a study keeps less of the scores, and asks cells fewer items, where it says nothing."""
@@ -54,6 +55,7 @@ class ModelSection(Settings):
     device: NotEmpty | None = None
     device_map: NotEmpty | None = Field(None, description="auto, balanced or sequential: over several GPUs")
     attention: NotEmpty | None = Field(None, description="its implementation: eager, sdpa, flash_attention_2, ...")
+    bos: BosPolicy = Field("tokenizer", description="what stands before a text, wherever the model reads one")
     trust_remote_code: bool = False
 
 
@@ -102,7 +104,6 @@ class ScoringSection(Settings):
     parameters: Mapping[str, Any] = Field(default_factory=dict, description="the estimator's own, such as reduction")
     normalise: Literal["tokens", "none", "zscore"] = "tokens"
     sequence_length: Count = Field(256, gt=1)
-    bos: BosPolicy = Field("none", description="where a beginning-of-text token stands")
     token_budget: Count = Field(8192, description="tokens a domain")
     draws: Count = Field(4, description="disjoint parts of the budget, to see how far smaller budgets agree; 1: none")
     keep: Literal["all", "folded"] | None = Field(

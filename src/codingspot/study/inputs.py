@@ -119,6 +119,7 @@ def _load_model(section: ModelSection) -> LoadedModel:
         device=section.device,
         device_map=section.device_map,
         attention=section.attention,
+        bos=section.bos,
         trust_remote_code=section.trust_remote_code,
     )
 

@@ -136,7 +136,6 @@ def _settings(study: Study) -> dict[str, Any]:
         "sequence_length": section.sequence_length,
         "micro_batch_tokens": section.micro_batch_tokens,
         "seed": section.seed,
-        "bos": section.bos,
         **parameters,
     }
 
