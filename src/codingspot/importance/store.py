@@ -160,8 +160,17 @@ class ScoreStore:
         """The same scores of these domains alone, the first called code and the others general.
 
         Raises:
-            ArtefactError: there is no domain of such a name.
+            ArtefactError: there is no domain of such a name, or its scores were added to others' that aren't asked for.
         """
+        code = tuple(code)
+        if self.folded:
+            added = {str(each["name"]) for each in self.domain(FOLDED).details["languages"]}
+            if set(code) != added:
+                raise ArtefactError(
+                    f"score store {self.folder} keeps the sum of {', '.join(sorted(added))} alone; score again with "
+                    "scoring.keep: all"
+                )
+            code = (FOLDED,)
         kinds: dict[str, DomainKind] = {**dict.fromkeys(code, "code"), **dict.fromkeys(general, "general")}
         return replace(self, domains=tuple(replace(self.domain(name), kind=kind) for name, kind in kinds.items()))
 
