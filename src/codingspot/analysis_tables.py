@@ -109,6 +109,7 @@ _OF_STUDIES: Mapping[str, TableSchema] = {
             *map(whole, ("items", "available")),
             *map(_figure, ("low", "high")),
         ),
+        "asked": (text("cell"), text("asked", "dead", "dose", "unmoved"), whole("items")),
         "finetuning_losses": (whole("seed"), text("domain"), whole("step"), number("loss")),
         "importance_distribution": (
             text("domain"),

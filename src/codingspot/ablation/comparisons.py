@@ -111,6 +111,7 @@ class ControlTraits:
         own_size: its number of parameters is its own, not the spot's; it is edited whole, once.
         of_units: it draws whole units, for a spot of whole units.
         needs: what it needs of the domains.
+        regroups: it calls some languages general text, so that their scores must have been kept apart.
         drawn: where its parameters come from, as a sentence says it; empty for one that isn't random.
     """
 
@@ -118,6 +119,7 @@ class ControlTraits:
     own_size: bool = False
     of_units: bool = False
     needs: Requirement | None = None
+    regroups: bool = False
     drawn: str = ""
 
 
@@ -205,7 +207,9 @@ def top_magnitude(controlled: Controlled) -> Spot:
     return _named(Spot(ranking.positions, ranking.keys, layout, controlled.spot.metadata), "top_magnitude")
 
 
-@CONTROLS.register("general_spot", label="spot of general text", traits=ControlTraits(needs=general_text))
+@CONTROLS.register(
+    "general_spot", label="spot of general text", traits=ControlTraits(needs=general_text, regroups=True)
+)
 def general_spot(controlled: Controlled) -> Spot:
     """The same recipe with the roles exchanged: the spot of general text, with code taken out where it contrasts."""
     store = controlled.store
@@ -219,7 +223,7 @@ def _more_languages(name: str, domains: Domains) -> None:
         raise SelectionError(f"{name} needs a general domain and more languages than general domains")
 
 
-@CONTROLS.register("shuffled_labels", traits=ControlTraits(needs=_more_languages))
+@CONTROLS.register("shuffled_labels", traits=ControlTraits(needs=_more_languages, regroups=True))
 def shuffled_labels(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """The same recipe with the domains' labels exchanged at random: general text is called code, a language general.
 

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
-from codingspot.cli.texts import Parallel, parallel_source
+from codingspot.cli.texts import Bos, Parallel, parallel_source
 
 if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
     from codingspot.alignment import Alignment
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def align(
     model: Annotated[
-        str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")
+        str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")
     ] = "testbed",
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; read where it holds the same analysis.")
@@ -41,6 +41,7 @@ def align(
     ] = "pooled",
     batch_tokens: Annotated[int | None, typer.Option(help="Most padded tokens of a forward pass.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Seed of the testbed's programs.")] = 0,
+    bos: Bos = "tokenizer",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -72,7 +73,7 @@ def align(
         place = directory or Path("runs/align")
         with held(place, inputs=input_places(model, parallel)), StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_model(model, device=device)
+            loaded = load_model(model, device=device, bos=bos)
             found = study_alignment(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
         if as_json:
             print_json(_plain(found))

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
-from codingspot.cli.texts import Parallel, parallel_source
+from codingspot.cli.texts import Bos, Parallel, parallel_source
 
 if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
     from codingspot.lens import LensAnalysis
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def lens(
     model: Annotated[
-        str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")
+        str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")
     ] = "testbed",
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
@@ -49,6 +49,7 @@ def lens(
     tuned_lens: Annotated[Path | None, typer.Option(help="A safetensors file with a tuned lens.")] = None,
     batch_tokens: Annotated[int | None, typer.Option(help="Most padded tokens of a forward pass.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Seed of rows and shots.")] = 0,
+    bos: Bos = "tokenizer",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -86,7 +87,7 @@ def lens(
         page = place / "lens.html"
         with held(place, inputs=input_places(model, parallel, keywords, tuned_lens)), StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_model(model, device=device)
+            loaded = load_model(model, device=device, bos=bos)
             found = study_lens(loaded, settings, place, batch_tokens=batch_tokens, say=progress.shares())
             write_text(page, example_page(found.example, str(found.inputs["model"])))
         if as_json:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
-from codingspot.cli.texts import General, Languages, Sources, corpus_section
+from codingspot.cli.texts import Bos, General, Languages, Sources, corpus_section
 
 if TYPE_CHECKING:  # loading torch takes seconds, which `--help` should not
     from codingspot.neurons import NeuronAnalysis
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def neurons(
     model: Annotated[
-        str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")
+        str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")
     ] = "testbed",
     directory: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
@@ -59,6 +59,7 @@ def neurons(
         typer.Option("--compare", help="Run directory of another model's neurons (its --out); repeat."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the texts and their order.")] = 0,
+    bos: Bos = "tokenizer",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
@@ -112,7 +113,7 @@ def neurons(
         read = input_places(model, *(corpus or ()), *(compare_with or ()))
         with held(place, inputs=read), StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_model(model, device=device)
+            loaded = load_model(model, device=device, bos=bos)
             scored, kept = study_corpora(section)
             analysis = study_neurons(
                 loaded,

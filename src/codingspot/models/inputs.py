@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from transformers import PreTrainedModel
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 InputObserver = Callable[[str, int, Tensor], Tensor | None]
 """Called with the name of a matrix, the expert (0 where there are none) and what it is multiplied by, ``[..., inputs]``
@@ -43,6 +45,8 @@ def observed_inputs(model: PreTrainedModel, names: Iterable[str], observer: Inpu
 @contextmanager
 def experts_in_turn(model: PreTrainedModel) -> Iterator[None]:
     """Run experts one after another, as the model's own code does, not by a fused kernel that hides activations."""
+    from transformers import PreTrainedModel
+
     configs = {id(each.config): each.config for each in model.modules() if isinstance(each, PreTrainedModel)}
     before = {key: config._experts_implementation for key, config in configs.items()}
     model.set_experts_implementation("eager")

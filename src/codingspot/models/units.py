@@ -16,17 +16,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from math import prod
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from codingspot.errors import ModelError
 from codingspot.models.layout import ParameterLayout
 from codingspot.models.roles import SCOPES, Kind, role_of
 from codingspot.models.structure import Structure, describe
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 UnitKind = Literal["neuron", "head", "group", "layer"]
 

@@ -22,7 +22,7 @@ import pandas as pd
 from pydantic import Field
 
 from codingspot.analysis import Pieces, is_saved, load_table, save_analysis, saved_inputs
-from codingspot.corpus import BosPolicy, Corpus, Domain, pack
+from codingspot.corpus import Corpus, Domain, pack
 from codingspot.directories import held
 from codingspot.errors import ArtefactError
 from codingspot.evaluation.evaluator import Evaluator
@@ -51,7 +51,6 @@ class NeuronSettings(Settings):
 
     token_budget: Count = Field(8192, description="tokens a domain")
     sequence_length: Count = Field(256, gt=1)
-    bos: BosPolicy = "none"
     size: float = Field(0.01, gt=0, description="neurons: a share of all below 1, a number from 1 on")
     selection: Selection = Field("per-language", description="whose neurons are silenced; both are listed")
     quantile: float = Field(0.95, gt=0, lt=1, description="of all activation probabilities: threshold and bar")
@@ -112,6 +111,7 @@ class _Inputs(Record):
     model: str
     revision: str | None
     weights: str
+    bos: str = "tokenizer"
     corpus: str
     corpus_fingerprint: str
     held_out_fingerprint: str
@@ -142,6 +142,7 @@ def neuron_inputs(
         "model": loaded.id,
         "revision": loaded.revision,
         "weights": loaded.fingerprint,
+        "bos": loaded.bos,
         "corpus": corpus.name,
         "corpus_fingerprint": corpus.fingerprint,
         "held_out_fingerprint": digest(*(part for each in held_out for part in (each.name, *each.texts))),
@@ -271,7 +272,6 @@ def _counted(
                 sequence_length=settings.sequence_length,
                 token_budget=settings.token_budget,
                 seed=settings.seed,
-                bos=settings.bos,
             )
             counted = count_activations(
                 loaded.model,

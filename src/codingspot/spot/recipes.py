@@ -95,6 +95,7 @@ class RecipeTraits:
         ranks: it keeps the ranks of each domain's parameters, which takes memory.
         training: from the spot's largest dose and all the recipe's parameters, what training it takes (StudyError where
             they don't go together); None for a recipe that isn't trained.
+        folds: it reads nothing of the languages but the sum of their magnitudes, so that folded scores do as well.
         reading: what it runs to read activations; None for a recipe that doesn't. One that neither trains nor reads is
             computed from scores alone.
         unit: what it selects, weight by weight or whole.
@@ -108,6 +109,7 @@ class RecipeTraits:
     contrast: bool = False
     ranks: bool = False
     training: Callable[..., TrainingCost] | None = None
+    folds: bool = False
     reading: Reading | None = None
     unit: Literal["weight"] | UnitKind = "weight"
     fits: Callable[[PreTrainedModel, str, Sequence[float]], None] | None = None
@@ -126,7 +128,8 @@ RECIPES: Registry[Recipe, RecipeTraits] = Registry("recipe", RecipeTraits())
 
 def _sum_traits(*, aggregation: Aggregation, trim: float) -> RecipeTraits:
     del trim
-    return RecipeTraits(by="By the {label} ({estimator})", of_the_paper=aggregation == "sum")
+    summed = aggregation == "sum"
+    return RecipeTraits(folds=summed, by="By the {label} ({estimator})", of_the_paper=summed)
 
 
 @RECIPES.register("sum", label="{scores}", traits=_sum_traits)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from jaxtyping import Int64
 from torch import Tensor
 
-from codingspot.corpus import BosPolicy, Corpus, PackedTokens, pack
+from codingspot.corpus import Corpus, PackedTokens, pack
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
 from codingspot.spot.recipes import RECIPES, TrainingCost
 from codingspot.spot.spot import Spot, find_spot
+
+if TYPE_CHECKING:  # it takes seconds to load
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,6 @@ def training_text(
     sequence_length: int,
     token_budget: int,
     seed: int,
-    bos: BosPolicy = "none",
 ) -> tuple[dict[str, PackedTokens], dict[str, PackedTokens]]:
     """Packed sequences of the scored code and general domains; the general ones get as much text in all as code does.
 
@@ -97,9 +98,7 @@ def training_text(
     times = max(1, len(sides[0]) // max(1, len(sides[1])))
     code, general = (
         {
-            domain.name: pack(
-                domain, loaded.tokenizer, sequence_length=sequence_length, token_budget=budget, seed=seed, bos=bos
-            )
+            domain.name: pack(domain, loaded.tokenizer, sequence_length=sequence_length, token_budget=budget, seed=seed)
             for domain in domains
         }
         for domains, budget in zip(sides, (token_budget, token_budget * times), strict=True)

@@ -56,6 +56,7 @@ class StudyInputs:
             id=self.loaded.id,
             revision=self.loaded.revision,
             fingerprint=self.loaded.fingerprint,
+            weights=self.loaded.weights,
             parameters=self.scopes["all"],
             scopes=self.scopes,
         )
@@ -101,6 +102,7 @@ def input_paths(study: Study) -> list[Place]:
     sources = study.corpus.source if isinstance(study.corpus.source, tuple) else (study.corpus.source,)
     views = study.views
     named: list[Place] = [
+        study.scoring.reuse,
         *(each.path if isinstance(each, Source) else each for each in sources),
         *(spec.data for _, spec in study.evaluation.tasks()),
         *(view.parallel for view in (views.align, views.lens) if view is not None),
@@ -117,6 +119,7 @@ def _load_model(section: ModelSection) -> LoadedModel:
         device=section.device,
         device_map=section.device_map,
         attention=section.attention,
+        bos=section.bos,
         trust_remote_code=section.trust_remote_code,
     )
 

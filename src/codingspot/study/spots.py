@@ -104,7 +104,6 @@ class _Finder:
             sequence_length=scoring.sequence_length,
             token_budget=scoring.token_budget,
             seed=scoring.seed,
-            bos=scoring.bos,
         )
 
     @cached_property

@@ -53,6 +53,7 @@ def _traits(*, unit: UnitKind, score: str, contrast: Contrast, token_budget: int
         contrast=contrast != "none",
         reading=Reading(token_budget, about.backward),
         unit=unit,
+        folds=True,
         fits=fits,
         needs=None if contrast == "none" else general_text,
         by=f"By whole {unit}s ({UNIT_SCORES.label(score)}, {contrast})",
