@@ -168,6 +168,10 @@ def test_folded_languages_give_the_same_spots_exactly(loaded, corpus, tmp_path) 
     for name in kept.layout.names:
         summed = kept.tensor("C#", name).abs() + kept.tensor("Rust", name).abs()
         assert torch.equal(folded.tensor("code", name), summed)
+    assert folded.texts("code") == ("C#", "Rust")
+    assert folded.texts("general") == kept.texts("general") == ("English",)
+    exchanged = folded.with_kinds({"code": "general", "English": "code"})
+    assert exchanged.texts("general") == ("C#", "Rust")
     assert [domain.name for domain in folded.of(["Rust", "C#"], ["English"]).domains] == ["code", "English"]
     with pytest.raises(ArtefactError, match="keeps the sum of C#, Rust alone"):
         folded.of(["Rust"], [])

@@ -147,6 +147,14 @@ class ScoreStore:
         """Names of the domains of one kind."""
         return tuple(domain.name for domain in self.domains if domain.kind == kind)
 
+    def texts(self, kind: DomainKind) -> tuple[str, ...]:
+        """Names of the text of one kind that was scored: those of its domains, or of the languages that were folded."""
+        names: list[str] = []
+        for domain in self.domains:
+            if domain.kind == kind:
+                names += [str(each["name"]) for each in domain.details.get("languages", [{"name": domain.name}])]
+        return tuple(names)
+
     def with_normalisation(self, normalise: Normalisation) -> ScoreStore:
         """The same scores whose magnitudes are normalised otherwise."""
         return replace(self, normalise=normalise)
@@ -164,7 +172,7 @@ class ScoreStore:
         """
         code = tuple(code)
         if self.folded:
-            added = {str(each["name"]) for each in self.domain(FOLDED).details["languages"]}
+            added = set(self.texts("code"))
             if set(code) != added:
                 raise ArtefactError(
                     f"score store {self.folder} keeps the sum of {', '.join(sorted(added))} alone; score again with "
