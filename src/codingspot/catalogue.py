@@ -56,8 +56,9 @@ def registries() -> Iterator[Registry[Any, Any]]:
     from codingspot.bench import METHODS
     from codingspot.importance import ESTIMATORS
     from codingspot.spot import RECIPES
+    from codingspot.units import UNIT_SCORES
 
-    yield from (ESTIMATORS, RECIPES, SCOPES, EDITS, CONTROLS, METHODS)
+    yield from (ESTIMATORS, RECIPES, UNIT_SCORES, SCOPES, EDITS, CONTROLS, METHODS)
 
 
 def _described(registry: Registry[Any, Any], name: str) -> Method:

@@ -140,6 +140,11 @@ def test_what_does_not_fit_the_model_is_known_before_it_is_run(make_given) -> No
         fits(model, "mlp", [8.0])
 
 
+def test_only_what_is_made_of_weights_scores_needs_those_of_each_language() -> None:
+    assert RECIPES.traits("units").folds
+    assert not RECIPES.traits("units", {"score": "weights"}).folds
+
+
 def test_it_is_not_found_in_scores_alone(make_given) -> None:
     given = make_given()
     with pytest.raises(SelectionError, match="'units' reads activations"):

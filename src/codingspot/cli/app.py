@@ -12,6 +12,7 @@ from codingspot.cli import bench, corpus, estimate, roles, stages, study, testbe
 from codingspot.cli import lens as lens_command
 from codingspot.cli import methods as methods_command
 from codingspot.cli import neurons as neurons_command
+from codingspot.cli import units as units_command
 from codingspot.cli.console import out
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 study.register(app)
 stages.register(app)
+units_command.register(app)
 corpus.register(app)
 estimate.register(app)
 roles.register(app)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float32
 from pydantic import Field
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from codingspot.errors import SelectionError, StudyError
 from codingspot.models import Registry, UnitKind
@@ -24,6 +23,9 @@ from codingspot.spot.aggregation import Aggregation, Trim, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
 from codingspot.spot.requirements import Domains, Requirement
 from codingspot.spot.selection import KeySource, select_top
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 Recipe = Callable[..., Any]
 

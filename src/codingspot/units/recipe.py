@@ -10,14 +10,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float64
 from pydantic import Field
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from codingspot.corpus import PackedTokens
 from codingspot.errors import SelectionError, StudyError
@@ -27,7 +25,6 @@ from codingspot.settings import Count
 from codingspot.spot import RECIPES, MeasuredSpot, Reading, RecipeTraits, Spot, TrainingInput, WholeUnits
 from codingspot.spot.requirements import general_text
 from codingspot.spot.selection import count_for
-from codingspot.spot.spot import made_from
 from codingspot.units.contrast import (
     Contrast,
     General,
@@ -39,6 +36,9 @@ from codingspot.units.contrast import (
 )
 from codingspot.units.moments import Moments, measure
 from codingspot.units.scores import UNIT_SCORES, UnitDomain, UnitScoreName
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 
 def _traits(*, unit: UnitKind, score: str, contrast: Contrast, token_budget: int | None, **_: Any) -> RecipeTraits:
@@ -53,7 +53,7 @@ def _traits(*, unit: UnitKind, score: str, contrast: Contrast, token_budget: int
         contrast=contrast != "none",
         reading=Reading(token_budget, about.backward),
         unit=unit,
-        folds=True,
+        folds=bool(about.statistics),
         fits=fits,
         needs=None if contrast == "none" else general_text,
         by=f"By whole {unit}s ({UNIT_SCORES.label(score)}, {contrast})",
@@ -105,6 +105,8 @@ def units(
     whole = WholeUnits(unit, order, found.sizes[order]).within(count_for(given.max_k_percent, found.layout.total))
     if not len(whole):
         raise SelectionError(f"k = {given.max_k_percent}% is less than the best {unit} has; raise k")
+    import pandas as pd
+
     table = pd.DataFrame(
         {
             "rank": range(1, len(order) + 1),
@@ -149,9 +151,8 @@ class _Reader:
         return torch.stack(rows) if rows else torch.empty(0, len(self._units), dtype=torch.float64)
 
     def _domain(self, name: str, tokens: PackedTokens) -> UnitDomain:
-        store = self._given.store
-
         def magnitude(parameter: str) -> Tensor:
+            store = self._given.scores
             size, shape = store.layout.sizes[parameter], store.layout.shape(parameter)
             return store.magnitude(name, parameter, 0, size).view(shape)
 
@@ -217,7 +218,7 @@ def _spot(
 ) -> Spot:
     inside = units.inside(given.scope)
     metadata = {
-        **made_from(given.store),
+        **given.provenance,
         "recipe": dict(recipe),
         "languages": list(given.code),
         "general": list(given.general),
