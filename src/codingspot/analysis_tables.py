@@ -140,6 +140,7 @@ _OF_STUDIES: Mapping[str, TableSchema] = {
             *map(whole, ("layer", "expert", "index", "parameters")),
             number("code"),
             *map(_figure, ("general", "key")),
+            _figure("effect", absent=True),
             truth("selected"),
         ),
     }.items()

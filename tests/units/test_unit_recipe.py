@@ -95,11 +95,11 @@ def test_a_token_budget_reads_the_beginning_of_each_domain(make_given) -> None:
 
 
 def test_a_text_is_read_once_for_several_spots(make_given, monkeypatch) -> None:
-    from codingspot.units import recipe
+    from codingspot.units import ranking
 
     read = []
-    measure = recipe.measure
-    monkeypatch.setattr(recipe, "measure", lambda *a, **k: read.append(a[2].domain) or measure(*a, **k))
+    measure = ranking.measure
+    monkeypatch.setattr(ranking, "measure", lambda *a, **k: read.append(a[2].domain) or measure(*a, **k))
     given = make_given()
     found(given)
     found(given, score="write", contrast="share")

@@ -39,7 +39,7 @@ class MeasuredSpot:
 
     ``units`` has a row a unit that was ranked, best first: ``rank`` (from 1), ``layer``, ``expert``, ``index``,
     ``parameters``, ``code`` and ``general`` (its scores on the two kinds of text; the latter may be missing), ``key``
-    (what it was ranked by), and ``selected``.
+    (what it was ranked by), ``effect`` (what zeroing it by itself did, where that was measured), and ``selected``.
     """
 
     spot: Spot
