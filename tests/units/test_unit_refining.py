@@ -33,9 +33,8 @@ def test_each_round_is_scored_without_the_units_chosen_before(make_given, score)
     assert result.spot.units.numbers[:10].equal(first)
     units = find_units(given.loaded.model, "neuron")
     with edited(given.loaded, units.positions(first)):
-        again = numbers(
-            found(dataclasses.replace(given, measured={}), score=score, contrast="difference"), given, "neuron"
-        )
+        anew = found(dataclasses.replace(given, measured={}), score=score, contrast="difference")
+    again = numbers(anew, given, "neuron")
     expected = [number for number in again if number not in first.tolist()]
     assert numbers(result, given, "neuron") == [*first.tolist(), *expected]
     assert result.spot.units.numbers.tolist() != once.spot.units.numbers.tolist()
