@@ -101,6 +101,7 @@ class RecipeTraits:
         reading: what it runs to read activations; None for a recipe that doesn't. One that neither trains nor reads is
             computed from scores alone.
         unit: what it selects, weight by weight or whole.
+        nested: a spot of a smaller k is a prefix of one of a larger; not where the order depends on k.
         fits: of the model, the scope and the doses: raises SelectionError or ModelError where the recipe can't be used
             on them, before anything is run.
         needs: what it needs of the domains.
@@ -114,6 +115,7 @@ class RecipeTraits:
     folds: bool = False
     reading: Reading | None = None
     unit: Literal["weight"] | UnitKind = "weight"
+    nested: bool = True
     fits: Callable[[PreTrainedModel, str, Sequence[float]], None] | None = None
     needs: Requirement | None = None
     by: str = ""

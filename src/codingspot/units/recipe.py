@@ -35,7 +35,9 @@ if TYPE_CHECKING:  # it takes seconds to load
     from transformers import PreTrainedModel
 
 
-def _traits(*, unit: UnitKind, score: str, contrast: Contrast, token_budget: int | None, **_: Any) -> RecipeTraits:
+def _traits(
+    *, unit: UnitKind, score: str, contrast: Contrast, token_budget: int | None, rounds: int, **_: Any
+) -> RecipeTraits:
     about = UNIT_SCORES.traits(score)
     if about.signed and contrast in ("ratio", "share"):
         raise StudyError(f"unit score {score!r} is signed, which has no {contrast}; set contrast to difference or none")
@@ -47,6 +49,7 @@ def _traits(*, unit: UnitKind, score: str, contrast: Contrast, token_budget: int
         contrast=contrast != "none",
         reading=Reading(token_budget, about.backward),
         unit=unit,
+        nested=rounds == 1,
         folds=bool(about.statistics),
         fits=fits,
         needs=None if contrast == "none" else general_text,
