@@ -9,6 +9,7 @@ from torch import Tensor
 from codingspot.ablation import edited
 from codingspot.models import find_units, fingerprint
 from codingspot.spot import MeasuredSpot, measure_spot
+from codingspot.units import refining
 
 
 def found(given, **parameters) -> MeasuredSpot:
@@ -73,3 +74,31 @@ def test_the_last_in_rounds_and_by_effect_are_those_of_the_order_turned_around(m
     refined = found(given, unit="head", refined=8)
     assert refined.units["effect"].is_monotonic_increasing
     assert len(found(given, rounds=3).spot.units)
+
+
+def test_masks_tell_the_units_that_matter_from_sets_zeroed_together(make_given, monkeypatch) -> None:
+    """Where a set does what its units do together, two of which do something, fewer sets than units find these two."""
+    given = make_given(k=15.0)
+    units = find_units(given.loaded.model, "neuron")
+    effect = torch.zeros(len(units), dtype=torch.float64)
+    effect[[7, 30]] = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    zeroed: list[Tensor] = []
+
+    def summed(_given, _units, _settings, sets, _tokens) -> Tensor:
+        zeroed.extend(sets)
+        return torch.stack([effect[each].sum() for each in sets])
+
+    monkeypatch.setattr(refining, "_effects", summed)
+    result = found(given, refined=48, masks=30, mask_share=0.2)
+    assert numbers(result, given, "neuron")[:2] == [7, 30]
+    times = torch.bincount(torch.cat(zeroed), minlength=len(units))
+    assert len(zeroed) == 30
+    assert int(times.max()) - int(times.min()) <= 1
+
+
+def test_masks_of_one_unit_are_each_unit_by_itself(make_given) -> None:
+    given = make_given(k=15.0)
+    alone = found(given, unit="head", refined=8, refined_tokens=30).units["effect"]
+    masks = found(given, unit="head", refined=8, refined_tokens=30, masks=64, mask_share=0.1).units["effect"]
+    assert masks.corr(alone) > 0.9
+    assert alone.std() > 0

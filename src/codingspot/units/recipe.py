@@ -21,13 +21,13 @@ from torch import Tensor
 from codingspot.errors import SelectionError, StudyError
 from codingspot.models import UnitKind, Units, find_units
 from codingspot.provenance import library_versions
-from codingspot.settings import Count
+from codingspot.settings import Count, Seed
 from codingspot.spot import RECIPES, MeasuredSpot, Reading, RecipeTraits, Spot, TrainingInput, WholeUnits
 from codingspot.spot.requirements import general_text
 from codingspot.spot.selection import count_for
 from codingspot.units.contrast import Contrast, General, Languages, Normalise
 from codingspot.units.ranking import Ranked, UnitSettings, rank
-from codingspot.units.refining import by_effect, in_rounds
+from codingspot.units.refining import by_effect, by_masks, in_rounds
 from codingspot.units.scores import UNIT_SCORES, UnitScoreName
 
 if TYPE_CHECKING:  # it takes seconds to load
@@ -78,6 +78,9 @@ def units(
     rounds: Count = 1,
     refined: Annotated[int, Field(ge=0)] = 0,
     refined_tokens: Count = 1024,
+    masks: Annotated[int, Field(ge=0)] = 0,
+    mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.02,
+    seed: Seed = 0,
 ) -> MeasuredSpot:
     """Whole units (neurons, heads, key-value groups, layers) by what they write on code and on general text.
 
@@ -88,7 +91,8 @@ def units(
 
     With several ``rounds`` the spot is chosen part by part, each scored without the parts before. The best ``refined``
     units are put in order by what zeroing each does to the losses (:func:`codingspot.units.refining.by_effect`), on
-    ``refined_tokens`` tokens of each domain: a forward pass a unit.
+    ``refined_tokens`` tokens of each domain: a forward pass a unit; or, with ``masks``, as many passes as these, each
+    with a random ``mask_share`` of the units zeroed (:func:`codingspot.units.refining.by_masks`).
 
     Raises:
         SelectionError: the scope holds no such unit, or k is less than the best one has.
@@ -108,14 +112,27 @@ def units(
         order = in_rounds(given, found, settings, order, eligible, parameters=wanted, rounds=rounds)
     effects = torch.full((len(order),), torch.nan, dtype=torch.float64)
     if refined:
-        effects = by_effect(given, found, settings, order[:refined], tokens=refined_tokens)
+        best, tokens = order[:refined], refined_tokens
+        if masks:
+            effects = by_masks(given, found, settings, best, tokens=tokens, masks=masks, share=mask_share, seed=seed)
+        else:
+            effects = by_effect(given, found, settings, best, tokens=tokens)
         best = torch.argsort(effects if given.worst_first else effects.neg(), stable=True)
         order = torch.cat([order[best], order[refined:]])
         effects = torch.cat([effects[best], torch.full((len(order) - len(best),), torch.nan, dtype=torch.float64)])
     whole = WholeUnits(unit, order, found.sizes[order]).within(wanted)
     if not len(whole):
         raise SelectionError(f"k = {given.max_k_percent}% is less than the best {unit} has; raise k")
-    recipe = {**asdict(settings), "unit": unit, "rounds": rounds, "refined": refined, "refined_tokens": refined_tokens}
+    recipe = {
+        **asdict(settings),
+        "unit": unit,
+        "rounds": rounds,
+        "refined": refined,
+        "refined_tokens": refined_tokens,
+        "masks": masks,
+        "mask_share": mask_share,
+        "seed": seed,
+    }
     spot = _spot(given, found, whole, ranked, eligible, {"name": "units", **recipe})
     return MeasuredSpot(spot, _table(found, order, ranked, effects, len(whole)))
 

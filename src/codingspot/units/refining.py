@@ -1,10 +1,11 @@
-"""Orders of units that take more passes: pruned in rounds, or by what the silence of each does to the loss."""
+"""Orders of units that take more passes: pruned in rounds, or by what zeroing them does to the losses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
@@ -17,6 +18,7 @@ from codingspot.units.contrast import together
 from codingspot.units.ranking import UnitSettings, rank
 
 _BATCH_TOKENS = 4096
+_FOLDS = 5
 
 
 def in_rounds(
@@ -57,13 +59,55 @@ def by_effect(
     In nats a token, on the first ``tokens`` tokens of each domain; languages and general domains as the settings put
     them together. Weights are put back bit for bit.
     """
+    return _effects(given, units, settings, [number[None] for number in numbers], tokens)
+
+
+def by_masks(
+    given: TrainingInput,
+    units: Units,
+    settings: UnitSettings,
+    numbers: Int64[Tensor, " n"],
+    *,
+    tokens: int,
+    masks: int,
+    share: float,
+    seed: int,
+) -> Float64[Tensor, " n"]:
+    """The same, estimated from ``masks`` random sets of units that are zeroed together, by the Lasso.
+
+    Compressed sensing (arXiv 2603.03335): few units matter, so that fewer sets than units tell which. Each set has a
+    ``share`` of the units, and every unit is in about as many sets as any other. The penalty is chosen by
+    cross-validation.
+    """
+    from sklearn.linear_model import LassoCV
+
+    generator = np.random.default_rng(seed)
+    size = max(1, round(share * len(numbers)))
+    turns = np.concatenate([generator.permutation(len(numbers)) for _ in range(-(-masks * size // len(numbers)))])
+    sets = [np.unique(turns[start : start + size]) for start in range(0, masks * size, size)]
+    inside = np.zeros((masks, len(numbers)))
+    for row, chosen in zip(inside, sets, strict=True):
+        row[chosen] = 1
+    effects = _effects(given, units, settings, [numbers[torch.from_numpy(chosen)] for chosen in sets], tokens)
+    fitted = LassoCV(cv=min(_FOLDS, masks), random_state=seed).fit(inside, effects.numpy())
+    return torch.from_numpy(fitted.coef_).double()
+
+
+def _effects(
+    given: TrainingInput,
+    units: Units,
+    settings: UnitSettings,
+    sets: Sequence[Int64[Tensor, " n"]],
+    tokens: int,
+) -> Float64[Tensor, " sets"]:
+    """What zeroing each set of units does to the loss of code, less what it does to that of general text."""
     head = OutputHead(given.loaded.model)
     sides = [{name: text.first(tokens) for name, text in texts.items()} for texts in (given.code, given.general)]
     before = [_losses(head, texts, settings) for texts in sides]
     rises = []
     with WeightEditor(given.loaded) as editor:
-        for number in numbers:
-            editor.apply(units.positions(number[None]))
+        for numbers in sets:
+            editor.apply(units.positions(numbers))
             rises.append([_losses(head, texts, settings) - old for texts, old in zip(sides, before, strict=True)])
     code = together(torch.stack([rise[0] for rise in rises], 1), settings.languages_together)
     if not given.general or settings.contrast == "none":
