@@ -1,6 +1,6 @@
-"""Everything a study file may name: estimators, recipes, edits, controls, scopes, and the benchmark's methods.
+"""Everything a study file may name: estimators, recipes, edits, controls, scopes, the benchmark's methods, and views.
 
-Third parties add to each by an entry point of their package (:mod:`codingspot.models.registry`).
+Third parties add to each by an entry point of their package (:mod:`codingspot.registry`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from codingspot.errors import StudyError
 from codingspot.models import SCOPES, Registry
-from codingspot.models.registry import OWN
+from codingspot.registry import OWN
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Method:
     """One registered function.
 
     Attributes:
-        sort: recipe, estimator, edit, control, scope or method (of the benchmark).
+        sort: recipe, estimator, edit, control, scope, method (of the benchmark) or view.
         name: as a study file gives it.
         source: ``codingspot``, or the package and version that registers it.
         parameters: name of each parameter to its type and, where it has one, its default, as texts.
@@ -56,8 +56,9 @@ def registries() -> Iterator[Registry[Any, Any]]:
     from codingspot.bench import METHODS
     from codingspot.importance import ESTIMATORS
     from codingspot.spot import RECIPES
+    from codingspot.views import VIEWS
 
-    yield from (ESTIMATORS, RECIPES, SCOPES, EDITS, CONTROLS, METHODS)
+    yield from (ESTIMATORS, RECIPES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS)
 
 
 def _described(registry: Registry[Any, Any], name: str) -> Method:

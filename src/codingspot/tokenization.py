@@ -8,12 +8,15 @@ a beginning are the first of the whole text's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # loading transformers takes seconds
     from transformers import PreTrainedTokenizerBase
 
 _PROBE = "a"
+
+BosPolicy = Literal["none", "document", "sequence"]
+"""Where a beginning-of-text token stands: nowhere, before every document, or first in every sequence."""
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, special_tokens: bool = True) -> list[list[int]]:

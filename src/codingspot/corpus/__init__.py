@@ -9,9 +9,10 @@ from codingspot.corpus.corpus import Corpus, Domain, DomainKind
 from codingspot.corpus.opening import open_corpus
 from codingspot.corpus.purification import purify
 from codingspot.corpus.sources import Source
+from codingspot.tokenization import BosPolicy
 
 if TYPE_CHECKING:
-    from codingspot.corpus.tokens import BosPolicy, PackedTokens, pack
+    from codingspot.corpus.tokens import PackedTokens, pack
 
 __all__ = [
     "BosPolicy",
@@ -28,7 +29,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("BosPolicy", "PackedTokens", "pack"):
+    if name not in ("PackedTokens", "pack"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Only token sequences need torch, which the processes that purify do without.
     from codingspot.corpus import tokens

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Int64
@@ -14,10 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from codingspot.corpus.corpus import Domain
 from codingspot.errors import CorpusError
-from codingspot.tokenization import encode
-
-BosPolicy = Literal["none", "document", "sequence"]
-"""Where a beginning-of-text token stands: nowhere, before every document, or first in every sequence."""
+from codingspot.tokenization import BosPolicy, encode
 
 _TOKENIZER_BATCH = 256
 

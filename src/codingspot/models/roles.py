@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from codingspot.models.layout import ParameterLayout
-from codingspot.models.registry import Registry
+from codingspot.registry import Registry
 
 Block = Literal["attention", "mlp", "embedding", "head", "norm", "other"]
 Kind = Literal[

@@ -19,6 +19,7 @@ from codingspot.records import Count, Plain, Record, first_fault, read_model, re
 from codingspot.settings_text import parse_settings
 from codingspot.study.cells import ORIGINAL, Plan
 from codingspot.tables import check_known
+from codingspot.views import VIEWS, views
 
 _BUDGET = "budget"
 _OWN = ("density", "agreement")
@@ -73,6 +74,7 @@ class Run:
         agreement: how far choices of scoring agree; None likewise. Rows whose ``comparison`` is ``budget`` are of
             token budgets, all others of pairs of choices.
         further: the tables of further analyses that the run has, by name.
+        views: the tables of each view that it has.
     """
 
     plan: Plan
@@ -82,6 +84,7 @@ class Run:
     density: pd.DataFrame | None
     agreement: pd.DataFrame | None
     further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    views: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
 
     @property
     def choices(self) -> pd.DataFrame | None:
@@ -138,6 +141,7 @@ def read_run(directory: Path) -> Run:
         results=_results(directory, plan),
         scores=_scores(directory / "scores" / "manifest.json"),
         **_analyses(directory / "analysis", plan),
+        views=_views(directory / "analysis"),
     )
 
 
@@ -192,6 +196,16 @@ def _study(path: Path) -> Mapping[str, Any]:
     except StudyError as error:
         raise ArtefactError(f"{error}: put back the one the run was made with") from None
     found: Mapping[str, Any] = study
+    return found
+
+
+def _views(folder: Path) -> dict[str, Mapping[str, pd.DataFrame]]:
+    found: dict[str, Mapping[str, pd.DataFrame]] = {}
+    for name in views():
+        schemas = VIEWS.traits(name).load().schemas
+        stems = [stem for stem in schemas if (folder / f"{stem}.parquet").exists()]
+        if stems:
+            found[name] = {stem: read_table(folder, stem, schemas) for stem in stems}
     return found
 
 

@@ -33,6 +33,11 @@ class Number:
 Value = str | Number
 
 
+def number(value: float) -> Number:
+    """A value; not defined where it is not a number."""
+    return Number(None if math.isnan(value) else float(value))
+
+
 @dataclass(frozen=True)
 class Column:
     """One column. ``key`` heads it in CSV, ``header`` elsewhere; ``group`` is a heading over several columns."""

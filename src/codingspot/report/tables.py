@@ -19,7 +19,6 @@ from codingspot.report.provenance import decoding_phrase, estimator_phrase, item
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.report.table import Column, Number, Role, Row, Table, Value
-from codingspot.report.view_tables import view_tables
 from codingspot.study.cells import ORIGINAL, EvaluatedDomain, Plan
 
 VERDICTS: Final = ("passed", "wrong answer", "exception", "syntax error", "empty", "timed out", "killed")
@@ -48,9 +47,13 @@ def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
         regions.overlap_by_module(run),
         regions.polysemanticity(run, summary),
         regions.reliability(run, summary),
-        *view_tables(run),
     )
-    return tuple(table for table in tables if any(row.role != "original" for row in table.rows))
+    return tuple(filter(has_rows, tables))
+
+
+def has_rows(table: Table) -> bool:
+    """Whether there is a row of an edited model."""
+    return any(row.role != "original" for row in table.rows)
 
 
 def dose_response(run: Run, summary: RunSummary) -> Table:

@@ -28,7 +28,8 @@ from codingspot.settings import Count, Dose, Doses, Name, NotEmpty, Seconds, See
 from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters, training_cost
 from codingspot.study.cells import Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
-from codingspot.study.views_config import ViewsSection
+from codingspot.study.views_section import ViewsSection
+from codingspot.views import VIEWS, views
 
 
 @contextmanager
@@ -306,6 +307,11 @@ AnalysisName = Literal["overlap", "polysemanticity", "reliability", "prediction"
 ANALYSES: tuple[AnalysisName, ...] = ("overlap", "polysemanticity", "reliability", "prediction")
 
 
+def _view_keys() -> str:
+    *others, last = [f"views.{name}" for name in views() if not VIEWS.traits(name).by_default]
+    return f"{', '.join(others)} or {last}"
+
+
 class Study(Settings):
     """A whole run: one model, one corpus, one scoring, any number of spots, one evaluation."""
 
@@ -328,7 +334,7 @@ class Study(Settings):
     @model_validator(mode="after")
     def _asks_for_something(self) -> Study:
         if not self.spots and not self.views.any:
-            raise ValueError("a study needs at least one spot, or a view (views.neurons, views.align or views.lens)")
+            raise ValueError(f"a study needs at least one spot, or a view ({_view_keys()})")
         return self
 
     @model_validator(mode="after")

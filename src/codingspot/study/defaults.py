@@ -36,4 +36,4 @@ def _filled(given: Any, defaults: Mapping[str, Any]) -> Any:
 
 
 def _value(section: Mapping[str, Any] | BaseModel, key: str) -> Any:
-    return section.get(key) if isinstance(section, Mapping) else getattr(section, key)
+    return section.get(key) if isinstance(section, Mapping) else getattr(section, key, None)

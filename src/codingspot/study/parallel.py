@@ -11,8 +11,16 @@ from codingspot.errors import CorpusError
 from codingspot.models import TESTBED
 from codingspot.testbed.parallel import parallel_programs
 from codingspot.testbed.programs import LANGUAGES
+from codingspot.views import ParallelSettings
 
 _TESTBED_ROWS = 200
+
+
+def open_view_corpus(settings: ParallelSettings, *, seed: int = 0, one_line: bool = False) -> ParallelCorpus:
+    """The parallel code that a view's settings name, as :func:`open_parallel` opens it."""
+    return open_parallel(
+        settings.parallel, languages=settings.languages, rows=settings.rows, one_line=one_line, seed=seed
+    )
 
 
 def open_parallel(
