@@ -51,13 +51,15 @@ class Registry(Generic[F, T]):
     """Methods of one sort by name; ``sort`` is its noun for messages, such as ``"recipe"``.
 
     ``group`` is the group of entry points by which installed packages add to it. ``traits`` are those of a method that
-    declares none.
+    declares none. ``own`` are entry points of this package, name to ``module:function``: what is loaded when it is
+    first asked for, and may lie above the registry.
     """
 
-    def __init__(self, sort: str, traits: T) -> None:
+    def __init__(self, sort: str, traits: T, own: Mapping[str, str] | None = None) -> None:
         self.sort = sort
         self.group = f"codingspot.{sort}s"
         self._default = traits
+        self._own = [EntryPoint(name, value, self.group) for name, value in (own or {}).items()]
         self._entries: dict[str, _Entry[F, T]] = {}
 
     def register(
@@ -141,7 +143,7 @@ class Registry(Generic[F, T]):
     def _installed(self) -> dict[str, list[EntryPoint]]:
         """Entry points of installed packages by name; the same one found twice on the path counts once."""
         found: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=self.group):
+        for point in (*self._own, *entry_points(group=self.group)):
             same = found.setdefault(point.name, [])
             if (point.value, _package(point)) not in [(other.value, _package(other)) for other in same]:
                 same.append(point)
@@ -231,4 +233,6 @@ def _readable(name: str) -> str:
 
 def _package(point: EntryPoint) -> str:
     """Name and version of the package an entry point belongs to."""
-    return "an unnamed package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+    if point.dist is None:
+        return OWN if point.module.partition(".")[0] == OWN else "an unnamed package"
+    return f"{point.dist.name} {point.dist.version}"

@@ -21,12 +21,10 @@ from datasets import Dataset, DatasetDict
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 
+from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import CodingSpotError, EvaluationError
 from codingspot.evaluation.code_tasks import runs_programs, without_metric
 from codingspot.evaluation.local_data import LocalData, misfit, read_rows
-
-SHIPPED_TASKS = Path(__file__).parents[1] / "testbed" / "tasks"
-"""Folder of the testbed's tasks."""
 
 _GROUP_ONLY = frozenset({"group", "group_alias", "task", "tag", "aggregate_metric_list", "metadata"})
 """Settings of a group that are about the group; others are handed to its members."""
@@ -50,7 +48,8 @@ class TaskLibrary:
     """
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
-        self._folders = [SHIPPED_TASKS, *folders]
+        worlds = [WORLDS.traits(name).tasks for name in WORLDS]
+        self._folders = [*(folder for folder in worlds if folder is not None), *folders]
         self._manager = self._index(self._folders)
 
     def load(
