@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -24,7 +23,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from codingspot.ablation import WeightEditor
 from codingspot.spot.selection import count_for
-from paired import SIZES
+from paired import SIZES, timed
 
 DOSES = (0.0025, 0.01, 0.09, 0.25, 1.0)
 
@@ -56,7 +55,8 @@ def read(model: torch.nn.Module) -> float:
 
 def measured(model: torch.nn.Module, parameters: int, repeats: int) -> dict[str, dict[float, float]]:
     """Median seconds of every kind of switch at every dose."""
-    first, second = (spot(parameters, seed) for seed in (1, 2))
+    device = next(model.parameters()).device
+    first, second = (spot(parameters, seed, device) for seed in (1, 2))
     counts = {dose: count_for(dose, parameters) for dose in DOSES}
     before = dict(zip(DOSES[1:], DOSES, strict=False))
     grown: dict[float, list[float]] = {dose: [] for dose in before}
@@ -67,10 +67,10 @@ def measured(model: torch.nn.Module, parameters: int, repeats: int) -> dict[str,
             for dose in DOSES:
                 if dose in before:
                     editor.apply(first[: counts[before[dose]]])
-                    grown[dose].append(timed(partial(editor.apply, first[: counts[dose]])))
+                    grown[dose].append(timed(partial(editor.apply, first[: counts[dose]]), device))
                 editor.apply(first[: counts[dose]])
-                other[dose].append(timed(partial(editor.apply, second[: counts[dose]])))
-                original[dose].append(timed(editor.restore))
+                other[dose].append(timed(partial(editor.apply, second[: counts[dose]]), device))
+                original[dose].append(timed(editor.restore, device))
     named = {
         "from the dose before": grown,
         "from another spot of this dose": other,
@@ -79,26 +79,18 @@ def measured(model: torch.nn.Module, parameters: int, repeats: int) -> dict[str,
     return {name: {dose: statistics.median(found) for dose, found in doses.items()} for name, doses in named.items()}
 
 
-def spot(parameters: int, seed: int) -> torch.Tensor:
-    """Random positions in random order, as many as the largest dose."""
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.unique(
-        torch.randint(parameters, (int(1.01 * count_for(DOSES[-1], parameters)),), generator=generator)
-    )
-    return drawn[torch.randperm(len(drawn), generator=generator)]
+def spot(parameters: int, seed: int, device: torch.device) -> torch.Tensor:
+    """Random positions in random order, as many as the largest dose, drawn on the device; a spot's are on the CPU."""
+    generator = torch.Generator(device).manual_seed(seed)
+    number = int(1.01 * count_for(DOSES[-1], parameters))
+    drawn = torch.unique(torch.randint(parameters, (number,), generator=generator, device=device))
+    return drawn[torch.randperm(len(drawn), generator=generator, device=device)].cpu()
 
 
 def median(function: Callable[[], object], repeats: int) -> float:
     """Median seconds of a call, after one that isn't counted."""
     function()
-    return statistics.median(timed(function) for _ in range(repeats))
-
-
-def timed(function: Callable[[], object]) -> float:
-    """Seconds that one call takes."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+    return statistics.median(timed(function, torch.device("cpu")) for _ in range(repeats))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from codingspot.corpus.tokens import pack
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.models import LoadedModel
-from codingspot.tokenization import encode, opening_tokens
+from codingspot.tokenization import BOS_POLICIES, bos_policy, encode, opening_tokens, with_bos
 from codingspot.views.lens.prompts import Translation
 from codingspot.views.lens.prompts import tokenise as tokenise_translation
 from codingspot.views.mexa.embeddings import tokenise as tokenise_for_embedding
@@ -92,9 +92,10 @@ def test_texts_are_the_same_tokens_whatever_the_template(template: str, model: L
     tokenizer, plain = _tokenizer(template), _tokenizer("plain")
     opening = _opening(template)
     domain = Domain("english", "general", ("Ana has 12 apples.", "The teacher."))
-    assert torch.equal(
-        pack(domain, tokenizer, sequence_length=8).input_ids, pack(domain, plain, sequence_length=8).input_ids
-    )
+    both = (pack(domain, each, sequence_length=4).input_ids for each in (tokenizer, plain))
+    packed, without = (ids.flatten().tolist() for ids in both)
+    begun = [token for ids in (without[:19], without[19:]) for token in (*opening, *ids)]  # two documents, each ended
+    assert packed == begun[: len(packed)]
     losses = [HeldOutLoss(ModelAdapter(model, each), [domain]).evaluate() for each in (tokenizer, plain)]
     assert losses[0] == losses[1]
     (embedded,), cut = tokenise_for_embedding(["x = 5"], tokenizer, special_tokens="pooled", longest=99)
@@ -104,6 +105,40 @@ def test_texts_are_the_same_tokens_whatever_the_template(template: str, model: L
     asked = tokenise_translation(Translation("c", "go", 0, "x", "C: x\nGo:", " y"), tokenizer)
     assert asked.tokens == (*opening, *encode(plain, ["C: x\nGo: y"])[0])
     assert asked.tokens[asked.start :] == tuple(_ids(" y"))
+
+
+@pytest.mark.parametrize("template", _TEMPLATES)
+@pytest.mark.parametrize("policy", BOS_POLICIES)
+def test_one_policy_says_what_stands_before_every_text(template: str, policy: str, model: LlamaForCausalLM) -> None:
+    tokenizer = with_bos(_tokenizer(template), policy)
+    opening = {"tokenizer": _opening(template), "none": []}.get(policy, [_BOS])
+    own = _ids("x = 5")
+    assert bos_policy(tokenizer) == policy
+    assert opening_tokens(tokenizer) == opening
+    assert encode(tokenizer, ["x = 5", ""]) == [[*opening, *own], opening]
+    packed = pack(Domain("x", "code", ("x = 5",)), tokenizer, sequence_length=5).input_ids[0].tolist()
+    assert packed == [*opening, *own][:5]
+    adapter = ModelAdapter(model, tokenizer)
+    assert adapter.tok_encode("x = 5") == [*opening, *own]
+    assert adapter.prefix_token_id == (_EOS if policy == "none" else _BOS)
+    (embedded,), _ = tokenise_for_embedding(["x = 5"], tokenizer, special_tokens="pooled", longest=99)
+    assert embedded.tokens == (*opening, *own)
+    asked = tokenise_translation(Translation("c", "go", 0, "x", "x ", "= 5"), tokenizer)
+    assert asked.tokens == (*opening, *own)
+    read: list[list[list[int]]] = []
+    handle = model.get_input_embeddings().register_forward_pre_hook(lambda _m, given: read.append(given[0].tolist()))
+    super_weights(LoadedModel(model, tokenizer, "tiny"), texts=["x = 5"])
+    handle.remove()
+    assert read == [[[*opening, *own]]]
+
+
+def test_the_policies_that_there_are() -> None:
+    with pytest.raises(ValueError, match="unknown bos 'all'; use one of tokenizer, none, document, sequence"):
+        with_bos(_tokenizer("bos"), "all")
+    without = _tokenizer("plain")
+    without.bos_token = None
+    with pytest.raises(ValueError, match="no beginning-of-text token; use tokenizer or none"):
+        with_bos(without, "document")
 
 
 def test_super_weights_read_no_appended_token(model: LlamaForCausalLM) -> None:

@@ -5,8 +5,9 @@ The public names load when they are first used, so that importing the package is
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from codingspot.lazy import load_lazily
 
 __version__ = "0.1.0"
 
@@ -19,18 +20,6 @@ if TYPE_CHECKING:
     from codingspot.spot import Spot, density, find_spot
     from codingspot.study import Study, load_study, run_study
     from codingspot.testbed.world import world_corpus
-
-_HOMES = {
-    "ablation": ("WeightEditor", "edited", "matched_control", "uniform_control"),
-    "corpus": ("Corpus", "Domain", "Source", "open_corpus"),
-    "importance": ("ScoreStore", "score"),
-    "models": ("LoadedModel", "load_model", "shipped_model"),
-    "report": ("build_report",),
-    "spot": ("Spot", "density", "find_spot"),
-    "study": ("Study", "load_study", "run_study"),
-    "testbed.world": ("world_corpus",),
-}
-_HOME = {name: f"codingspot.{home}" for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Corpus",
@@ -56,8 +45,4 @@ __all__ = [
     "world_corpus",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+load_lazily(__name__)

@@ -21,11 +21,14 @@ from codingspot.tables import (
     share,
     text,
     texts,
+    truth,
     whole,
 )
 
 LEARNING: Final = "learning-"
 """Beginning of the stem of a learned spot's loss curve; the spot's name follows."""
+UNITS: Final = "units-"
+"""Beginning of the stem of the table of a spot's units; the spot's name follows."""
 
 
 _TENSOR = (text("tensor"), whole("layer", optional=True), text("block"), text("kind"), whole("parameters"))
@@ -92,6 +95,7 @@ TABLES: Final[Mapping[str, TableSchema]] = {
             *map(whole, ("items", "available")),
             *map(figure, ("low", "high")),
         ),
+        "asked": (text("cell"), text("asked", "dead", "dose", "unmoved"), whole("items")),
         "finetuning_losses": (whole("seed"), text("domain"), whole("step"), number("loss")),
         "importance_distribution": (
             text("domain"),
@@ -116,6 +120,14 @@ TABLES: Final[Mapping[str, TableSchema]] = {
             k_percent(),
             *map(number, ("code_loss", "general_loss", "objective")),
         ),
+        UNITS: (
+            text("spot"),
+            whole("rank", 1),
+            *map(whole, ("layer", "expert", "index", "parameters")),
+            number("code"),
+            *map(figure, ("general", "key")),
+            truth("selected"),
+        ),
     }.items()
 }
 
@@ -139,4 +151,4 @@ def read_table(folder: Path, stem: str, schemas: Mapping[str, TableSchema] = TAB
 
 
 def _schema(stem: str, schemas: Mapping[str, TableSchema]) -> TableSchema:
-    return schemas[LEARNING if stem.startswith(LEARNING) else stem]
+    return schemas[next((each for each in (LEARNING, UNITS) if stem.startswith(each)), stem)]

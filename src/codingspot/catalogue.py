@@ -8,11 +8,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 from codingspot.errors import StudyError
 from codingspot.models import SCOPES, Registry
-from codingspot.registry import OWN
+from codingspot.registry import OWN, parameter_types
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _described(registry: Registry[Any, Any], name: str) -> Method:
 
 def _parameters(registry: Registry[Any, Any], name: str) -> dict[str, dict[str, str]]:
     function = registry[name]
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    hints = parameter_types(function, ranges=False)
     found = {}
     for parameter, default in registry.parameters(name).items():
         about = {"type": _type_name(hints.get(parameter, Any))}

@@ -221,10 +221,10 @@ class Registry(Generic[F, T]):
         return name
 
 
-def parameter_types(function: Callable[..., Any]) -> dict[str, Any]:
-    """Each parameter of a registered function, or field of settings, to its type."""
+def parameter_types(function: Callable[..., Any], *, ranges: bool = True) -> dict[str, Any]:
+    """Each parameter of a registered function, or field of settings, to its type, with the range that it carries."""
     made = inspect.isclass(function) and not issubclass(function, BaseModel)
-    return get_type_hints(function.__init__ if made else function, include_extras=True)
+    return get_type_hints(function.__init__ if made else function, include_extras=ranges)
 
 
 def _readable(name: str) -> str:

@@ -10,6 +10,8 @@ from codingspot.importance import NewDomainScores, ScoreStore
 from codingspot.models import unique_parameters
 from codingspot.spot import find_spot
 
+OF_WEIGHTS = [name for name in CONTROLS if not CONTROLS.traits(name).of_units]
+
 
 @pytest.fixture
 def controlled(llama, make_loaded, tmp_path) -> Controlled:
@@ -28,7 +30,7 @@ def controlled(llama, make_loaded, tmp_path) -> Controlled:
     return Controlled(spot, store, make_loaded(llama))
 
 
-@pytest.mark.parametrize("name", [name for name in CONTROLS if not CONTROLS.traits(name).own_size])
+@pytest.mark.parametrize("name", [name for name in OF_WEIGHTS if not CONTROLS.traits(name).own_size])
 def test_as_many_distinct_parameters_of_the_scope(controlled, name) -> None:
     control = CONTROLS[name](controlled)
     assert len(control) == len(controlled.spot) == len(control.positions.unique())
@@ -37,7 +39,7 @@ def test_as_many_distinct_parameters_of_the_scope(controlled, name) -> None:
     assert control.metadata["control"] is not None
 
 
-@pytest.mark.parametrize("name", [name for name in CONTROLS if is_random(name)])
+@pytest.mark.parametrize("name", [name for name in OF_WEIGHTS if is_random(name)])
 def test_random_controls_are_drawn_by_their_seed(controlled, name) -> None:
     one, same = CONTROLS[name](controlled, seed=1), CONTROLS[name](controlled, seed=1)
     assert torch.equal(one.positions, same.positions)

@@ -25,7 +25,7 @@ from codingspot.report.run_files import read_run
 from codingspot.spot import Spot
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
-from codingspot.testbed.evaluate import load_quality
+from codingspot.testbed.quality import load_quality
 from codingspot.testbed.routing import Subset
 
 

@@ -1,4 +1,6 @@
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,7 +99,7 @@ def test_score_takes_an_estimator_with_its_parameters_as_a_study_does(tmp_path: 
     assert "unknown estimator 'taylr'" in " ".join(result.output.split())
     result = call("score", "testbed", "--out", str(tmp_path / "s"), "--bos", "everywhere")
     assert result.exit_code == 1
-    assert "--bos: " in result.output
+    assert "unknown bos 'everywhere'; use one of tokenizer, none" in " ".join(result.output.split())
     short = ("--language", "go", "--documents", "20", "--token-budget", "128", "--sequence-length", "64")
     settings = ("--estimator", "taylor", "--set", "reduction=sequence", "--dtype", "bfloat16")
     result = call("score", "testbed", "--out", str(tmp_path / "s"), *short, *settings, "--device", "cpu")
@@ -209,3 +211,23 @@ def test_score_uses_every_text_and_keeps_none_back(tmp_path: Path):
 
 
 KINDS: list[tuple[str, DomainKind]] = [("go", "code"), ("python", "code"), ("rust", "code")]
+
+
+def test_every_command_that_reads_texts_takes_what_stands_before_them():
+    commands = get_command(app).commands
+    for name in ("score", "eval", "neurons", "align", "lens"):
+        (option,) = [each for each in commands[name].params if each.name == "bos"]
+        assert (option.opts, option.default) == (["--bos"], "tokenizer")
+
+
+def test_a_study_says_once_what_stands_before_a_text():
+    def named(section: dict[str, Any], place: str = "") -> Iterator[str]:
+        for key, value in section.items():
+            if key == "bos":
+                yield f"{place}{key}"
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, dict):
+                    yield from named(each, f"{place}{key}.")
+
+    study = parse_study("{name: x, views: {neurons: {}, align: {}, lens: {}}}", "written")
+    assert list(named(study.model_dump(mode="json"))) == ["model.bos"]

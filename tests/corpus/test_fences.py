@@ -1,6 +1,6 @@
 import pytest
 
-from codingspot.corpus.fences import fenced_blocks, first_block_with_tag
+from codingspot.corpus.fences import fenced_blocks, first_block_closed, first_block_with_tag
 
 ANSWER = """Here is the code:
 
@@ -37,6 +37,13 @@ def test_every_block_with_its_tag() -> None:
 def test_a_longer_or_other_fence_does_not_close() -> None:
     assert list(fenced_blocks("```c\n~~~\n``\n````\nrest")) == [("c", "~~~\n``\n")]
     assert list(fenced_blocks("`` x ``\n``` inline ``` code\n")) == []
+
+
+def test_the_first_block_is_closed_by_a_fence_and_not_by_the_end() -> None:
+    assert first_block_closed("a\n```c\nx\n```")
+    assert first_block_closed("```c\n```\n```")
+    assert not first_block_closed("```c\nx\n``")
+    assert not first_block_closed("no ``` block")
 
 
 def test_the_tag_is_the_first_word_of_the_info_string() -> None:

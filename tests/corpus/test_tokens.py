@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from codingspot.corpus import Domain, pack
 from codingspot.errors import CorpusError
+from codingspot.tokenization import with_bos
 
 EOS, A, B, C = 1, 2, 3, 4
 
@@ -58,15 +59,14 @@ def test_too_little_text_or_budget_is_refused(tokenizer) -> None:
 
 def test_where_texts_begin(tokenizer) -> None:
     domain = Domain("x", "code", ("a b c a b",))
-    with pytest.raises(CorpusError, match="no beginning-of-text token"):
-        pack(domain, tokenizer, sequence_length=3, bos="sequence")
+    with pytest.raises(ValueError, match="no beginning-of-text token"):
+        with_bos(tokenizer, "sequence")
     tokenizer.bos_token = "f"
     bos = tokenizer.bos_token_id
-    assert pack(domain, tokenizer, sequence_length=3, bos="sequence").input_ids.tolist() == [
-        [bos, A, B],
-        [bos, C, A],
-        [bos, B, EOS],
-    ]
-    assert pack(domain, tokenizer, sequence_length=3, bos="document").input_ids.tolist() == [[bos, A, B], [C, A, B]]
-    budgeted = pack(domain, tokenizer, sequence_length=3, bos="sequence", token_budget=8)
+    assert pack(domain, tokenizer, sequence_length=3).input_ids.tolist() == [[A, B, C], [A, B, EOS]]
+    with_bos(tokenizer, "sequence")
+    assert pack(domain, tokenizer, sequence_length=3).input_ids.tolist() == [[bos, A, B], [bos, C, A], [bos, B, EOS]]
+    budgeted = pack(domain, tokenizer, sequence_length=3, token_budget=8)
     assert budgeted.input_ids.tolist() == [[bos, A, B], [bos, C, A]]
+    with_bos(tokenizer, "document")
+    assert pack(domain, tokenizer, sequence_length=3).input_ids.tolist() == [[bos, A, B], [C, A, B]]

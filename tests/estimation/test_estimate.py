@@ -41,7 +41,6 @@ def test_counts_are_those_of_the_run(tmp_path: Path) -> None:
     # The spot and six controls: two kinds, three seeds.
     assert 7 * (tmp_path / "spot.safetensors").stat().st_size == pytest.approx(found.disk["spots"], rel=0.05)
     assert found.cells == 1 + 5 * 7
-    assert found.disk["scratch"] == 0
 
 
 def test_scoring_is_weights_accumulators_and_the_pass() -> None:
@@ -53,14 +52,12 @@ def test_scoring_is_weights_accumulators_and_the_pass() -> None:
     assert found.disk["scores"] == 4 * one.parameters * found.domains
 
 
-def test_draws_are_kept_beside_the_store_while_they_are_compared() -> None:
+def test_draws_are_kept_at_a_sample_and_other_reductions_cost_a_pass_of_one() -> None:
     asked = study()
     found = estimate(asked)
-    # Four draws, two other reductions of one of them, and two merged pairs.
-    assert found.disk["scratch"] == 8 * found.disk["scores"]
-    single = estimate(asked.model_copy(update={"scoring": asked.scoring.model_copy(update={"draws": 1})}))
-    assert single.disk["scratch"] == 0
-    assert single.flops["scoring"] < found.flops["scoring"]
+    assert found.disk["draws"] == 4 * found.disk["scores"]  # the sample has all of so small a model
+    alone = estimate(asked.model_copy(update={"analyses": ("overlap",)}))
+    assert alone.flops["scoring"] == pytest.approx(found.flops["scoring"] / 1.5)
 
 
 def test_fine_tuning_and_learning_have_peaks_of_their_own() -> None:

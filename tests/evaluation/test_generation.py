@@ -53,6 +53,24 @@ def test_a_text_ends_before_its_first_stop_string() -> None:
     assert truncate_at_stop("abc", ["x", ""]) == "abc"
 
 
+@pytest.mark.parametrize(("written", "ends"), [("```py\nx\n```\nmore", "```py\nx\n```\n"), ("```\nx\n", None)])
+def test_a_text_ends_with_its_first_block(
+    generator: Generator,
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+    written: str,
+    ends: str | None,
+) -> None:
+    tokens = iter([*tokenizer.encode(written), *[tokenizer.encode("x")[0]] * 30])
+    monkeypatch.setattr("codingspot.evaluation.generation._choose", lambda logits, *_: [next(tokens)])
+    (completion,) = generator.generate([[1]], Decoding(max_new_tokens=20, one_block=True))
+    if ends is None:
+        assert completion.text.startswith(f"{written}x")
+    else:
+        assert ends.startswith(completion.text)
+        assert completion.text.startswith("```py\nx\n```")
+
+
 def test_greedy_text_equals_a_plain_loop(generator: Generator, tokenizer: PreTrainedTokenizerFast) -> None:
     prompts = [tokenizer.encode(text) for text in ("Ana has", "def total(values):\n    result", "x")]
     completions = generator.generate(prompts, Decoding(max_new_tokens=20))

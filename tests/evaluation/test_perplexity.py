@@ -70,3 +70,23 @@ def test_losses_follow_the_weights(llama: LlamaForCausalLM, tokenizer: PreTraine
     with torch.no_grad():
         llama.lm_head.weight.fill_(torch.nan)
     assert all(row.loss == math.inf for row in losses.evaluate())
+
+
+def test_windows_are_drawn_from_all_documents_until_there_are_tokens_enough(
+    llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Each window has the loss it has among all, the last is cut short, and another seed draws others."""
+    adapter = ModelAdapter(llama, tokenizer)
+    texts = tuple(f"Ana has {number} apples and {number + 1} pears. " * 4 for number in range(8))
+    domain = [Domain("english", "general", texts)]
+    everything = {row.document: row for row in HeldOutLoss(adapter, domain, window=16).evaluate()}
+    drawn = [HeldOutLoss(adapter, domain, window=16, tokens=100, seed=seed).evaluate() for seed in range(3)]
+    for rows in drawn:
+        assert sum(row.tokens for row in rows) == 100
+        assert [row.document for row in rows] == sorted(row.document for row in rows)
+        assert len(rows) > 100 / everything[0].tokens  # not whole documents one after the other
+        assert all(row.tokens <= everything[row.document].tokens for row in rows)
+    assert drawn[0] != drawn[1] != drawn[2]
+    assert HeldOutLoss(adapter, domain, window=16, tokens=100, seed=0).evaluate() == drawn[0]
+    enough = sum(row.tokens for row in everything.values())
+    assert HeldOutLoss(adapter, domain, window=16, tokens=enough).evaluate() == list(everything.values())

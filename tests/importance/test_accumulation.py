@@ -29,7 +29,7 @@ def _reference(model, batches) -> dict[str, torch.Tensor]:
 def test_gradients_are_those_of_the_mean_loss_however_it_is_cut(request, name: str, at_once: int) -> None:
     model = request.getfixturevalue(name)
     batches = _batches(at_once=at_once)
-    found = accumulate_gradients(model, batches, add_signed, domain="x")
+    found = accumulate_gradients(model, [batches], add_signed, domain="x")
     assert found.predicted_tokens == 6 * 7
     expected = _reference(model, batches)
     assert list(found.gradients) == list(expected)
@@ -43,9 +43,9 @@ def test_the_number_of_threads_does_not_matter(llama) -> None:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        one = accumulate_gradients(llama, _batches(), add_signed, domain="x")
+        one = accumulate_gradients(llama, [_batches()], add_signed, domain="x")
         torch.set_num_threads(2)
-        two = accumulate_gradients(llama, _batches(), add_signed, domain="x")
+        two = accumulate_gradients(llama, [_batches()], add_signed, domain="x")
     finally:
         torch.set_num_threads(before)
     for name, gradient in one.gradients.items():
@@ -61,7 +61,7 @@ def test_the_model_is_left_as_it_was(gpt2) -> None:
     graded.grad = kept
     before = fingerprint(gpt2)
 
-    found = accumulate_gradients(gpt2, _batches(), add_signed, domain="x")
+    found = accumulate_gradients(gpt2, [_batches()], add_signed, domain="x")
 
     assert found.gradients["transformer.h.0.attn.c_attn.weight"].abs().sum() > 0
     assert fingerprint(gpt2) == before
@@ -82,20 +82,20 @@ def test_no_gradient_is_kept_between_micro_batches_and_grad_mode_does_not_matter
         kept.append((tokens, [name for name, p in llama.named_parameters() if p.grad is not None]))
 
     with torch.no_grad():
-        accumulate_gradients(llama, _batches(), add_signed, domain="x", on_tokens=on_tokens)
+        accumulate_gradients(llama, [_batches()], add_signed, domain="x", on_tokens=on_tokens)
     assert kept == [(16, [])] * 3
 
 
 def test_dropout_is_off(gpt2) -> None:
     gpt2.train()
-    first, again = (accumulate_gradients(gpt2, _batches(), add_signed, domain="x") for _ in range(2))
+    first, again = (accumulate_gradients(gpt2, [_batches()], add_signed, domain="x") for _ in range(2))
     assert first.loss == again.loss
 
 
 def test_half_precision_gradients_are_summed_in_float32(llama) -> None:
     model = llama.bfloat16()
     batches = _batches(sequences=64, at_once=1)
-    found = accumulate_gradients(model, batches, add_signed, domain="x")
+    found = accumulate_gradients(model, [batches], add_signed, domain="x")
     name = "model.layers.0.mlp.down_proj.weight"
     weight = unique_parameters(model)[name]
     by_batch = torch.stack([torch.autograd.grad(OutputHead(model).text_loss(batch), weight)[0] for batch in batches])
@@ -108,7 +108,7 @@ def test_half_precision_gradients_are_summed_in_float32(llama) -> None:
 
 def test_a_parameter_no_token_reaches_has_gradient_zero(llama) -> None:
     llama.unused = nn.Parameter(torch.ones(3))
-    found = accumulate_gradients(llama, _batches(), add_signed, domain="x")
+    found = accumulate_gradients(llama, [_batches()], add_signed, domain="x")
     assert found.gradients["unused"].tolist() == [0, 0, 0]
 
 
@@ -116,7 +116,7 @@ def test_the_tensor_at_fault_is_named(llama) -> None:
     with torch.no_grad():
         llama.model.layers[1].mlp.up_proj.weight[0, 0] = float("nan")
     with pytest.raises(NonFiniteError, match=r"model\.layers\.1\.mlp\.up_proj\.weight .*domain 'Rust' is nan"):
-        accumulate_gradients(llama, _batches(), add_signed, domain="Rust")
+        accumulate_gradients(llama, [_batches()], add_signed, domain="Rust")
     assert not any(p._post_accumulate_grad_hooks for p in llama.parameters())
 
 
@@ -144,12 +144,12 @@ class _Overflowing(nn.Module):
 def test_infinite_gradient_and_loss_are_refused() -> None:
     ids = [torch.tensor([[0, 1, 2]])]
     with pytest.raises(NonFiniteError, match="the gradient of steep in domain 'Go'"):
-        accumulate_gradients(_SteepAtZero(), ids, add_signed, domain="Go")
+        accumulate_gradients(_SteepAtZero(), [ids], add_signed, domain="Go")
     with pytest.raises(NonFiniteError, match="loss of domain 'Go' is nan though every weight is finite"):
-        accumulate_gradients(_Overflowing(), ids, add_signed, domain="Go")
+        accumulate_gradients(_Overflowing(), [ids], add_signed, domain="Go")
 
 
 def test_quantised_weights_are_refused(llama) -> None:
     llama.quantised = nn.Parameter(torch.zeros(2, dtype=torch.int8), requires_grad=False)
     with pytest.raises(ModelError, match=r"quantised is torch\.int8"):
-        accumulate_gradients(llama, _batches(), add_signed, domain="x")
+        accumulate_gradients(llama, [_batches()], add_signed, domain="x")

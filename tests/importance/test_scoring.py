@@ -1,10 +1,16 @@
+from functools import partial
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codingspot.corpus import Corpus, pack
 from codingspot.errors import CorpusError, NonFiniteError, StudyError
-from codingspot.importance import FineTune, ScoreStore, disjoint_draws, merge, score, score_pieces
+from codingspot.importance import FineTune, ScoreStore, disjoint_draws, merge, score
+from codingspot.importance.draws import sample_offsets
 from codingspot.models import fingerprint, unique_parameters
+from codingspot.spot import RECIPES, find_spot
 
 SETTINGS = {"sequence_length": 8, "token_budget": 64, "micro_batch_tokens": 16}
 
@@ -40,7 +46,7 @@ def test_the_manifest_says_what_made_the_scores(loaded, corpus, tmp_path) -> Non
     assert store.manifest["model"] == {"id": "tiny", "revision": "r1", "fingerprint": loaded.fingerprint}
     assert store.manifest["corpus"] == {"name": "words", "fingerprint": corpus.fingerprint}
     assert store.manifest["estimator"] == {"name": "taylor", "reduction": "sequence", "norm": "l1"}
-    assert store.manifest["settings"] == {**SETTINGS, "seed": 0, "skip_tokens": 0, "bos": "none", "finetune": None}
+    assert store.manifest["settings"] == {**SETTINGS, "seed": 0, "bos": "tokenizer", "finetune": None}
     assert store.normalise == "zscore"
     assert store.domain("Rust").predicted_tokens == 8 * 7
     assert store.domain("Rust").details["tokens"] == 64
@@ -86,8 +92,8 @@ def test_unusable_settings_are_refused_and_leave_nothing(loaded, corpus, tmp_pat
         score(loaded, Corpus("held", (corpus.domain("Python"),)), out)
     with pytest.raises(StudyError, match="no parameter 'reductoin'"):
         score(loaded, corpus, out, reductoin="corpus", **SETTINGS)
-    with pytest.raises(CorpusError, match="none after the first 800"):
-        score(loaded, corpus, out, skip_tokens=800, **SETTINGS)
+    with pytest.raises(CorpusError, match="none after the first 3200"):
+        score(loaded, corpus, out, draws=[tmp_path / "one", tmp_path / "two"], **{**SETTINGS, "token_budget": 6400})
     with torch.no_grad():
         loaded.model.lm_head.weight[0, 0] = float("inf")
     with pytest.raises(NonFiniteError, match=r"lm_head\.weight"):
@@ -95,24 +101,80 @@ def test_unusable_settings_are_refused_and_leave_nothing(loaded, corpus, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pieces_merge_to_the_scores_of_the_whole(loaded, corpus, tmp_path) -> None:
-    pieces = score_pieces(loaded, corpus, tmp_path, pieces=4, token_budget=64, sequence_length=8, micro_batch_tokens=32)
-    whole = score(loaded, corpus, tmp_path / "whole", sequence_length=8, token_budget=256)
-    merged = merge(pieces, tmp_path / "merged")
+@pytest.mark.parametrize("estimator", ["taylor", "fisher", "obd", "integrated_gradients"])
+def test_draws_are_scores_of_their_own_text_and_merge_to_the_whole(estimator, loaded, corpus, tmp_path) -> None:
+    settings = {"estimator": estimator, "sequence_length": 8, "micro_batch_tokens": 32}
+    folders = [tmp_path / f"draw-{number}" for number in range(4)]
+    whole = score(loaded, corpus, tmp_path / "whole", draws=folders, token_budget=256, **settings)
+    undivided = score(loaded, corpus, tmp_path / "undivided", token_budget=256, **settings)
+    first = score(loaded, corpus, tmp_path / "first", token_budget=64, **settings)
+    draws = [ScoreStore.open(folder) for folder in folders]
+    merged = merge(draws)
     assert merged.domain("Rust").predicted_tokens == whole.domain("Rust").predicted_tokens
-    assert merged.domain("Rust").details["loss"] == pytest.approx(whole.domain("Rust").details["loss"])
+    assert merged.domain("Rust").mean == pytest.approx(whole.domain("Rust").mean)
     assert merged.manifest["settings"]["token_budget"] == 256
     for name in whole.layout.names:
-        torch.testing.assert_close(merged.tensor("Rust", name), whole.tensor("Rust", name), rtol=1e-3, atol=1e-7)
+        torch.testing.assert_close(whole.tensor("Rust", name), undivided.tensor("Rust", name), rtol=1e-3, atol=1e-7)
+        torch.testing.assert_close(
+            merged.tensor("Rust", name), whole.tensor("Rust", name).flatten(), rtol=1e-3, atol=1e-7
+        )
+        assert torch.equal(draws[0].tensor("Rust", name), first.tensor("Rust", name).flatten())
 
-    draws = disjoint_draws(pieces, tmp_path / "draws")
-    assert {budget: len(stores) for budget, stores in draws.items()} == {64: 4, 128: 2}
-    assert draws[64] == pieces
-    assert isinstance(draws[128][1], ScoreStore)
+    budgets = disjoint_draws(draws)
+    assert {budget: len(stores) for budget, stores in budgets.items()} == {64: 4, 128: 2}
+    assert budgets[64] == draws
+
+
+def test_a_sample_of_a_larger_model_has_the_scores_at_its_positions(loaded, corpus, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("codingspot.importance.scoring.sample_offsets", partial(sample_offsets, size=300, seed=1))
+    whole = score(loaded, corpus, tmp_path / "whole", draws=[tmp_path / "draw"], **SETTINGS)
+    alone = score(loaded, corpus, tmp_path / "alone", sample_only=True, **SETTINGS)
+    drawn = ScoreStore.open(tmp_path / "draw")
+    offsets = sample_offsets(whole.layout.sizes, size=300, seed=1)
+    assert drawn.layout.total == alone.layout.total == sum(map(len, offsets.values()))
+    assert set(drawn.layout.names) == set(offsets)
+    for name, chosen in offsets.items():
+        assert torch.equal(drawn.tensor("Rust", name), whole.tensor("Rust", name).flatten()[chosen])
+        assert torch.equal(drawn.tensor("Rust", name), alone.tensor("Rust", name))
+
+
+@given(sizes=st.lists(st.integers(0, 50), min_size=1, max_size=6), size=st.integers(1, 60), seed=st.integers(0, 9))
+def test_a_sample_is_of_distinct_positions_of_all_tensors(sizes, size, seed) -> None:
+    names = {str(index): each for index, each in enumerate(sizes)}
+    offsets = sample_offsets(names, size=size, seed=seed)
+    for name, chosen in offsets.items():
+        assert int(chosen.min()) >= 0
+        assert int(chosen.max()) < names[name]
+        assert len(chosen.unique()) == len(chosen)
+    found = sum(map(len, offsets.values()))
+    assert found == sum(sizes) if sum(sizes) <= size else found <= size
 
 
 def test_scores_that_do_not_add_up_are_not_merged(loaded, corpus, tmp_path) -> None:
     settings = {**SETTINGS, "reduction": "sequence", "norm": "l2"}
     stores = [score(loaded, corpus, tmp_path / str(seed), seed=seed, **settings) for seed in (0, 1)]
     with pytest.raises(StudyError, match="don't add up"):
-        merge(stores, tmp_path / "merged")
+        merge(stores)
+
+
+def test_folded_languages_give_the_same_spots_exactly(loaded, corpus, tmp_path) -> None:
+    kept = score(loaded, corpus, tmp_path / "all", **SETTINGS)
+    folded = score(loaded, corpus, tmp_path / "folded", folded=True, **SETTINGS)
+    assert [(domain.name, domain.kind) for domain in folded.domains] == [("code", "code"), ("English", "general")]
+    assert [each["name"] for each in folded.domain("code").details["languages"]] == ["C#", "Rust"]
+    assert folded.folded
+    assert not kept.folded
+    assert not folded.traits.first_order
+    for name in kept.layout.names:
+        summed = kept.tensor("C#", name).abs() + kept.tensor("Rust", name).abs()
+        assert torch.equal(folded.tensor("code", name), summed)
+    mean = sum(float(folded.tensor("code", name).sum()) for name in kept.layout.names) / kept.layout.total
+    assert folded.domain("code").mean == pytest.approx(mean)
+    for recipe in ("sum", "set_difference", "log_ratio", "share", "orthogonal", "rank_difference"):
+        assert RECIPES.traits(recipe).folds
+        one, other = (find_spot(store, recipe=recipe, max_k_percent=5) for store in (kept, folded))
+        assert torch.equal(one.positions, other.positions)
+    assert not RECIPES.traits("sum", {"aggregation": "median"}).folds
+    assert not RECIPES.traits("consensus").folds
+    with pytest.raises(StudyError, match="normalised by zscore can't be folded"):
+        score(loaded, corpus, tmp_path / "z", folded=True, normalise="zscore", **SETTINGS)

@@ -151,7 +151,7 @@ def test_revision_may_follow_the_id(monkeypatch) -> None:
         raise OSError("stop here")
 
     monkeypatch.setattr("codingspot.models.finding._hub_answers", lambda: False)
-    monkeypatch.setattr("codingspot.models.finding.AutoConfig.from_pretrained", from_pretrained)
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", from_pretrained)
     with pytest.raises(ModelError, match="stop here"):
         load_model("org/name@v2")
     assert (asked["source"], asked["revision"]) == ("org/name", "v2")

@@ -47,3 +47,18 @@ def test_tasks_drawn_in_different_ways_are_named(maker: RunMaker, tmp_path: Path
     code = [own, {"name": "testbed_comprehension", "samples": None, "temperature": None}]
     run = with_evaluation(maker, tmp_path / "run", second_code_task=True, code=code)
     assert decoding_phrase(run) == f"{DRAWN} (Python problems); {GREEDY} (Comprehension)"
+
+
+def test_captions_say_where_the_chat_template_was_used(maker: RunMaker, tmp_path: Path):
+    own = {"name": "testbed_humaneval", "chat_template": True}
+    assert decoding_phrase(with_evaluation(maker, tmp_path / "run", code=[own])) == f"{GREEDY}, chat template"
+
+
+def test_how_weights_were_read_is_said_where_that_was_not_as_saved(maker: RunMaker, tmp_path: Path):
+    maker.write(tmp_path)
+    run = read_run(tmp_path)
+    assert "Weights read from" not in dict(details(run))
+    read = "GGUF (Q4_K, F32), dequantised to bfloat16"
+    plan = run.plan.model_copy(update={"model": run.plan.model.model_copy(update={"weights": read})})
+    (tmp_path / "plan.json").write_text(plan.model_dump_json())
+    assert dict(details(read_run(tmp_path)))["Weights read from"] == read

@@ -5,8 +5,7 @@ from codingspot.ablation import EDITS
 from codingspot.corpus import Corpus, Domain, pack
 from codingspot.importance import score
 from codingspot.models import OutputHead, load_model, unique_parameters
-from codingspot.spot import Spot, find_spot, predicted_changes
-from codingspot.spot.prediction import signed_scores
+from codingspot.spot import Scaled, Spot, find_spot, predicted_changes
 from codingspot.testbed.shipped import shipped_model
 from codingspot.testbed.world import general_english, pure_code
 
@@ -16,13 +15,14 @@ def test_sums_by_hand(make_store) -> None:
     go[[40, 2, 41]] = torch.tensor([3.0, -1.0, 0.5])
     store = make_store(Go=go, English=-2 * go)
     spot = Spot(torch.tensor([41, 2, 40]), torch.zeros(3), store.layout)
-    assert signed_scores(store, "Go", spot.positions).tolist() == [0.5, -1.0, 3.0]
     one, three = 100 / 64, 300 / 64
-    table = predicted_changes(store, spot, [one, three]).set_index(["domain", "k_percent"])["predicted"]
+    (found,) = predicted_changes(store, [Scaled(spot, (one, three))])
+    table = found.set_index(["domain", "k_percent"])["predicted"]
     assert table["Go", one] == pytest.approx(-0.5)
     assert table["Go", three] == pytest.approx(-2.5)
     assert table["English", three] == pytest.approx(5.0)
-    halved = predicted_changes(store, spot, [three], factor=EDITS.traits("scale", {"alpha": 0.5}).factor or 0)
+    factor = EDITS.traits("scale", {"alpha": 0.5}).factor or 0
+    (halved,) = predicted_changes(store, [Scaled(spot, (three,), factor)])
     assert halved["predicted"].tolist() == pytest.approx([-1.25, 2.5])
 
 
@@ -47,7 +47,8 @@ def test_a_small_edit_of_a_model_changes_its_loss_as_predicted(tmp_path) -> None
     assert store.traits.first_order
     spot = find_spot(store, scope="blocks", max_k_percent=1)
     factor = 0.99
-    predicted = predicted_changes(store, spot, [1], factor=factor).set_index("domain")["predicted"]
+    (table,) = predicted_changes(store, [Scaled(spot, (1,), factor)])
+    predicted = table.set_index("domain")["predicted"]
 
     for domain in corpus.domains:
         ids = pack(domain, loaded.tokenizer, sequence_length=128, token_budget=512, seed=0).input_ids

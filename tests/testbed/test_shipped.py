@@ -7,7 +7,8 @@ import pytest
 
 from codingspot.models import load_model
 from codingspot.testbed.benchmarks import TASKS, benchmark_items
-from codingspot.testbed.evaluate import load_quality, shared_vocabulary
+from codingspot.testbed.evaluate import shared_vocabulary
+from codingspot.testbed.quality import load_quality
 from codingspot.testbed.routing import Subset
 from codingspot.testbed.shipped import languages_of, shipped_model, shipped_models
 from codingspot.testbed.world import BROAD, REASONING, ROUTED

@@ -8,7 +8,8 @@ are its settings; one that has a ``seed`` is random and is drawn several times. 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel, Registry, unique_parameters
 from codingspot.settings import Count, Seed
-from codingspot.spot import RECIPES, Spot, find_spot
+from codingspot.spot import RECIPES, Spot, TrainingInput, find_spot, measure_spot
 from codingspot.spot.candidates import names_in
 from codingspot.spot.requirements import Domains, Requirement, general_text
 from codingspot.spot.selection import KeyChunk, select_top
@@ -29,11 +30,15 @@ from codingspot.spot.selection import KeyChunk, select_top
 
 @dataclass(frozen=True)
 class Controlled:
-    """The spot a control is for, the scores it was found in, and the model."""
+    """The spot a control is for, the scores it was found in, and the model.
+
+    ``given`` makes what the spot's recipe was given, where that reads activations.
+    """
 
     spot: Spot
     store: ScoreStore
     loaded: LoadedModel
+    given: Callable[[], TrainingInput] | None = None
 
     @property
     def scope(self) -> str:
@@ -61,9 +66,12 @@ class Controlled:
             raise SelectionError(f"a spot by {recipe['name']!r} isn't found in scores alone, so this control can't be")
         if made.get("left_out"):
             raise SelectionError("a spot that leaves others out has random controls only; give it uniform or matched")
+        name = str(recipe.pop("name"))
+        if RECIPES.traits(name, recipe).reading is not None:
+            return self._measured_again(store, name, recipe, worst_first=worst_first, without=without)
         return find_spot(
             store,
-            recipe=str(recipe.pop("name")),
+            recipe=name,
             scope=self.scope,
             max_k_percent=float(made["k_percent"]),
             per_tensor=bool(made["per_tensor"]),
@@ -71,6 +79,23 @@ class Controlled:
             without=without,
             **recipe,
         )
+
+    def _measured_again(
+        self,
+        store: ScoreStore,
+        recipe: str,
+        parameters: dict[str, Any],
+        *,
+        worst_first: bool,
+        without: Int64[Tensor, " n"] | None,
+    ) -> Spot:
+        if self.given is None:
+            raise SelectionError(f"a spot by {recipe!r} takes its text to be found again; name the control in a study")
+        given = self.given()
+        texts = {**given.code, **given.general}
+        code, general = ({name: texts[name] for name in store.names(kind)} for kind in ("code", "general"))
+        again = replace(given, store=store, code=code, general=general, worst_first=worst_first, without=without)
+        return measure_spot(again, recipe=recipe, **parameters).spot
 
 
 ControlMaker = Callable[..., Spot]
@@ -84,13 +109,17 @@ class ControlTraits:
         matched: what it shares with the spot, such as ``("tensor", "magnitude")``: as many parameters of each tensor
             and of each bin of magnitude. A specific spot must surpass those that share the tensors.
         own_size: its number of parameters is its own, not the spot's; it is edited whole, once.
+        of_units: it draws whole units, for a spot of whole units.
         needs: what it needs of the domains.
+        regroups: it calls some languages general text, so that their scores must have been kept apart.
         drawn: where its parameters come from, as a sentence says it; empty for one that isn't random.
     """
 
     matched: tuple[str, ...] = ()
     own_size: bool = False
+    of_units: bool = False
     needs: Requirement | None = None
+    regroups: bool = False
     drawn: str = ""
 
 
@@ -178,7 +207,9 @@ def top_magnitude(controlled: Controlled) -> Spot:
     return _named(Spot(ranking.positions, ranking.keys, layout, controlled.spot.metadata), "top_magnitude")
 
 
-@CONTROLS.register("general_spot", label="spot of general text", traits=ControlTraits(needs=general_text))
+@CONTROLS.register(
+    "general_spot", label="spot of general text", traits=ControlTraits(needs=general_text, regroups=True)
+)
 def general_spot(controlled: Controlled) -> Spot:
     """The same recipe with the roles exchanged: the spot of general text, with code taken out where it contrasts."""
     store = controlled.store
@@ -192,7 +223,7 @@ def _more_languages(name: str, domains: Domains) -> None:
         raise SelectionError(f"{name} needs a general domain and more languages than general domains")
 
 
-@CONTROLS.register("shuffled_labels", traits=ControlTraits(needs=_more_languages))
+@CONTROLS.register("shuffled_labels", traits=ControlTraits(needs=_more_languages, regroups=True))
 def shuffled_labels(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """The same recipe with the domains' labels exchanged at random: general text is called code, a language general.
 
@@ -246,4 +277,4 @@ def _super_positions(controlled: Controlled, count: int) -> torch.Tensor:
 
 
 def _named(spot: Spot, name: str, **about: object) -> Spot:
-    return Spot(spot.positions, spot.scores, spot.layout, {**spot.metadata, "control": {"name": name, **about}})
+    return replace(spot, metadata={**spot.metadata, "control": {"name": name, **about}})

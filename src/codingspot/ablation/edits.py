@@ -28,6 +28,8 @@ from codingspot.settings import Seed
 class Site:
     """Where weights are: ``positions`` among all the model's parameters, and the tensor they belong to as it was.
 
+    Both are on the device of the weights.
+
     ``original`` gives the whole flattened tensor before any edit.
     """
 
@@ -96,7 +98,7 @@ def noise(
 ) -> Float[Tensor, " n"]:
     """Gaussian noise is added, with ``scale`` times the standard deviation of the tensor."""
     deviation = float(site.original().float().std(correction=0))
-    drawn = torch.from_numpy(_normal(site.positions.numpy(), seed)).to(values.device, torch.float32)
+    drawn = torch.from_numpy(_normal(site.positions.cpu().numpy(), seed)).to(values.device, torch.float32)
     return values.float() + scale * deviation * drawn
 
 
@@ -104,7 +106,7 @@ def noise(
 def resample(values: Float[Tensor, " n"], site: Site, *, seed: Seed = 0) -> Float[Tensor, " n"]:
     """Every weight becomes that of a random place of its tensor, drawn with replacement: the distribution stays."""
     original = site.original()
-    place = (_uniform(site.positions.numpy(), seed, stream=0) * original.numel()).astype(np.int64)
+    place = (_uniform(site.positions.cpu().numpy(), seed, stream=0) * original.numel()).astype(np.int64)
     return original[torch.from_numpy(place).to(original.device)].to(values.dtype)
 
 

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from codingspot.errors import SelectionError
 from codingspot.models import LoadedModel, ParameterLayout, role_of, unique_parameters
+from codingspot.models.structure import is_conv1d
 from codingspot.tokenization import encode
+
+if TYPE_CHECKING:  # it takes seconds to load
+    import pandas as pd
 
 TEXTS = (
     "The quick brown fox jumps over the lazy dog. It was a bright cold day in April.",
@@ -50,7 +53,7 @@ def super_weights(loaded: LoadedModel, *, count: int = 6, texts: Sequence[str] =
     rows = []
     for name, (layer, (inputs, outputs)) in _spikes(loaded, texts).items():
         column, row = int(inputs.amax(0).argmax()), int(outputs.amax(0).argmax())
-        transposed = isinstance(layer, Conv1D)  # [inputs, outputs]
+        transposed = is_conv1d(layer)  # [inputs, outputs]
         offset = column * outputs.shape[1] + row if transposed else row * inputs.shape[1] + column
         rows.append(
             {
@@ -65,6 +68,8 @@ def super_weights(loaded: LoadedModel, *, count: int = 6, texts: Sequence[str] =
         )
     if not rows:
         raise SelectionError("the model has no down projection that is a linear layer, so no super weights are known")
+    import pandas as pd
+
     table = pd.DataFrame(rows).sort_values("output_spike", ascending=False, kind="stable")
     return table.head(count).reset_index(drop=True)
 
@@ -92,7 +97,7 @@ def _spikes(loaded: LoadedModel, texts: Sequence[str]) -> dict[str, tuple[nn.Mod
 def _down_projections(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     names = {id(parameter): name for name, parameter in unique_parameters(model).items()}
     for layer in model.modules():
-        if isinstance(layer, nn.Linear | Conv1D):
+        if isinstance(layer, nn.Linear) or is_conv1d(layer):
             name = names[id(layer.weight)]
             if role_of(name).kind == "down":
                 yield name, layer

@@ -1,6 +1,15 @@
 """A benchmark of localisation methods on models where the place of coding is known, and where it is not."""
 
-from codingspot.bench.methods import METHODS, BenchInput, default_methods
-from codingspot.bench.run import run_bench
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codingspot.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from codingspot.bench.methods import METHODS, BenchInput, default_methods
+    from codingspot.bench.run import run_bench
 
 __all__ = ["METHODS", "BenchInput", "default_methods", "run_bench"]
+
+load_lazily(__name__)

@@ -22,6 +22,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from codingspot import learning as learning  # registers its recipe
+from codingspot import units as units  # registers its recipe and controls
 from codingspot.corpus import Corpus
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, ScoreStore, score
 from codingspot.models import LoadedModel, Registry

@@ -13,6 +13,7 @@ k percent are in the subset as often as those tied with them. Units of equal sco
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,10 +21,12 @@ from jaxtyping import Bool, Float32, Float64
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from codingspot.models import ParameterLayout, role_of
 from codingspot.testbed.routing import Subset
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 PERCENTS = (0.1, 1.0, 5.0)
 

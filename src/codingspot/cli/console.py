@@ -26,6 +26,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from codingspot.cli.lines import ProgressLines
 from codingspot.errors import CodingSpotError, StudyError
 from codingspot.escaping import visible
 
@@ -171,10 +172,15 @@ def progress_display(*columns: ProgressColumn) -> Progress:
     return Progress(*columns, console=err, transient=True, disable=not err.is_interactive)
 
 
+def _write_line(text: str) -> None:
+    err.print(visible(text, keep=""), soft_wrap=True)
+
+
 class StudyProgress:
-    """One display for a whole study, with an estimate of the time left."""
+    """One display for a whole study, with an estimate of the time left; plain lines where no terminal shows it."""
 
     def __init__(self) -> None:
+        self._lines = None if err.is_interactive else ProgressLines(_write_line)
         self._bar = progress_display(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -190,27 +196,46 @@ class StudyProgress:
         self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._bar.stop()
+        if self._lines is not None and kind is None:
+            self._lines.end()
 
     def start(self, total: float) -> None:
         """Begin with ``total`` units of work left."""
+        if self._lines is not None:
+            self._lines.start(total)
         self._bar.reset(self._task, total=total)
 
     def stage(self, text: str) -> None:
         """Show what is being done."""
+        if self._lines is not None:
+            self._lines.stage(text)
         self._bar.update(self._task, description=f"{visible(text, keep='')[:34]:<34}")
+
+    def cell(self, number: int, total: int) -> None:
+        """The next stage is a cell, the ``number``-th of ``total``."""
+        if self._lines is not None:
+            self._lines.cell(number, total)
 
     def advance(self, units: float) -> None:
         """Move the bar."""
+        if self._lines is not None:
+            self._lines.advance(units)
         self._bar.advance(self._task, units)
 
     def shares(self) -> Callable[[str, float], None]:
         """Begin work of one unit; returns what is told of each step and the share of the work that is done."""
         self.start(1.0)
 
+        done = 0.0
+
         def show(text: str, share: float) -> None:
+            nonlocal done
             self.stage(text)
+            if self._lines is not None:
+                self._lines.advance(share - done)
+            done = share
             self._bar.update(self._task, completed=share)
 
         return show

@@ -51,15 +51,19 @@ def estimate(
     Example: codingspot estimate meta-llama/Llama-3.1-8B-Instruct --preset code-region
     """
     from codingspot.estimation import estimate as estimate_study
+    from codingspot.study.asking import notes
 
     with friendly_errors():
         asked = _changed(_asked(target, study, preset), dtype, micro_batch_tokens)
         with err.status("running the model without its weights"):
             found = estimate_study(asked)
+        said = notes(asked.evaluation, found.footprint.parameters)
         if as_json:
-            print_json(found.to_json())
+            print_json({**found.to_json(), "evaluation": list(said)})
             return
         _print(asked, found)
+        for sentence in said:
+            out.print(sentence, style="dim", soft_wrap=True)
 
 
 def _asked(target: str, file: Path | None, preset: str | None) -> Study:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import Force, friendly_errors, out, print_json, print_table, setting_error
-from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
+from codingspot.cli.console import Force, StudyProgress, friendly_errors, out, print_json, print_table, setting_error
+from codingspot.cli.texts import Bos, General, HeldOut, Languages, Sources, corpus_section
 
-Model = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
+Model = Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...")]
 
 
@@ -41,9 +41,7 @@ def score(
     token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
-    bos: Annotated[
-        str, typer.Option(help="Where a beginning-of-text token stands: none, document or sequence.")
-    ] = "none",
+    bos: Bos = "tokenizer",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "float32",
     device: Device = None,
     force: Force = False,
@@ -79,24 +77,28 @@ def score(
                     "parameters": parameters,
                     "token_budget": token_budget,
                     "sequence_length": sequence_length,
-                    "bos": bos,
                     "seed": seed,
                     "draws": 1,
                 }
             )
-        loaded = load_model(model, dtype=dtype, device=device)
-        store = score_model(
-            loaded,
-            scoring_corpus(section, loaded.tokenizer, token_budget),
-            directory,
-            estimator=scoring.estimator,
-            token_budget=token_budget,
-            sequence_length=sequence_length,
-            seed=seed,
-            bos=scoring.bos,
-            force=force,
-            **scoring.parameters,
-        )
+        with StudyProgress() as progress:
+            show = progress.shares()
+            show("loading the model", 0.0)
+            loaded = load_model(model, dtype=dtype, device=device, bos=bos)
+            show("reading the corpus", 0.0)
+            scored = scoring_corpus(section, loaded.tokenizer, token_budget)
+            store = score_model(
+                loaded,
+                scored,
+                directory,
+                progress=lambda domain, done, total: show(f"scoring {domain}", done / total),
+                estimator=scoring.estimator,
+                token_budget=token_budget,
+                sequence_length=sequence_length,
+                seed=seed,
+                force=force,
+                **scoring.parameters,
+            )
         table = Table()
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
             table.add_column(heading, justify="right" if heading not in ("domain", "kind") else "left")
@@ -128,6 +130,7 @@ def spot(
     Example: codingspot spot runs/scores --recipe set_difference --set general_percent=20 --out spot.safetensors
     """
     from codingspot import learning as learning  # registers its recipe, so that it's named for what it is
+    from codingspot import units as units  # registers its recipe and controls
     from codingspot.importance import ScoreStore
     from codingspot.outputs import check_file
     from codingspot.spot import check_recipe, density, find_spot
@@ -200,6 +203,7 @@ def evaluate(
     ] = None,
     chat_template: Annotated[bool, typer.Option("--chat-template", help="Write prompts as a conversation.")] = False,
     max_new_tokens: Annotated[int | None, typer.Option(help="Most tokens of a generated answer.")] = None,
+    bos: Bos = "tokenizer",
     device: Device = None,
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
@@ -243,7 +247,7 @@ def evaluate(
         ]
         read = input_places(model, *places.values())
         with new_folder(directory, "codingspot-results", inputs=read, force=force) as temporary:
-            loaded = load_model(model, device=device)
+            loaded = load_model(model, device=device, bos=bos)
             tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
             with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
                 adapter = ModelAdapter(loaded.model, loaded.tokenizer)

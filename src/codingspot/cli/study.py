@@ -60,6 +60,10 @@ def run(
     ] = None,
     directory: Out = None,
     show_study: Annotated[bool, typer.Option("--show-study", help="Print the study, to copy, and exit.")] = False,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="A run directory that scored the same: its scores are read, instead of scoring."),
+    ] = None,
     unsafe_no_sandbox: Unsafe = False,
     as_json: AsJson = False,
 ) -> None:
@@ -71,6 +75,10 @@ def run(
     """
     with friendly_errors(_RESUMES):
         asked = _asked(study, model, preset)
+        if scores is not None:
+            asked = asked.model_copy(
+                update={"scoring": asked.scoring.model_copy(update={"reuse": str(scores.absolute())})}
+            )
     if show_study:
         typer.echo(asked.to_yaml(), nl=False)
         return

@@ -101,7 +101,7 @@ def info(
     Example: codingspot testbed info plain
     """
     from codingspot.models import shipped_model, shipped_models
-    from codingspot.testbed.evaluate import load_quality
+    from codingspot.testbed.quality import load_quality
 
     with friendly_errors():
         if model is None:
@@ -121,7 +121,8 @@ def info(
 
 def _measure(folder: Path, force: bool) -> None:
     from codingspot.models import load_model
-    from codingspot.testbed.evaluate import check_quality, evaluate_testbed, save_quality
+    from codingspot.testbed.evaluate import evaluate_testbed
+    from codingspot.testbed.quality import check_quality, save_quality
     from codingspot.testbed.routing import Subset
     from codingspot.testbed.shipped import languages_of
 

@@ -11,11 +11,11 @@ import typer
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
 from codingspot.cli.options import command, given_settings, option, settings_options
-from codingspot.cli.texts import General, Languages, Sources, corpus_section, parallel_source
+from codingspot.cli.texts import Bos, General, Languages, Sources, corpus_section, parallel_source
 from codingspot.settings import Settings, paths_read
 from codingspot.views.view import VIEWS, ParallelSettings, ViewTraits, views
 
-_MODEL = Annotated[str, typer.Argument(help="Hub id, folder, or the shipped 'testbed' or 'testbed-routed'.")]
+_MODEL = Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")]
 _OUT = Annotated[
     Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
 ]
@@ -57,6 +57,7 @@ def _parameters(settings: type[Settings], traits: ViewTraits) -> list[inspect.Pa
         *settings_options(settings),
         option("batch_tokens", _BATCH, None),
         *([option("compare", _COMPARE, None)] if traits.compares else ()),
+        option("bos", Bos, "tokenizer"),
         option("device", _DEVICE, None),
         *([option("unsafe_no_sandbox", _UNSAFE, False)] if traits.runs_programs else ()),
         option("as_json", _JSON, False),
@@ -86,7 +87,7 @@ def _run(name: str, model: str, directory: Path | None, **options: Any) -> None:
         read = input_places(model, *(options.get("corpus") or ()), *compared, *paths_read(settings))
         with held(place, inputs=read), StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_model(model, device=options["device"])
+            loaded = load_model(model, device=options["device"], bos=options["bos"])
             scored, kept = (None, None) if section is None else study_corpora(section)
             inputs = ViewInputs(
                 loaded,

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+FENCES = ("```", "~~~")
+"""What every fence begins with."""
+
 _OPENING = re.compile(r"^([ \t]*)(`{3,}|~{3,})[ \t]*([^\n`]*)$")
 
 
@@ -21,6 +24,16 @@ def fenced_blocks(markdown: str) -> Iterator[FencedBlock]:
     one at least as long, or by the end), but indented ones too, whose indentation goes. Lines end in a line feed, with
     or without a carriage return before it, and nothing else.
     """
+    return (block for block, _ in _blocks(markdown))
+
+
+def first_block_closed(markdown: str) -> bool:
+    """Whether the first fenced block is followed by a fence, not by the end of the text."""
+    return next((closed for _, closed in _blocks(markdown)), False)
+
+
+def _blocks(markdown: str) -> Iterator[tuple[FencedBlock, bool]]:
+    """Every block, and whether a fence closes it."""
     opening: re.Match[str] | None = None
     lines: list[str] = []
     for line in markdown.replace("\r\n", "\n").removesuffix("\n").split("\n"):
@@ -28,12 +41,12 @@ def fenced_blocks(markdown: str) -> Iterator[FencedBlock]:
             opening = _OPENING.match(line)
             lines = []
         elif _closes(line, opening[2]):
-            yield _block(opening, lines)
+            yield _block(opening, lines), True
             opening = None
         else:
             lines.append(line)
     if opening is not None:
-        yield _block(opening, lines)
+        yield _block(opening, lines), False
 
 
 def first_block_with_tag(markdown: str) -> str | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from codingspot.corpus.corpus import Domain
 from codingspot.errors import CorpusError
-from codingspot.tokenization import BosPolicy, encode
+from codingspot.tokenization import bos_policy, encode, opening_tokens
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedTokenizerBase
 
 _TOKENIZER_BATCH = 256
 
@@ -42,6 +45,12 @@ class PackedTokens:
         sequences, length = self.input_ids.shape
         return sequences * (length - 1)
 
+    def first(self, tokens: int | None) -> PackedTokens:
+        """The first sequences, as many as so many tokens hold and at least one; all of them for None."""
+        if tokens is None:
+            return self
+        return replace(self, input_ids=self.input_ids[: max(1, tokens // self.input_ids.shape[1])])
+
 
 def pack(
     domain: Domain,
@@ -50,19 +59,17 @@ def pack(
     sequence_length: int,
     token_budget: int | None = None,
     seed: int = 0,
-    bos: BosPolicy = "none",
 ) -> PackedTokens:
     """Cut a domain into token sequences: no exact repeats, documents shuffled by ``seed`` and joined.
 
-    Each document is followed by one end-of-text token. With ``bos`` "document" each begins with the tokenizer's
-    beginning-of-text token; with "sequence" every sequence does, as its first of ``sequence_length`` tokens; no special
-    token is added besides. Nothing is padded: the remainder shorter than ``sequence_length`` is dropped. With a
+    Each document is followed by one end-of-text token, and begins with what the tokenizer's policy puts before a text
+    (:func:`codingspot.tokenization.with_bos`); under "sequence" every sequence begins with it instead, as the first of
+    its ``sequence_length`` tokens. Nothing is padded: the remainder shorter than ``sequence_length`` is dropped. With a
     ``token_budget``, packing stops at ``token_budget // sequence_length`` sequences, so a smaller budget with the
     same seed gives a prefix of a larger one. A domain shorter than the budget gives all it has.
 
     Raises:
-        CorpusError: the domain or the budget is shorter than one sequence, or the tokenizer has no end-of-text token,
-            or none to begin with where ``bos`` asks for one.
+        CorpusError: the domain or the budget is shorter than one sequence, or the tokenizer has no end-of-text token.
     """
     if sequence_length < 2:
         raise CorpusError(f"sequence_length is {sequence_length}; a sequence needs at least 2 tokens")
@@ -73,13 +80,11 @@ def pack(
         )
     if tokenizer.eos_token_id is None:
         raise CorpusError("the tokenizer has no end-of-text token to join documents; set its eos_token")
-    if bos != "none" and tokenizer.bos_token_id is None:
-        raise CorpusError("the tokenizer has no beginning-of-text token; set bos to 'none'")
 
     texts = list(dict.fromkeys(domain.texts))
     random.Random(seed).shuffle(texts)
-    before = [tokenizer.bos_token_id] if bos == "document" else []
-    prefix = [tokenizer.bos_token_id] if bos == "sequence" else []
+    opening = opening_tokens(tokenizer)
+    before, prefix = ([], opening) if bos_policy(tokenizer) == "sequence" else (opening, [])
     length = sequence_length - len(prefix)
     wanted = None if token_budget is None else token_budget // sequence_length * length
     stream: list[int] = []

@@ -11,6 +11,7 @@ from codingspot.corpus.schemas import ENGLISH
 from codingspot.corpus.worlds import WORLDS
 from codingspot.estimation.footprint import Footprint, measure_footprint
 from codingspot.estimation.peaks import MemoryPeak, finetuning_peaks, learning_peak, scoring_peak, selection_peak
+from codingspot.importance.draws import SAMPLE
 from codingspot.importance.finetune import optimizer_bytes
 from codingspot.models import ParameterLayout, configured_model, scope_sizes
 from codingspot.spot.selection import count_for
@@ -32,7 +33,7 @@ class Estimate:
         tokens: scored, in all domains together.
         cells: edited models that are evaluated, the original among them.
         peaks: the largest memory of each stage.
-        disk: bytes by what they hold: ``scores``, ``scratch`` (while draws of text are compared), ``spots``.
+        disk: bytes by what they hold: ``scores``, ``draws`` (at a sample of the parameters), ``spots``.
         flops: floating-point operations by stage; those of evaluation depend on the tasks' texts and aren't counted.
     """
 
@@ -146,22 +147,17 @@ class _Needs:
 
     def disk(self, model: Footprint) -> dict[str, int]:
         scores = 4 * model.parameters * self.domains
-        draws = self.study.scoring.draws
-        merged = 0
-        size = 2
-        while draws // size >= 2:
-            merged += draws // size
-            size *= 2
-        drawn = 0 if draws == 1 else draws + 2 + merged  # the pieces, the other reductions, and the pieces merged
+        sampled = 4 * min(model.parameters, SAMPLE) * self.domains * self.study.scoring.draws
         spots = sum(
             _SPOT_BYTES * count_for(section.k_percent[-1], model.parameters) * (1 + len(list(control_draws(section))))
             for section in self.study.spots
         )
-        return {"scores": scores, "scratch": drawn * scores, "spots": spots}
+        return {"scores": scores, "draws": sampled, "spots": spots}
 
     def flops(self, model: Footprint) -> dict[str, float]:
         scoring = self.study.scoring
-        extra = 0.0 if scoring.draws == 1 else 2 / scoring.draws  # one draw again by the two other reductions
+        # One draw again by the two other reductions.
+        extra = 2 / scoring.draws if scoring.draws > 1 and "reductions" in self.study.analyses else 0.0
         found = {"scoring": model.flops_per_token * self.tokens * (1 + extra)}
         if scoring.finetune is not None:
             tuning = scoring.finetune
@@ -173,4 +169,10 @@ class _Needs:
             if section.training is not None:
                 read = 2 * section.training.steps * section.training.sequences * scoring.sequence_length
                 found["learned masks"] = found.get("learned masks", 0.0) + model.flops_per_token * read
+            reading = section.traits.reading
+            if reading is not None:
+                budget = min(reading.tokens or scoring.token_budget, scoring.token_budget)
+                share = 2 / 3 if reading.backward else 1 / 3  # of forward, backward by activations and by weights
+                read = self.domains * budget
+                found["unit scores"] = found.get("unit scores", 0.0) + share * model.flops_per_token * read
         return found

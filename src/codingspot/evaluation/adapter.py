@@ -25,7 +25,7 @@ from codingspot.evaluation.batch_support import longest_shared_row
 from codingspot.evaluation.chat import render_chat
 from codingspot.evaluation.generation import Completion, Decoding, Generator
 from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
-from codingspot.tokenization import encode
+from codingspot.tokenization import bos_policy, encode
 
 _MAX_NEW_TOKENS = 256  # of a task that sets none, as in HFLM
 # On a CPU larger tensors leave the processor's cache; on a GPU these leave room for the weights of an 8 B model.
@@ -95,9 +95,15 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
 
     @property
     def prefix_token_id(self) -> int:
-        """The token that stands before a text without context: beginning of text, or else end of text."""
-        bos = self.tokenizer.bos_token_id
-        return self.eot_token_id if bos is None else int(bos)
+        """The token that stands before a text without context: beginning of text, or else end of text.
+
+        A model predicts no token from nothing. Where the policy is that no beginning of text is read
+        (:func:`~codingspot.tokenization.with_bos`), the end of text comes first.
+        """
+        tokens = [self.tokenizer.bos_token_id, self.tokenizer.eos_token_id]
+        if bos_policy(self.tokenizer) == "none":
+            tokens.reverse()
+        return int(tokens[1] if tokens[0] is None else tokens[0])
 
     @property
     def max_length(self) -> int:
@@ -183,9 +189,9 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
     def generate(self, requests: Sequence[Instance], *, seed: int = 0) -> list[Completion]:
         """Like ``generate_until``, and says of each text whether the model's logits stayed finite.
 
-        Settings understood are until, max_gen_toks (or its synonyms), do_sample and temperature. Sampling
-        draws from a stream of its own for each request, made of ``seed`` and the request's place among
-        those that share its settings.
+        Settings understood are until, one_block (a text ends with its first fenced block), max_gen_toks (or its
+        synonyms), do_sample and temperature. Sampling draws from a stream of its own for each request, made of
+        ``seed`` and the request's place among those that share its settings.
 
         Raises:
             EvaluationError: a request asks for other sampling, or for as many new tokens as the model reads.
@@ -236,7 +242,7 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         stop = [string for string in known["until"] if string]
         if self.tokenizer.eos_token is not None:
             stop.append(str(self.tokenizer.eos_token))
-        return Decoding(known["max_gen_toks"], tuple(stop), temperature, seed)
+        return Decoding(known["max_gen_toks"], tuple(stop), bool(known.get("one_block")), temperature, seed)
 
     def _prompt_tokens(self, contexts: tuple[str, ...], max_new_tokens: int) -> list[list[int]]:
         key = (max_new_tokens, *contexts)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
+WINDOW = 2048
+"""Tokens of a window of a long text: what a model's attention takes grows with their square."""
+
 
 def token_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
     """Put rows of the given lengths into batches of rows of similar length.

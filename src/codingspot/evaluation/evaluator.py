@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from codingspot.corpus import Domain
 from codingspot.errors import EvaluationError, NonFiniteError
 from codingspot.evaluation.adapter import ModelAdapter
+from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.results import DocumentLoss, ItemOutcome, Results
@@ -25,7 +26,9 @@ class Evaluator:
         tasks: from ``tasks.load_tasks``.
         domains: whose documents' losses are taken; may be empty.
         sandbox: where generated programs run; needed by code tasks only.
-        seed: of sampled programs.
+        seed: of sampled programs, and of the windows of documents that are read where not all are.
+        perplexity_tokens, perplexity_window: most tokens of a domain, and of the windows its documents are cut into
+            (:class:`codingspot.evaluation.perplexity.HeldOutLoss`).
 
     Raises:
         SandboxError: the programs of a task need a package that isn't installed.
@@ -39,11 +42,13 @@ class Evaluator:
         *,
         sandbox: Sandbox | None = None,
         seed: int = 0,
+        perplexity_tokens: int | None = None,
+        perplexity_window: int = WINDOW,
     ) -> None:
         self.tasks = tuple(tasks)
         self._adapter = adapter
         adapter.try_batches()
-        self._losses = HeldOutLoss(adapter, domains)
+        self._losses = HeldOutLoss(adapter, domains, window=perplexity_window, tokens=perplexity_tokens, seed=seed)
         self._judge = None if sandbox is None else Judge(sandbox)
         if self._judge is not None:
             self._judge.prepare({name for task in self.tasks for name in task.packages})
@@ -67,19 +72,29 @@ class Evaluator:
         if require_finite:
             require_finite_weights(self._adapter.model)
         losses = self.losses()
-        outcomes = self.outcomes(self.tasks)
+        outcomes = self.outcomes(self.tasks, require_finite=require_finite)
         if require_finite:
-            _check_finite(outcomes, losses)
+            _check_losses(losses)
         return Results.of_cell(cell, outcomes, losses)
 
-    def losses(self) -> list[DocumentLoss]:
-        """Loss of every document under the present weights."""
-        return self._losses.evaluate()
+    def losses(self, *, require_finite: bool = False) -> list[DocumentLoss]:
+        """Loss of every document under the present weights.
 
-    def outcomes(self, tasks: Sequence[EvaluationTask]) -> list[ItemOutcome]:
+        Raises:
+            NonFiniteError: only where ``require_finite``; names the weight, before anything is read, or the domain.
+        """
+        if require_finite:
+            require_finite_weights(self._adapter.model)
+        losses = self._losses.evaluate()
+        if require_finite:
+            _check_losses(losses)
+        return losses
+
+    def outcomes(self, tasks: Sequence[EvaluationTask], *, require_finite: bool = False) -> list[ItemOutcome]:
         """Outcome of every item of some tasks under the present weights.
 
         Raises:
+            NonFiniteError: only where ``require_finite``; names the item.
             EvaluationError: a task can't be evaluated.
             SandboxError: a generated program can't be run.
         """
@@ -99,6 +114,12 @@ class Evaluator:
             end = start + len(task.requests)
             found += task.outcomes([responses[i] for i in range(start, end)], self._judge)
             start = end
+        for outcome in found if require_finite else ():
+            if outcome.verdict == NON_FINITE:
+                raise NonFiniteError(
+                    f"the model's output is not a number on item {outcome.item} of {outcome.task}; "
+                    "check its weights, or load it in float32"
+                )
         return found
 
 
@@ -119,13 +140,7 @@ def require_answerable(adapter: ModelAdapter, tasks: Sequence[EvaluationTask], s
             sandbox.require(task.languages)
 
 
-def _check_finite(outcomes: Sequence[ItemOutcome], losses: Sequence[DocumentLoss]) -> None:
-    for outcome in outcomes:
-        if outcome.verdict == NON_FINITE:
-            raise NonFiniteError(
-                f"the model's output is not a number on item {outcome.item} of {outcome.task}; "
-                "check its weights, or load it in float32"
-            )
+def _check_losses(losses: Sequence[DocumentLoss]) -> None:
     for loss in losses:
         if loss.loss == float("inf"):
             raise NonFiniteError(

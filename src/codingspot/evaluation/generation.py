@@ -3,9 +3,9 @@
 1. Prompts of similar length share a batch, padded on the left. What they all begin with is read once. A model whose
    texts that would change is given prompts of equal length, or one at a time (batch_support).
 2. One forward pass over the prompts fills the key-value cache; each further pass adds one token to every row.
-3. A row ends at an end-of-text token, when its decoded text holds a stop string, at the token limit, or
-   when its logits stop being numbers. Ended rows are dropped from the batch and the cache once they are an
-   eighth of it.
+3. A row ends at an end-of-text token, when its decoded text holds a stop string or a closed block where that ends
+   it, at the token limit, or when its logits stop being numbers. Ended rows are dropped from the batch and the cache
+   once they are an eighth of it.
 
 The text of a prompt does not depend on what else is in its batch: sampling draws from a stream of its own.
 """
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from codingspot.corpus.fences import FENCES, first_block_closed
 from codingspot.evaluation.batch_support import PromptBatching, prompt_batching, smallest_window
 from codingspot.evaluation.batching import token_batches
 from codingspot.evaluation.cached_batch import CachedBatch
@@ -37,6 +38,7 @@ class Decoding:
     Attributes:
         max_new_tokens: most tokens generated.
         stop: a text ends before the first occurrence of any of these strings.
+        one_block: whether a text ends with its first fenced block of Markdown too.
         temperature: 0 takes the most probable token; otherwise tokens are drawn from softmax(logits /
             temperature).
         seed: of the draws.
@@ -44,6 +46,7 @@ class Decoding:
 
     max_new_tokens: int
     stop: tuple[str, ...] = ()
+    one_block: bool = False
     temperature: float = 0.0
     seed: int = 0
 
@@ -137,7 +140,7 @@ class Generator:
             chosen = _choose(batch.logits, active, decoding.temperature)
             for row, token, number in zip(active, chosen, finite, strict=True):
                 row.extend(token, number, self.end_tokens)
-            self._end_at_stop_strings(active, decoding.stop)
+            self._end_complete(active, decoding)
             kept = [i for i, row in enumerate(active) if not row.ended]
             if not kept:
                 return
@@ -160,8 +163,9 @@ class Generator:
         worth = self.batching is PromptBatching.SHARED and (len(prompts) - 1) * shared >= _WORTH_SHARING
         return shared if fits and worth else 0
 
-    def _end_at_stop_strings(self, rows: Sequence[_Row], stop: Sequence[str]) -> None:
-        """End every row whose text now holds a stop string, looking at the last few tokens of each first."""
+    def _end_complete(self, rows: Sequence[_Row], decoding: Decoding) -> None:
+        """End every row whose text now holds what ends it, looking at the last few tokens of each first."""
+        stop = (*decoding.stop, *(FENCES if decoding.one_block else ()))
         open_rows = [row for row in rows if not row.ended]
         if not stop or not open_rows:
             return
@@ -169,8 +173,9 @@ class Generator:
         tails = self.tokenizer.batch_decode([row.tokens[-reach:] for row in open_rows])
         for row, tail in zip(open_rows, tails, strict=True):
             if any(string in tail for string in stop):
-                text = self.tokenizer.decode(row.tokens)
-                row.ended = any(string in text for string in stop)
+                text = str(self.tokenizer.decode(row.tokens))
+                closed = decoding.one_block and first_block_closed(text)
+                row.ended = closed or any(string in text for string in decoding.stop)
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

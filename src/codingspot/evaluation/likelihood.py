@@ -16,7 +16,7 @@ import torch
 
 from codingspot.evaluation.batching import filled_batches, token_batches
 from codingspot.evaluation.prefix_tree import TreeRow, ancestor_mask, subtree_ends
-from codingspot.models import MAX_LOGITS, OutputHead
+from codingspot.models import OutputHead
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Continuation:
     tokens: tuple[int, ...]
     start: int
     owner: int = 0
+
+    @property
+    def scored(self) -> int:
+        """Number of tokens that are scored."""
+        return len(self.tokens) - self.start
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -169,7 +174,7 @@ def _batch(rows: Sequence[_Row]) -> LikelihoodBatch:
 
 @torch.no_grad()
 def log_likelihoods(
-    model: torch.nn.Module, batches: Sequence[LikelihoodBatch], count: int, *, max_logits: int = MAX_LOGITS
+    model: torch.nn.Module, batches: Sequence[LikelihoodBatch], count: int, *, max_logits: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Run a plan.
 

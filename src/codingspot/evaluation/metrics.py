@@ -71,12 +71,13 @@ def cell_metrics(
     """Figures of one cell beside the original model.
 
     Args:
-        rates: mean outcome of each task in the cell.
+        rates: mean outcome of each task in the cell; without any, no figure is defined.
         original: the same of the original model.
         code: names of the code tasks.
         general: names of the general tasks.
         chance: chance level of each task.
     """
+    code, general = (tasks if rates else () for tasks in (code, general))
     average, average_before = _mean([rates[t] for t in general]), _mean([original[t] for t in general])
     coding, coding_before = _mean([rates[t] for t in code]), _mean([original[t] for t in code])
     retentions = {task: retention(rates[task], original[task], chance[task]) for task in rates}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from codingspot.evaluation.code_tasks import FENCE
+from codingspot.evaluation.instructions import code_of, completed
 from codingspot.evaluation.python_names import defined, third_party, used
 from codingspot.sandbox import Program, Sandbox, Verdict
 
@@ -36,7 +37,9 @@ def mean_pass_at_k(outcomes: Sequence[float], samples: int, k: int) -> float:
     return math.fsum(pass_at_k(samples, round(share * samples), k) for share in outcomes) / len(outcomes)
 
 
-def make_program(item: Mapping[str, Any], completion: str, language: str, *, in_block: bool = False) -> Program:
+def make_program(
+    item: Mapping[str, Any], completion: str, language: str, *, in_block: bool = False, in_reply: bool = False
+) -> Program:
     """The program of a completion.
 
     Items with the fields prompt, test and (for Python) entry_point are HumanEval's (Chen et al. 2021): the program is
@@ -50,16 +53,20 @@ def make_program(item: Mapping[str, Any], completion: str, language: str, *, in_
         completion: what the model wrote.
         language: of the program.
         in_block: whether the completion stands in a Markdown block that the prompt opened, and ends with it.
+        in_reply: whether it is a reply to :func:`~codingspot.evaluation.instructions.instruction`, whose first block
+            is the completion.
     """
     if in_block:
         completion = completion.split(FENCE, 1)[0]
+    if in_reply:
+        completion = code_of(completion)
     test, packages = _test(item), packages_of(item, language)
     if "test_list" in item:
         tested = tuple(sorted(defined(item.get("code") or "") & used(test)))
         return Program(language, completion, test, completion=completion, tested=tested, packages=packages)
     return Program(
         language=language,
-        source=item["prompt"] + completion,
+        source=completed(item, completion, language) if in_reply else item["prompt"] + completion,
         test=test,
         entry_point=item["entry_point"] if language == "python" else None,
         completion=completion,

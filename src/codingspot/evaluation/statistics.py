@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from codingspot.evaluation.metrics import retention
 from codingspot.evaluation.resampling import Array, Resampled, Resampling
 
 _TAIL = 2.5  # percent on either side
@@ -89,6 +90,67 @@ def _of_means(resampling: Resampling, tasks: Sequence[str]) -> list[Sequence[Int
 
 def _intervals(figure: Resampled | None, cells: int) -> Sequence[Interval | None]:
     return [None] * cells if figure is None else percentile_intervals(figure.drawn)
+
+
+def few_intervals(
+    outcomes: pd.DataFrame,
+    original: Mapping[str, float],
+    chance: Mapping[str, float],
+    *,
+    code: Sequence[str],
+    general: Sequence[str],
+) -> CellIntervals:
+    """95% intervals of one cell that was asked a few items of each task, drawn at random, beside the original's rates.
+
+    Of single rates by Wilson's score, where resampling a few items that all failed would give no width; of retentions
+    the same, the original model's rates taken as known; of means over tasks by the square root of the summed squares of
+    the distances to the tasks' limits (Zou and Donner 2008). Differences are left out.
+
+    Args:
+        outcomes: ``Results.outcomes`` of the cell.
+        original: the original model's rates over all items.
+        chance: chance level of each task.
+        code, general: names of the code and the general tasks.
+    """
+    means = {str(task): float(rows["outcome"].mean()) for task, rows in outcomes.groupby("task", sort=False)}
+    rates = rate_intervals(outcomes)
+    retentions: dict[str, tuple[float, Interval]] = {}
+    for task, interval in rates.items():
+        kept = [retention(rate, original[task], chance[task]) for rate in (means[task], *interval)]
+        if None not in kept:
+            value, low, high = (float(each or 0.0) for each in kept)
+            retentions[task] = value, Interval(low, high)
+
+    def mean_rate(tasks: Sequence[str]) -> Interval | None:
+        return _of_mean([(means[task], rates[task]) for task in tasks])
+
+    def mean_retention(tasks: Sequence[str]) -> Interval | None:
+        return _of_mean([retentions[task] for task in tasks if task in retentions])
+
+    return CellIntervals(
+        rates=rates,
+        differences={},
+        retentions={task: retentions[task][1] if task in retentions else None for task in rates},
+        average=mean_rate(general),
+        average_difference=None,
+        general_retention=mean_retention(general),
+        code=mean_rate(code),
+        code_difference=None,
+        code_retention=mean_retention(code),
+    )
+
+
+def _of_mean(figures: Sequence[tuple[float, Interval]]) -> Interval | None:
+    if not figures:
+        return None
+    mean = math.fsum(value for value, _ in figures) / len(figures)
+    below = math.hypot(*(value - interval.low for value, interval in figures)) / len(figures)
+    above = math.hypot(*(interval.high - value for value, interval in figures)) / len(figures)
+    return Interval(mean - below, mean + above)
+
+
+NO_INTERVALS = CellIntervals({}, {}, {}, None, None, None, None, None, None)
+"""Those of a cell that was asked nothing."""
 
 
 def percentile_intervals(drawn: Array) -> list[Interval]:

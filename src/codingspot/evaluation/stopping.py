@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -58,17 +59,20 @@ class SequentialEvaluator:
         }
         self._designs = {name: Design.of(original, asked, chance, seed=seed) for name, asked in questions.items()}
         self._blocks = {
-            name: _cut(_ordered(design, [tasks[task] for task in questions[name]], seed), tasks)
+            name: _cut(_ordered(design, [tasks[task] for task in questions[name]], seed), tasks, _LEAST)
             for name, design in self._designs.items()
         }
         asked = {task for names in questions.values() for task in names}
         self._others = [_cut(_ordered(None, [task], seed), tasks) for name, task in tasks.items() if name not in asked]
 
     def evaluate(self, cell: str, thresholds: Mapping[str, Sequence[float]]) -> Results:
-        """Results of the model's present weights, on as many items as it takes.
+        """Results of the model's present weights, on as many items as it takes: losses and :meth:`outcomes`."""
+        return Results.of_cell(cell, self.outcomes(thresholds), self._evaluator.losses())
+
+    def outcomes(self, thresholds: Mapping[str, Sequence[float]]) -> list[ItemOutcome]:
+        """Outcomes under the model's present weights, of as many items as it takes.
 
         Args:
-            cell: name given to the rows.
             thresholds: of each question.
 
         Raises:
@@ -85,7 +89,7 @@ class SequentialEvaluator:
             for block in blocks[: math.ceil(share * len(blocks))]:
                 found += self._evaluator.outcomes(block)
         found.sort(key=lambda outcome: self._places[outcome.task, outcome.item])
-        return Results.of_cell(cell, found, self._evaluator.losses())
+        return found
 
     def _answers(
         self, question: str, blocks: Sequence[Block], thresholds: Sequence[float]
@@ -120,12 +124,14 @@ def _ordered(design: Design | None, tasks: Sequence[EvaluationTask], seed: int) 
     return [item for _, item in sorted(keyed, key=lambda pair: pair[0])]
 
 
-def _cut(order: Sequence[Item], tasks: Mapping[str, EvaluationTask]) -> list[Block]:
+def _cut(order: Sequence[Item], tasks: Mapping[str, EvaluationTask], least: int = 0) -> list[Block]:
+    """Blocks of items; those of the first ``least``, after which alone intervals are looked at, are one block."""
     size = max(8, math.ceil(len(order) / _BLOCKS))
+    first = size * max(1, math.ceil(least / size))
     blocks = []
-    for start in range(0, len(order), size):
+    for start, end in pairwise([0, *range(first, len(order), size), len(order)] if order else []):
         numbers: dict[str, set[int]] = {}
-        for name, number in order[start : start + size]:
+        for name, number in order[start:end]:
             numbers.setdefault(name, set()).add(number)
         blocks.append(tuple(tasks[name].subset(chosen) for name, chosen in numbers.items()))
     return blocks

@@ -18,6 +18,7 @@ from codingspot.errors import CodingSpotError, EvaluationError
 from codingspot.evaluation.code_tasks import fenced
 from codingspot.evaluation.generation import Completion
 from codingspot.evaluation.harness import quiet
+from codingspot.evaluation.instructions import demonstration, instruction
 from codingspot.evaluation.programs import Judge, make_program, packages_of
 from codingspot.evaluation.results import ItemOutcome
 from codingspot.sandbox import Verdict
@@ -43,6 +44,8 @@ class TaskPart:
         metric, filter_name: which of the task's metrics and filters make the outcome; None takes the first.
         max_new_tokens: most tokens of a generated answer; None leaves the task's own.
         samples, temperature: of the programs of a code task.
+        chat: whether questions are turns of a conversation. Those of a code task whose prompt opens no block for the
+            answer are then instructions (:mod:`~codingspot.evaluation.instructions`), answered by a block.
 
     Attributes:
         available: number of items there are.
@@ -60,10 +63,13 @@ class TaskPart:
         max_new_tokens: int | None = None,
         samples: int = 1,
         temperature: float = 0.0,
+        chat: bool = False,
     ) -> None:
         self._task, self._name, self._metric, self._filter_name = task, name, metric, filter_name
-        self._samples, self._temperature = samples, temperature
+        self._samples, self._temperature, self._chat = samples, temperature, chat
         self._language: str | None = (task.config.metadata or {}).get("language")
+        self._in_block = fenced({"gen_prefix": task.config.gen_prefix})
+        self._in_reply = chat and self._language is not None and not self._in_block
         self.few_shot = int(task.config.num_fewshot or 0)
         with quiet():
             self._docs = task.eval_docs
@@ -72,6 +78,8 @@ class TaskPart:
             own = task.config.generation_kwargs
             kept = {key: value for key, value in own.items() if key not in _TOKEN_LIMITS}
             task.config.generation_kwargs = {**kept, "max_gen_toks": max_new_tokens}
+        if self._in_reply:
+            _instruct(task, str(self._language))
         for method in ("doc_to_text", "doc_to_target", "doc_to_choice"):
             setattr(task, method, _remembered(getattr(task, method)))
         self._groups: list[list[Instance]] = []
@@ -88,6 +96,8 @@ class TaskPart:
         """Metric and, where answers are filtered, filter: ``acc``, ``exact_match (strict-match)``, ``pass@1``."""
         if self._language is not None:
             how = "greedy" if self._temperature == 0 else f"n = {self._samples}, temperature {self._temperature:g}"
+            if self._chat:
+                how = f"chat template, {how}" + (f", n = {self._samples}" if self._temperature == 0 else "")
             return f"pass@1 ({how})"
         metric = self._metric or str(self._task.config.metric_list[0]["metric"])
         name = self._filter().name
@@ -267,9 +277,9 @@ class TaskPart:
     def _judged(self, answered: Sequence[Sequence[Response]], judge: Judge | None) -> list[ItemOutcome]:
         if judge is None or self._language is None:
             raise EvaluationError(f"task {self._name} runs generated programs; give the evaluation a sandbox")
-        in_block = fenced({"gen_prefix": self._task.config.gen_prefix})
+        form = {"in_block": self._in_block, "in_reply": self._in_reply}
         programs = [
-            make_program(group[0].doc, _text(answer), self._language, in_block=in_block)
+            make_program(group[0].doc, _text(answer), self._language, **form)
             for group, given in zip(self._groups, answered, strict=True)
             for answer in given
         ]
@@ -289,6 +299,13 @@ class TaskPart:
         context, settings = request.args
         sampling = {"do_sample": self._temperature > 0, "temperature": self._temperature}
         return replace(request, arguments=(context, {**settings, **sampling}))
+
+
+def _instruct(task: ConfigurableTask, language: str) -> None:
+    """Make a code task ask for a fenced block, which is where its answers end."""
+    task.doc_to_text = lambda item, *_: instruction(item, language)
+    task.doc_to_target = lambda item, *_: demonstration(item, language)
+    task.config.generation_kwargs = {**task.config.generation_kwargs, "until": [], "one_block": True}
 
 
 def _sample(given: Sequence[Response]) -> tuple[str, bool]:

@@ -25,7 +25,8 @@ class TaskSpec:
             the tasks of a group.
         subsample_seed: of that draw.
         few_shot: number of solved examples before each question.
-        chat_template: whether questions and examples are turns of a conversation, by the tokenizer's template.
+        chat_template: whether questions and examples are turns of a conversation, by the tokenizer's template. A code
+            task then asks for a fenced block, which is the answer, unless its own prompt opens one.
         metric: which of the task's metrics is the outcome; None takes the first.
         filter: which of its answer filters; None takes the first.
         max_new_tokens: most tokens of a generated answer.

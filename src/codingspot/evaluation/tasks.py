@@ -37,7 +37,8 @@ class EvaluationTask:
     Args:
         spec: which task.
         parts: the harness's tasks; those of a group are pooled, in this order.
-        chat_template: makes a text of a conversation; needed where the spec wants it.
+        chat_template: makes a text of a conversation; needed where the spec wants it. Where it is given and not wanted,
+            the protocol says that it isn't used.
 
     Attributes:
         name: of the task.
@@ -52,6 +53,7 @@ class EvaluationTask:
     ) -> None:
         self.name = spec.name
         self._spec = spec
+        self._unused_template = chat_template is not None and not spec.chat_template
         self._parts = [
             TaskPart(
                 task,
@@ -61,6 +63,7 @@ class EvaluationTask:
                 max_new_tokens=spec.max_new_tokens,
                 samples=spec.samples or 1,
                 temperature=spec.temperature or 0.0,
+                chat=spec.chat_template,
             )
             for task in parts
         ]
@@ -86,7 +89,12 @@ class EvaluationTask:
     def protocol(self) -> str:
         """How the task is run, in a few words: ``5-shot, acc, 500 of 14,042 items drawn by subject (seed 0)``."""
         part, spec = self._parts[0], self._spec
-        said = [f"{part.few_shot}-shot", *(["chat template"] if spec.chat_template else []), part.measure]
+        said = [f"{part.few_shot}-shot"]
+        if self._unused_template:
+            said.append("chat template not used")
+        if spec.chat_template and part.language is None:  # of programs the measure says so
+            said.append("chat template")
+        said.append(part.measure)
         if spec.subsample is not None and self.items < self.available:
             column = part.strata_column or ("task" if len(self._parts) > 1 else None)
             drawn = "drawn" if column is None else f"drawn by {column.replace('_', ' ')}"
@@ -186,7 +194,7 @@ def load_tasks(
     Args:
         specs: the tasks.
         library: where they are found; by default among the testbed's and the harness's own.
-        tokenizer: whose chat template is applied, where a spec wants it.
+        tokenizer: whose chat template is applied where a spec wants it; elsewhere protocols say that it isn't used.
 
     Raises:
         EvaluationError: a task is unknown or named twice, its data can't be read, or a chat template is wanted and
@@ -201,7 +209,9 @@ def load_tasks(
     for spec in specs:
         if spec.chat_template and tokenizer is None:
             raise EvaluationError(f"task {spec.name} wants a chat template; give load_tasks the model's tokenizer")
-        chat = None if tokenizer is None else partial(render_chat, tokenizer)
+        chat = None
+        if tokenizer is not None and (spec.chat_template or tokenizer.chat_template is not None):
+            chat = partial(render_chat, tokenizer)
         overrides = {} if spec.few_shot is None else {"num_fewshot": spec.few_shot}
         tasks.append(EvaluationTask(spec, library.load(spec.name, overrides, spec.data), chat))
     return tasks

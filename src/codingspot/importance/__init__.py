@@ -1,22 +1,31 @@
 """How much each parameter matters to each domain: estimators, and the score stores they fill."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from codingspot.importance import activations as activations  # these register their estimators
 from codingspot.importance import baselines as baselines
 from codingspot.importance import curvature as curvature
-from codingspot.importance.draws import disjoint_draws, merge, score_pieces
-from codingspot.importance.estimators import (
-    ALIASES,
-    DEFAULT_ESTIMATOR,
-    ESTIMATORS,
-    DomainInput,
-    Estimate,
-    EstimatorTraits,
-    estimator_traits,
-    resolve,
-)
-from codingspot.importance.finetune import FineTune
-from codingspot.importance.scoring import record_snapshots, score
-from codingspot.importance.store import DomainScores, NewDomainScores, Normalisation, ScoreStore
+from codingspot.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from codingspot.importance.draws import disjoint_draws, merge
+    from codingspot.importance.estimators import (
+        ALIASES,
+        DEFAULT_ESTIMATOR,
+        ESTIMATORS,
+        DomainInput,
+        Estimate,
+        EstimatorTraits,
+        estimator_traits,
+        resolve,
+    )
+    from codingspot.importance.finetune import FineTune
+    from codingspot.importance.manifest import Normalisation
+    from codingspot.importance.scoring import record_snapshots, score
+    from codingspot.importance.store import ScoreStore
+    from codingspot.importance.writing import DomainScores, NewDomainScores
 
 __all__ = [
     "ALIASES",
@@ -36,5 +45,6 @@ __all__ = [
     "record_snapshots",
     "resolve",
     "score",
-    "score_pieces",
 ]
+
+load_lazily(__name__)

@@ -1,18 +1,19 @@
 """Folding the gradients of a domain's loss into one float32 tensor a parameter, without keeping any gradient.
 
 1. A hook on every unique parameter runs as soon as its gradient is complete: it folds the gradient into the
-   parameter's accumulator and frees it, so that the peak is weights + accumulators + activations + one
+   parameter's accumulator, part by part, and frees it, so that the peak is weights + accumulators + activations + one
    gradient.
 2. The loss of a micro-batch is the sum of its tokens' negative log-likelihoods (nats), computed in chunks of positions
    so that its logits never exist as a whole (:mod:`codingspot.models.output_head`). Dividing what was
    folded by the number of predicted tokens makes it that of the domain's mean loss, however it was cut into
    micro-batches.
+3. Of text in several draws, the gradients of each draw by itself are folded at some positions alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,16 +26,24 @@ from codingspot.models import OutputHead, unique_parameters
 from codingspot.models.finite import all_finite, first_non_finite
 
 Fold = Callable[[Tensor, Tensor], None]
-"""Adds a gradient (second) into a float32 accumulator (first), in place; it may overwrite the gradient."""
+"""Adds a gradient (second) into a float32 accumulator (first), in place, element by element; it may overwrite the
+gradient."""
+
+CHUNK = 1 << 24
+"""Elements worked on at a time: adding a bfloat16 tensor to a float32 one makes a float32 copy of it."""
 
 
 @dataclass(frozen=True)
 class Accumulated:
-    """Folded gradients by parameter name, and their loss: nats, summed over the predicted tokens."""
+    """Folded gradients by parameter name, and their loss: nats, summed over the predicted tokens.
+
+    ``sampled`` has those of each draw by itself, at the positions asked for.
+    """
 
     gradients: dict[str, Tensor]
     loss_sum: float
     predicted_tokens: int
+    sampled: tuple[dict[str, Tensor], ...] = ()
 
     @property
     def loss(self) -> float:
@@ -44,17 +53,19 @@ class Accumulated:
 
 def accumulate_gradients(
     model: nn.Module,
-    micro_batches: Iterable[Int64[Tensor, "_ length"]],
+    draws: Sequence[Iterable[Int64[Tensor, "_ length"]]],
     fold: Fold,
     *,
     domain: str,
     on_tokens: Callable[[int], None] = lambda _: None,
+    sample: Mapping[str, Int64[Tensor, " m"]] | None = None,
 ) -> Accumulated:
     """Fold the gradient of each micro-batch's summed loss, in float32, on the device of the weights.
 
-    The model is used in evaluation mode and left as it was: mode, ``requires_grad`` and ``.grad`` of every
-    parameter. A parameter that no token reached keeps a gradient of zero. ``on_tokens`` hears the size of
-    each finished micro-batch.
+    ``draws`` are the micro-batches of one draw of text after the other: the gradients of all are folded together, and
+    those of each by itself at ``sample``, offsets into the flattened parameters by name. The model is used in
+    evaluation mode and left as it was: mode, ``requires_grad`` and ``.grad`` of every parameter. A parameter that no
+    token reached keeps a gradient of zero. ``on_tokens`` hears the size of each finished micro-batch.
 
     Raises:
         NonFiniteError: a loss or gradient is NaN or infinite; ``domain`` and the tensor are named.
@@ -63,22 +74,27 @@ def accumulate_gradients(
     parameters = unique_parameters(model)
     head = OutputHead(model)
     loss_sum, predicted = 0.0, 0
-    with _folding(model, parameters, fold) as gradients:
-        for batch in micro_batches:
-            loss = head.text_loss(batch)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise NonFiniteError(_explain_loss(parameters, domain, value))
-            loss.backward()  # type: ignore[no-untyped-call]
-            loss_sum += value
-            predicted += batch.shape[0] * (batch.shape[1] - 1)
-            on_tokens(batch.numel())
+    gradients = _zeros({name: parameter.shape for name, parameter in parameters.items()}, parameters)
+    sampled: list[dict[str, Tensor]] = []
+    for batches in draws:
+        own = _zeros({name: offsets.shape for name, offsets in (sample or {}).items()}, parameters)
+        sampled.append(own)
+        with _folding(model, parameters, fold, gradients, sample or {}, own):
+            for batch in batches:
+                loss = head.text_loss(batch)
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise NonFiniteError(_explain_loss(parameters, domain, value))
+                loss.backward()  # type: ignore[no-untyped-call]
+                loss_sum += value
+                predicted += batch.shape[0] * (batch.shape[1] - 1)
+                on_tokens(batch.numel())
     for name, gradient in gradients.items():
         if not all_finite(gradient):
             raise NonFiniteError(
                 f"the gradient of {name} in domain {domain!r} is NaN or infinite; load the model in float32"
             )
-    return Accumulated(gradients, loss_sum, predicted)
+    return Accumulated(gradients, loss_sum, predicted, tuple(sampled))
 
 
 @contextmanager
@@ -107,28 +123,44 @@ def gradients_enabled(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-@contextmanager
-def _folding(model: nn.Module, parameters: dict[str, nn.Parameter], fold: Fold) -> Iterator[dict[str, Tensor]]:
-    accumulators = {
-        name: torch.zeros(parameter.shape, dtype=torch.float32, device=parameter.device)
-        for name, parameter in parameters.items()
+def _zeros(shapes: Mapping[str, tuple[int, ...]], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: torch.zeros(shape, dtype=torch.float32, device=parameters[name].device) for name, shape in shapes.items()
     }
 
-    def hook(accumulator: Tensor) -> Callable[[Tensor], None]:
+
+@contextmanager
+def _folding(
+    model: nn.Module,
+    parameters: Mapping[str, nn.Parameter],
+    fold: Fold,
+    gradients: Mapping[str, Tensor],
+    sample: Mapping[str, Tensor],
+    sampled: Mapping[str, Tensor],
+) -> Iterator[None]:
+    """Inside the block every gradient is folded into ``gradients``, and at ``sample`` into ``sampled``, and freed."""
+
+    def hook(name: str) -> Callable[[Tensor], None]:
+        accumulator = gradients[name].view(-1)
+        offsets = sample[name].to(accumulator.device) if name in sample else None
+
         def fold_and_free(parameter: Tensor) -> None:
             assert parameter.grad is not None
-            fold(accumulator, parameter.grad)
-            parameter.grad = None
+            gradient, parameter.grad = parameter.grad.reshape(-1), None
+            if offsets is not None:
+                fold(sampled[name], gradient[offsets])
+            for part, of_part in zip(torch.split(accumulator, CHUNK), torch.split(gradient, CHUNK), strict=True):
+                fold(part, of_part)
 
         return fold_and_free
 
     with gradients_enabled(model):
         handles = [
-            parameter.register_post_accumulate_grad_hook(hook(accumulators[name]))  # type: ignore[no-untyped-call]
+            parameter.register_post_accumulate_grad_hook(hook(name))  # type: ignore[no-untyped-call]
             for name, parameter in parameters.items()
         ]
         try:
-            yield accumulators
+            yield
         finally:
             for handle in handles:
                 handle.remove()

@@ -8,10 +8,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, EstimatorTraits
 from codingspot.models import unique_parameters
+from codingspot.models.structure import is_conv1d
 
 Collect = Callable[[Tensor, Tensor], Tensor]
 """From a layer's input [tokens, inputs] and output [tokens, outputs] to what is summed over batches."""
@@ -32,7 +32,7 @@ def wanda(domain: DomainInput, *, comparison: Literal["row", "layer"] = "row") -
 
     scores = {}
     for name, (layer, summed) in _linear_statistics(domain, squares).items():
-        weight = _as_rows(layer, domain.weights[name].detach())
+        weight = _as_rows(layer, domain.weights[name].detach().to(summed.device))
         product = weight.abs().float() * summed.sqrt()[None, :]
         if comparison == "row":
             order = product.argsort(dim=1, stable=True).argsort(dim=1)
@@ -75,7 +75,7 @@ def _linear_statistics(domain: DomainInput, collect: Collect) -> dict[str, tuple
 def _linear_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     names = {id(parameter): name for name, parameter in unique_parameters(model).items()}
     for layer in model.modules():
-        if isinstance(layer, nn.Linear | Conv1D):
+        if isinstance(layer, nn.Linear) or is_conv1d(layer):
             yield names[id(layer.weight)], layer
 
 
@@ -98,7 +98,7 @@ def _observing(layers: dict[str, nn.Module], collect: Collect, sums: dict[str, T
 
 def _as_rows(layer: nn.Module, weight: Tensor) -> Tensor:
     """The weight as [outputs, inputs], or back: Conv1D keeps it transposed."""
-    return weight.T if isinstance(layer, Conv1D) else weight
+    return weight.T if is_conv1d(layer) else weight
 
 
 def _complete(domain: DomainInput, found: dict[str, Tensor]) -> Estimate:

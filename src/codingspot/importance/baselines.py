@@ -49,7 +49,7 @@ def integrated_gradients(domain: DomainInput, *, steps: Count = 8) -> Estimate:
         with _scaled(parameters, (step + 0.5) / steps):
             found = accumulate_gradients(
                 domain.model,
-                domain.micro_batches(),
+                [domain.micro_batches()],
                 add_signed,
                 domain=domain.tokens.domain,
                 on_tokens=domain.on_tokens if step == 0 else lambda _: None,

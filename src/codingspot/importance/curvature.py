@@ -6,14 +6,22 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from codingspot.corpus import PackedTokens
 from codingspot.errors import NonFiniteError
-from codingspot.importance.accumulation import accumulate_gradients, gradients_enabled
-from codingspot.importance.estimators import ESTIMATORS, DomainInput, Estimate, EstimatorTraits, add_square
+from codingspot.importance.accumulation import gradients_enabled
+from codingspot.importance.estimators import (
+    ESTIMATORS,
+    DomainInput,
+    Estimate,
+    EstimatorTraits,
+    add_square,
+    fold_gradients,
+)
 from codingspot.models import OutputHead, unique_parameters
 from codingspot.settings import Count, Seed
 
 
-@ESTIMATORS.register("fisher", reference="arXiv 1801.05787", traits=EstimatorTraits(additive=True))
+@ESTIMATORS.register("fisher", reference="arXiv 1801.05787", traits=EstimatorTraits(additive=True, in_one_pass=True))
 def fisher(domain: DomainInput) -> Estimate:
     """theta^2 F with F the diagonal of the empirical Fisher information over sequences.
 
@@ -23,17 +31,11 @@ def fisher(domain: DomainInput) -> Estimate:
     Raises:
         NonFiniteError: a loss or gradient is NaN or infinite.
     """
-    found = accumulate_gradients(
-        domain.model,
-        domain.single_sequences(),
-        add_square,
-        domain=domain.tokens.domain,
-        on_tokens=domain.on_tokens,
-    )
-    sequences = len(domain.tokens.input_ids)
-    for name, squares in found.gradients.items():
-        squares.mul_(domain.weights[name].detach().to(squares.device, torch.float32).square()).div_(sequences)
-    return Estimate(found.gradients, found.loss)
+
+    def finish(squares: Tensor, theta: Tensor, tokens: PackedTokens) -> None:
+        squares.mul_(theta.float().square()).div_(len(tokens.input_ids))
+
+    return fold_gradients(domain, add_square, finish, DomainInput.single_sequences)
 
 
 @ESTIMATORS.register("obd", reference="LeCun et al. 1989", traits=EstimatorTraits(additive=True))

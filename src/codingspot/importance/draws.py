@@ -1,104 +1,115 @@
-"""Independent draws of text at several token budgets, from one pass over the largest of them.
+"""Disjoint draws of text: what each finds, at a seeded sample of the parameters.
 
-Scores that are linear in the loss add up: those of two pieces of text, weighted by their predicted tokens, are those of
-both together. So pieces scored once give disjoint draws at every doubling of the budget.
+Whole scores of every draw would take a score store each. How far draws agree is read off a sample of the parameters as
+well: the top k% of the sample stand for the top k% of the model. A model no larger than the sample is taken whole.
+Scores that are linear in the loss add up: those of two draws, weighted by their predicted tokens, are those of both
+together, so that small draws give larger ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from codingspot.corpus import Corpus
 from codingspot.errors import StudyError
-from codingspot.importance.scoring import score
-from codingspot.importance.store import DomainScores, NewDomainScores, ScoreStore
-from codingspot.models import LoadedModel
+from codingspot.importance.store import ScoreStore
+from codingspot.importance.writing import DomainScores, mean_and_deviation
+
+SAMPLE = 1 << 22
+"""About how many parameters stand for all of a larger model."""
 
 
-def score_pieces(
-    loaded: LoadedModel, corpus: Corpus, folder: Path, *, pieces: int, token_budget: int, **settings: Any
-) -> list[ScoreStore]:
-    """Stores of ``pieces`` disjoint pieces of ``token_budget`` tokens a domain, as sub-folders of ``folder``.
+def sample_offsets(sizes: Mapping[str, int], size: int = SAMPLE, seed: int = 0) -> dict[str, Int64[Tensor, " m"]]:
+    """Offsets into each flattened tensor of about ``size`` elements drawn uniformly, or of all if there are fewer.
 
-    ``settings`` are those of :func:`codingspot.importance.score`. The pieces share no token; a document may end one and
-    begin the next.
-
-    Raises:
-        CorpusError: a domain is too short for all the pieces.
+    ``sizes`` are by name, in order. A tensor of which none was drawn is left out.
     """
-    return [
-        score(
-            loaded,
-            corpus,
-            folder / f"piece-{index}",
-            token_budget=token_budget,
-            skip_tokens=index * token_budget,
-            **settings,
-        )
-        for index in range(pieces)
-    ]
+    total = sum(sizes.values())
+    # Drawn with replacement, repeats dropped: a draw without would list every element of the model first.
+    chosen = np.arange(total) if total <= size else np.unique(np.random.default_rng(seed).integers(total, size=size))
+    ends = np.searchsorted(chosen, [0, *accumulate(sizes.values())])
+    starts = accumulate(sizes.values(), initial=0)
+    found = {
+        name: torch.from_numpy(chosen[low:high] - start)
+        for name, start, (low, high) in zip(sizes, starts, pairwise(ends.tolist()), strict=False)
+    }
+    return {name: offsets for name, offsets in found.items() if len(offsets)}
 
 
-def disjoint_draws(pieces: Sequence[ScoreStore], folder: Path) -> dict[int, list[ScoreStore]]:
-    """By token budget (tokens a domain), stores of draws that share no text: the pieces, pairs of them, fours, ...
+def disjoint_draws(draws: Sequence[ScoreStore]) -> dict[int, list[ScoreStore]]:
+    """By token budget (tokens a domain), scores of text that share none: the draws, pairs of them, fours, ...
 
-    Stops where fewer than two draws would be left. Merged stores are written as sub-folders of ``folder``.
+    Stops where fewer than two would be left. ``draws`` are those that :func:`codingspot.importance.score` keeps.
 
     Raises:
         StudyError: the scores don't add up (of such an estimator, or after fine-tuning).
     """
-    draws: dict[int, list[ScoreStore]] = {}
+    found: dict[int, list[ScoreStore]] = {}
     size = 1
-    while len(pieces) // size >= 2:
-        groups = [pieces[start : start + size] for start in range(0, len(pieces) - size + 1, size)]
-        merged = [merge(group, folder / f"{size}-pieces-{index}") for index, group in enumerate(groups)]
-        draws[max(domain.details["tokens"] for domain in merged[0].domains)] = merged
+    while len(draws) // size >= 2:
+        groups = [draws[start : start + size] for start in range(0, len(draws) - size + 1, size)]
+        merged = [merge(group) for group in groups]
+        found[max(domain.details["tokens"] for domain in merged[0].domains)] = merged
         size *= 2
-    return draws
+    return found
 
 
-def merge(stores: Sequence[ScoreStore], folder: Path) -> ScoreStore:
-    """The scores of all the stores' text together: means weighted by predicted tokens.
+@dataclass(frozen=True)
+class _Merged(ScoreStore):
+    """The scores of several stores' text together: means weighted by predicted tokens, taken when they are read."""
+
+    members: tuple[ScoreStore, ...] = ()
+
+    def part(self, domain: str, name: str, start: int, stop: int) -> Float32[Tensor, " n"]:
+        predicted = [member.domain(domain).predicted_tokens for member in self.members]
+        first, *others = (member.part(domain, name, start, stop) for member in self.members)
+        total = first.mul_(predicted[0] / sum(predicted))
+        for other, tokens in zip(others, predicted[1:], strict=True):
+            total.add_(other, alpha=tokens / sum(predicted))
+        return total
+
+
+def merge(stores: Sequence[ScoreStore]) -> ScoreStore:
+    """The scores of all the stores' text together: means weighted by predicted tokens. Nothing is written.
 
     Raises:
         StudyError: the scores don't add up (of such an estimator, or after fine-tuning).
     """
-    if len(stores) == 1:
-        return stores[0]
-    first = stores[0]
-    settings = first.manifest.get("settings") or {}
+    first, *others = stores
+    if not others:
+        return first
     if not first.traits.additive:
         raise StudyError(
             f"the scores of {first.folder} don't add up over texts: their estimator isn't linear in the loss (as an L2 "
             "norm isn't), or the model was fine-tuned; score each budget by itself"
         )
+    settings = dict(first.manifest.get("settings") or {})
     budgets = [(store.manifest.get("settings") or {}).get("token_budget") for store in stores]
     if None not in budgets:
-        settings = {**settings, "token_budget": sum(budgets)}
-    provenance = {**first.manifest, "settings": settings, "merged": [store.digest for store in stores]}
-    return ScoreStore.write(
-        folder,
-        _merged_domains(stores),
-        provenance=provenance,
-        normalise=first.normalise,
-        inputs=[store.folder for store in stores],
-    )
+        settings["token_budget"] = sum(budgets)
+    manifest = {**first.manifest, "settings": settings, "merged": [store.digest for store in stores]}
+    merged = _Merged(first.folder, first.layout, first.domains, first.normalise, manifest, tuple(stores))
+    return replace(merged, domains=tuple(_merged_domains(merged)))
 
 
-def _merged_domains(stores: Sequence[ScoreStore]) -> Iterator[NewDomainScores]:
-    for domain in stores[0].domains:
-        parts = [store.domain(domain.name) for store in stores]
-        predicted = sum(part.predicted_tokens for part in parts)
-        yield NewDomainScores(
-            domain.name,
-            domain.kind,
-            {name: _weighted_mean(stores, domain.name, name, predicted) for name in stores[0].layout.names},
-            predicted,
-            _merged_details(parts),
+def _merged_domains(merged: _Merged) -> Iterator[DomainScores]:
+    for domain in merged.domains:
+        parts = [store.domain(domain.name) for store in merged.members]
+        mean, deviation = mean_and_deviation(merged.tensor(domain.name, name) for name in merged.layout.names)
+        yield replace(
+            domain,
+            predicted_tokens=sum(part.predicted_tokens for part in parts),
+            mean=mean,
+            deviation=deviation,
+            files=(),
+            details=_merged_details(parts),
         )
 
 
@@ -108,10 +119,3 @@ def _merged_details(parts: Sequence[DomainScores]) -> dict[str, Any]:
         summed = sum(float(part.details["loss"]) * part.predicted_tokens for part in parts)
         details["loss"] = summed / sum(part.predicted_tokens for part in parts)
     return details
-
-
-def _weighted_mean(stores: Sequence[ScoreStore], domain: str, name: str, predicted: int) -> Tensor:
-    total = stores[0].tensor(domain, name).mul_(stores[0].domain(domain).predicted_tokens / predicted)
-    for store in stores[1:]:
-        total.add_(store.tensor(domain, name), alpha=store.domain(domain).predicted_tokens / predicted)
-    return total

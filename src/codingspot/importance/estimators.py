@@ -8,7 +8,8 @@ set.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from codingspot.corpus import PackedTokens
 from codingspot.errors import StudyError
-from codingspot.importance.accumulation import Fold, accumulate_gradients
+from codingspot.importance.accumulation import CHUNK, Fold, accumulate_gradients
 from codingspot.models import Registry
 
 
@@ -26,7 +27,8 @@ class DomainInput:
     """What an estimator is given: the model, a domain's token sequences, and how to go through them.
 
     ``weights`` are the values of theta by parameter name, which may differ from the model's at the time
-    (fine-tuned).
+    (fine-tuned). ``starts`` are the sequences with which a draw of the text begins, and ``sample`` the offsets into
+    each flattened parameter at which the scores of each draw are wanted.
     """
 
     model: nn.Module
@@ -34,6 +36,14 @@ class DomainInput:
     weights: Mapping[str, Tensor]
     micro_batch_tokens: int
     on_tokens: Callable[[int], None] = lambda _: None
+    starts: tuple[int, ...] = (0,)
+    sample: Mapping[str, Int64[Tensor, " m"]] = field(default_factory=dict)
+
+    def draws(self) -> list[DomainInput]:
+        """The same of each draw by itself."""
+        ids = self.tokens.input_ids
+        parts = [replace(self.tokens, input_ids=ids[low:high]) for low, high in pairwise((*self.starts, len(ids)))]
+        return [replace(self, tokens=part, starts=(0,)) for part in parts]
 
     def micro_batches(self) -> Iterator[Int64[Tensor, "_ length"]]:
         """Consecutive sequences, as many at a time as ``micro_batch_tokens`` holds, and at least one."""
@@ -47,10 +57,14 @@ class DomainInput:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One float32 score a parameter, by name, and the domain's mean loss (nats a token) if it was taken."""
+    """One float32 score a parameter, by name, and the domain's mean loss (nats a token) if it was taken.
+
+    ``draws`` has the scores of each draw by itself at the sample, where they were made in the same pass.
+    """
 
     scores: dict[str, Tensor]
     loss: float | None
+    draws: tuple[dict[str, Tensor], ...] = ()
 
 
 Estimator = Callable[..., Estimate]
@@ -62,12 +76,14 @@ class EstimatorTraits:
 
     Attributes:
         additive: those of two texts, as means weighted by predicted tokens, are those of both together.
+        in_one_pass: it gives the scores of each draw at the sample beside those of all the text.
         first_order: theta times the gradient of the mean loss at theta, with its sign, so that sums predict changes.
         reductions: values of its parameter ``reduction``, where it has one: they should not matter, and are compared.
         of_the_paper: it is what the Coding Spot paper scores by.
     """
 
     additive: bool = False
+    in_one_pass: bool = False
     first_order: bool = False
     reductions: tuple[str, ...] = ()
     of_the_paper: bool = False
@@ -116,6 +132,7 @@ Reduction = Literal["corpus", "microbatch", "sequence"]
 def _taylor_traits(*, reduction: Reduction, norm: str) -> EstimatorTraits:
     return EstimatorTraits(
         additive=norm == "l1" or reduction == "corpus",
+        in_one_pass=True,
         first_order=reduction == "corpus",
         reductions=get_args(Reduction),
         of_the_paper=True,
@@ -143,15 +160,51 @@ def taylor(
     Raises:
         NonFiniteError: a loss or gradient is NaN or infinite.
     """
-    batches = domain.single_sequences() if reduction == "sequence" else domain.micro_batches()
-    fold = add_signed if reduction == "corpus" else _FOLDS[norm]
-    found = accumulate_gradients(domain.model, batches, fold, domain=domain.tokens.domain, on_tokens=domain.on_tokens)
-    for name, score in found.gradients.items():
-        if reduction != "corpus" and norm == "l2":
-            score.sqrt_()
-        theta = domain.weights[name].detach().to(score.device)
-        score.mul_(theta if reduction == "corpus" else theta.abs()).div_(found.predicted_tokens)
-    return Estimate(found.gradients, found.loss)
+    signed = reduction == "corpus"
+
+    def finish(folded: Tensor, theta: Tensor, tokens: PackedTokens) -> None:
+        if not signed and norm == "l2":
+            folded.sqrt_()
+        folded.mul_(theta if signed else theta.abs()).div_(tokens.predicted_tokens)
+
+    return fold_gradients(
+        domain,
+        add_signed if signed else _FOLDS[norm],
+        finish,
+        DomainInput.single_sequences if reduction == "sequence" else DomainInput.micro_batches,
+    )
+
+
+def fold_gradients(
+    domain: DomainInput,
+    fold: Fold,
+    finish: Callable[[Tensor, Tensor, PackedTokens], None],
+    batches: Callable[[DomainInput], Iterator[Int64[Tensor, "_ length"]]],
+) -> Estimate:
+    """Scores that ``finish`` makes, element by element and in place, of folded gradients, weights and the text.
+
+    Raises:
+        NonFiniteError: a loss or gradient is NaN or infinite.
+    """
+    draws = domain.draws()
+    found = accumulate_gradients(
+        domain.model,
+        [batches(draw) for draw in draws],
+        fold,
+        domain=domain.tokens.domain,
+        on_tokens=domain.on_tokens,
+        sample=domain.sample,
+    )
+    for name, folded in found.gradients.items():
+        theta = domain.weights[name].detach().to(folded.device)
+        for draw, sampled in zip(draws, found.sampled, strict=True):
+            if name in sampled:
+                finish(sampled[name], theta.flatten()[domain.sample[name].to(theta.device)], draw.tokens)
+        for part, of_theta in zip(
+            torch.split(folded.view(-1), CHUNK), torch.split(theta.flatten(), CHUNK), strict=True
+        ):
+            finish(part, of_theta, domain.tokens)
+    return Estimate(found.gradients, found.loss, found.sampled)
 
 
 def add_signed(accumulator: Tensor, gradient: Tensor) -> None:

@@ -22,6 +22,7 @@ class ModelRecord(Record):
     id: str | None = None
     revision: str | None = None
     fingerprint: str | None = None
+    weights: str | None = None
 
 
 class CorpusRecord(Record):

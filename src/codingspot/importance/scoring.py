@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Int64
 from torch import Tensor
 
-from codingspot.corpus import BosPolicy, Corpus, Domain, PackedTokens, pack
-from codingspot.errors import CorpusError
-from codingspot.importance.estimators import DEFAULT_ESTIMATOR, ESTIMATORS, DomainInput, Estimate, resolve
+from codingspot.corpus import Corpus, Domain, PackedTokens, pack
+from codingspot.errors import CorpusError, StudyError
+from codingspot.importance.draws import sample_offsets
+from codingspot.importance.estimators import (
+    DEFAULT_ESTIMATOR,
+    ESTIMATORS,
+    DomainInput,
+    Estimate,
+    EstimatorTraits,
+    estimator_traits,
+    resolve,
+)
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
-from codingspot.importance.store import NewDomainScores, Normalisation, ScoreStore
-from codingspot.models import LoadedModel, unique_parameters
+from codingspot.importance.manifest import Normalisation
+from codingspot.importance.store import ScoreStore
+from codingspot.importance.writing import NewDomainScores, store_writer
+from codingspot.models import LoadedModel, ParameterLayout, unique_parameters
 from codingspot.outputs import check_folder
 
 Progress = Callable[[str, int, int], None]
@@ -36,24 +48,27 @@ def score(
     token_budget: int | None = 65_536,
     micro_batch_tokens: int = 2_048,
     seed: int = 0,
-    skip_tokens: int = 0,
-    bos: BosPolicy = "none",
     finetune: FineTune | None = None,
     on_snapshot: OnSnapshot | None = None,
+    draws: Sequence[Path] = (),
+    sample_only: bool = False,
+    folded: bool = False,
     progress: Progress | None = None,
     force: bool = False,
     **parameters: Any,
 ) -> ScoreStore:
     """Score every parameter for every domain of the corpus that is not held out, into the folder ``out``.
 
-    ``token_budget`` is for each domain, whose documents are shuffled by ``seed``; its first ``skip_tokens`` tokens are
-    passed over, so that draws with the same seed can be kept apart. ``bos`` says where a beginning-of-text token stands
-    (:func:`codingspot.corpus.pack`). ``micro_batch_tokens`` is how many are run at once.
+    ``token_budget`` is for each domain, whose documents are shuffled by ``seed`` and packed by
+    :func:`codingspot.corpus.pack`. ``micro_batch_tokens`` is how many are run at once.
     ``parameters`` are those of the estimator; Taylor saliency has ``reduction`` and ``norm`` (see
     :func:`codingspot.importance.estimators.taylor`). ``normalise`` is kept in the store and applied to magnitudes when
     they are read. ``progress`` hears of every micro-batch; ``on_snapshot`` of the scores at the snapshots that
-    ``finetune`` asks for. The loss of every step of fine-tuning is kept with the domain. Memory does not grow with the
-    number of domains. ``force`` replaces what this package wrote to ``out`` before.
+    ``finetune`` asks for. The loss of every step of fine-tuning is kept with the domain. ``draws`` are folders, one for
+    each disjoint draw that the budget is cut into, for a store of that draw's scores at a sample of the parameters
+    (:mod:`codingspot.importance.draws`); with ``sample_only``, ``out`` itself holds no more. Of ``folded`` languages
+    ``out`` keeps the sum of magnitudes alone, as one domain (:mod:`codingspot.importance.writing`). Memory does not
+    grow with the number of domains. ``force`` replaces what this package wrote to ``out`` before.
 
     Raises:
         OutputError: ``out`` may not be written to (:func:`codingspot.outputs.check_folder`), or overlaps the model's
@@ -61,15 +76,24 @@ def score(
         CorpusError: every domain is held out, one is shorter than a sequence, or ``sequence_length``
             exceeds the model's context.
         NonFiniteError: a loss, gradient or score is NaN or infinite.
-        StudyError: the estimator is unknown or a parameter is not one of its own.
+        StudyError: the estimator is unknown or a parameter is not one of its own; or the scores of several draws don't
+            add up to those of all; or they are to be folded and normalised otherwise than by tokens.
     """
     estimator, parameters = resolve(estimator, parameters)
     settings = ESTIMATORS.check(estimator, parameters)
+    traits = estimator_traits(estimator, parameters)
+    if len(draws) > 1 and (finetune is not None or not traits.additive):
+        raise StudyError(f"scores by {estimator} of several draws of text don't add up; ask for one draw")
+    if folded and normalise != "tokens":
+        raise StudyError(f"scores normalised by {normalise} can't be folded; keep them all, or normalise by tokens")
     check_folder(Path(out), inputs=[loaded.folder], force=force)
-    run = _Run(loaded, ESTIMATORS.bind(estimator, parameters), micro_batch_tokens, finetune, on_snapshot, progress)
-    packed = _packed(loaded, corpus, sequence_length, token_budget, skip_tokens, seed, bos)
-    provenance = {
-        "model": {"id": loaded.id, "revision": loaded.revision, "fingerprint": loaded.fingerprint},
+    sample = sample_offsets(ParameterLayout.of(loaded.model).sizes) if draws or sample_only else {}
+    bound = ESTIMATORS.bind(estimator, parameters)
+    run = _Run(loaded, bound, micro_batch_tokens, finetune, on_snapshot, progress, traits, sample)
+    packed = _packed(loaded, corpus, sequence_length, token_budget, seed)
+    starts = [_starts(tokens, token_budget, len(draws)) for _, tokens in packed]
+    provenance: dict[str, Any] = {
+        "model": loaded.record,
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
         "estimator": {"name": estimator, **settings},
         "settings": {
@@ -77,19 +101,29 @@ def score(
             "token_budget": token_budget,
             "micro_batch_tokens": micro_batch_tokens,
             "seed": seed,
-            "skip_tokens": skip_tokens,
-            "bos": bos,
+            "bos": loaded.bos,
             "finetune": None if finetune is None else asdict(finetune),
         },
     }
-    return ScoreStore.write(
-        Path(out),
-        run.scores(packed),
-        provenance=provenance,
-        normalise=normalise,
-        inputs=[loaded.folder],
-        force=force,
-    )
+    share = None if token_budget is None or not draws else token_budget // len(draws)
+    of_a_draw = {**provenance, "settings": {**provenance["settings"], "token_budget": share}}
+    made = [(folder, of_a_draw) for folder in draws]
+    made.insert(0, (Path(out), provenance))  # entered first, it appears last
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                store_writer(folder, provenance=each, normalise=normalise, inputs=[loaded.folder], force=force)
+            )
+            for folder, each in made
+        ]
+        whole, own = (None, writers) if sample_only else (writers[0], writers[1:])
+        for new, of_draws in run.scores(packed, starts):
+            if whole is not None:
+                (whole.fold if folded and new.kind == "code" else whole.add)(new)
+            for writer, each in zip(own, of_draws, strict=True):
+                writer.add(each)
+            del new, of_draws  # a domain's scores must be gone before the next domain's are made
+    return ScoreStore.open(out)
 
 
 def record_snapshots(
@@ -103,7 +137,6 @@ def record_snapshots(
     token_budget: int | None = 65_536,
     micro_batch_tokens: int = 2_048,
     seed: int = 0,
-    bos: BosPolicy = "none",
     **parameters: Any,
 ) -> dict[str, tuple[float, ...]]:
     """Fine-tune on every domain as :func:`score` does, and let ``on_snapshot`` hear of its snapshots; nothing is kept.
@@ -116,8 +149,8 @@ def record_snapshots(
         StudyError: the estimator is unknown or a parameter is not one of its own.
     """
     estimator, parameters = resolve(estimator, parameters)
-    run = _Run(loaded, ESTIMATORS.bind(estimator, parameters), micro_batch_tokens, finetune, on_snapshot, None)
-    packed = _packed(loaded, corpus, sequence_length, token_budget, 0, seed, bos)
+    run = _Run(loaded, ESTIMATORS.bind(estimator, parameters), micro_batch_tokens, finetune, on_snapshot)
+    packed = _packed(loaded, corpus, sequence_length, token_budget, seed)
     losses = {}
     for domain, tokens in packed:
         with run.tuned(tokens) as tuned:
@@ -126,13 +159,7 @@ def record_snapshots(
 
 
 def _packed(
-    loaded: LoadedModel,
-    corpus: Corpus,
-    sequence_length: int,
-    token_budget: int | None,
-    skip_tokens: int,
-    seed: int,
-    bos: BosPolicy,
+    loaded: LoadedModel, corpus: Corpus, sequence_length: int, token_budget: int | None, seed: int
 ) -> list[tuple[Domain, PackedTokens]]:
     domains = corpus.scored
     if not domains:
@@ -140,28 +167,27 @@ def _packed(
     context = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
     if context is not None and sequence_length > context:
         raise CorpusError(f"sequence_length {sequence_length} exceeds the model's context of {context} tokens")
-    return [
-        (domain, _tokens(domain, loaded, sequence_length, token_budget, skip_tokens, seed, bos)) for domain in domains
-    ]
+    how: dict[str, Any] = {
+        "sequence_length": sequence_length,
+        "token_budget": token_budget,
+        "seed": seed,
+    }
+    return [(domain, pack(domain, loaded.tokenizer, **how)) for domain in domains]
 
 
-def _tokens(
-    domain: Domain,
-    loaded: LoadedModel,
-    sequence_length: int,
-    token_budget: int | None,
-    skip_tokens: int,
-    seed: int,
-    bos: BosPolicy,
-) -> PackedTokens:
-    to_pack = None if token_budget is None else token_budget + skip_tokens
-    packed = pack(domain, loaded.tokenizer, sequence_length=sequence_length, token_budget=to_pack, seed=seed, bos=bos)
-    left = packed.input_ids[skip_tokens // sequence_length :]
-    if len(left) == 0:
+def _starts(tokens: PackedTokens, token_budget: int | None, draws: int) -> tuple[int, ...]:
+    """The sequence that each draw begins with: the budget is cut into equal shares, whatever there is of the text."""
+    sequences, length = tokens.input_ids.shape
+    share = (sequences * length if token_budget is None else token_budget) // max(1, draws)
+    starts = tuple(draw * share // length for draw in range(max(1, draws)))
+    if starts[-1] >= sequences:
         raise CorpusError(
-            f"domain {domain.name!r} has {packed.tokens} tokens, none after the first {skip_tokens}; add text"
+            f"domain {tokens.domain!r} has {tokens.tokens} tokens, none after the first {(draws - 1) * share}; add text"
         )
-    return replace(packed, input_ids=left)
+    return starts
+
+
+_UNKNOWN = EstimatorTraits()
 
 
 @dataclass(frozen=True)
@@ -173,27 +199,69 @@ class _Run:
     micro_batch_tokens: int
     finetune: FineTune | None
     on_snapshot: OnSnapshot | None
-    progress: Progress | None
+    progress: Progress | None = None
+    traits: EstimatorTraits = _UNKNOWN
+    sample: Mapping[str, Int64[Tensor, " m"]] = field(default_factory=dict)
 
-    def scores(self, packed: Sequence[tuple[Domain, PackedTokens]]) -> Iterator[NewDomainScores]:
-        """The scores of one domain after the other."""
+    def scores(
+        self, packed: Sequence[tuple[Domain, PackedTokens]], starts: Sequence[tuple[int, ...]]
+    ) -> Iterator[tuple[NewDomainScores, list[NewDomainScores]]]:
+        """The scores of one domain after the other, and those of its draws at the sample."""
         counter = _Counter(self.progress, sum(tokens.tokens + self._tuning_tokens(tokens) for _, tokens in packed))
-        for domain, tokens in packed:
+        for (domain, tokens), own_starts in zip(packed, starts, strict=True):
             # No local name: a domain's scores must be gone before the next domain's are made.
-            yield self._score(domain, tokens, counter.listener(domain.name))
+            yield self._score(domain, tokens, own_starts, counter.listener(domain.name))
 
-    def _score(self, domain: Domain, tokens: PackedTokens, listener: Callable[[int], None]) -> NewDomainScores:
+    def _score(
+        self, domain: Domain, tokens: PackedTokens, starts: tuple[int, ...], listener: Callable[[int], None]
+    ) -> tuple[NewDomainScores, list[NewDomainScores]]:
         """Scores at the weights as they are or, where fine-tuning is asked for, at those it leads to."""
         details = {"tokens": tokens.tokens, "documents": tokens.documents, "duplicates": tokens.duplicates}
         with self.tuned(tokens, listener) as tuned:
-            estimate = self._estimate(tokens, tuned.weights, listener)
-        return NewDomainScores(
+            given = self._input(tokens, tuned.weights, listener, starts)
+            estimate = self._estimate(given)
+        whole = NewDomainScores(
             domain.name,
             domain.kind,
             estimate.scores,
             tokens.predicted_tokens,
             {**details, "loss": estimate.loss, "finetuning_losses": tuned.losses},
         )
+        if not self.sample:
+            return whole, []
+        texts = [draw.tokens for draw in given.draws()]
+        return whole, [
+            NewDomainScores(domain.name, domain.kind, sampled, text.predicted_tokens, {"tokens": text.tokens})
+            for sampled, text in zip(estimate.draws, texts, strict=True)
+        ]
+
+    def _estimate(self, given: DomainInput) -> Estimate:
+        """Scores of all the text, and of each draw at the sample."""
+        if self.traits.in_one_pass or not self.sample:
+            return self.estimator(given)
+        parts = given.draws()
+        total: dict[str, Tensor] = {}
+        losses, sampled = [], []
+        for part in parts:
+            found = self.estimator(part)
+            sampled.append({name: found.scores[name].flatten()[offsets] for name, offsets in self.sample.items()})
+            share = part.tokens.predicted_tokens / given.tokens.predicted_tokens
+            losses.append(None if found.loss is None else found.loss * share)
+            for name, scores in found.scores.items():
+                weighted = scores if len(parts) == 1 else scores.mul_(share)
+                total[name] = total[name].add_(weighted) if name in total else weighted
+            del found, scores, weighted
+        known = [loss for loss in losses if loss is not None]
+        return Estimate(total, sum(known) if len(known) == len(losses) else None, tuple(sampled))
+
+    def _input(
+        self,
+        tokens: PackedTokens,
+        weights: Mapping[str, Tensor],
+        listener: Callable[[int], None] = lambda _tokens: None,
+        starts: tuple[int, ...] = (0,),
+    ) -> DomainInput:
+        return DomainInput(self.loaded.model, tokens, weights, self.micro_batch_tokens, listener, starts, self.sample)
 
     @contextmanager
     def tuned(
@@ -207,7 +275,7 @@ class _Run:
 
         def snapshot(step: int, weights: Mapping[str, Tensor]) -> None:
             if self.on_snapshot is not None:
-                self.on_snapshot(tokens.domain, step, self._estimate(tokens, weights))
+                self.on_snapshot(tokens.domain, step, self.estimator(self._input(tokens, weights)))
 
         with fine_tuned(
             self.loaded.model,
@@ -217,14 +285,6 @@ class _Run:
             on_snapshot=snapshot,
         ) as tuned:
             yield tuned
-
-    def _estimate(
-        self,
-        tokens: PackedTokens,
-        weights: Mapping[str, Tensor],
-        listener: Callable[[int], None] = lambda _tokens: None,
-    ) -> Estimate:
-        return self.estimator(DomainInput(self.loaded.model, tokens, weights, self.micro_batch_tokens, listener))
 
     def _tuning_tokens(self, tokens: PackedTokens) -> int:
         if self.finetune is None:

@@ -8,62 +8,34 @@ under the store's normalisation.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.corpus import DomainKind
-from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
-from codingspot.files import digest, read_json, reason, write_json
+from codingspot.errors import ArtefactError, FingerprintError
+from codingspot.files import digest, read_json, reason
 from codingspot.importance.estimators import EstimatorTraits, estimator_traits
-from codingspot.importance.manifest import FORMAT, StoreManifest
-from codingspot.importance.manifest import Normalisation as Normalisation
+from codingspot.importance.manifest import FORMAT, Normalisation, StoreManifest
+from codingspot.importance.writing import (
+    FOLDED,
+    SHARD_BYTES,
+    DomainScores,
+    NewDomainScores,
+    store_writer,
+    tensor_offsets,
+)
 from codingspot.models import ParameterLayout
-from codingspot.outputs import Place, new_folder
-from codingspot.provenance import library_versions
+from codingspot.outputs import Place
 from codingspot.records import read_plain
-
-_SHARD_BYTES = 4 << 30
-
-
-@dataclass(frozen=True)
-class DomainScores:
-    """What a store holds about one domain, beside its tensors.
-
-    ``predicted_tokens`` is the number the loss was divided by. ``mean`` and ``deviation`` are those of the
-    absolute scores over all parameters. ``details`` is what the estimator adds, such as the loss in nats a
-    token.
-    """
-
-    name: str
-    kind: DomainKind
-    predicted_tokens: int
-    mean: float
-    deviation: float
-    files: tuple[str, ...]
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class NewDomainScores:
-    """Scores of one domain on their way into a store: a tensor for each parameter name."""
-
-    name: str
-    kind: DomainKind
-    scores: Mapping[str, Tensor]
-    predicted_tokens: int = 1
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +62,7 @@ class ScoreStore:
         *,
         provenance: Mapping[str, Any] | None = None,
         normalise: Normalisation = "tokens",
-        shard_bytes: int = _SHARD_BYTES,
+        shard_bytes: int = SHARD_BYTES,
         inputs: Iterable[Place] = (),
         force: bool = False,
     ) -> ScoreStore:
@@ -104,29 +76,12 @@ class ScoreStore:
             ArtefactError: there is no domain, two share a name, or their tensors differ in name or shape.
             NonFiniteError: a score is NaN or infinite.
         """
-        with new_folder(folder, FORMAT, inputs=inputs, force=force) as temporary:
-            layout: ParameterLayout | None = None
-            written: list[DomainScores] = []
+        with store_writer(
+            folder, provenance=provenance, normalise=normalise, shard_bytes=shard_bytes, inputs=inputs, force=force
+        ) as writer:
             for new in domains:
-                own_layout = ParameterLayout.of(new.scores)
-                if layout is not None and own_layout != layout:
-                    raise ArtefactError(f"domain {new.name!r} has other tensors than the domains before it")
-                if new.name in {domain.name for domain in written}:
-                    raise ArtefactError(f"two domains are named {new.name!r}; rename one")
-                layout = own_layout
-                written.append(_write_domain(temporary, new, shard_bytes))
+                writer.add(new)
                 del new  # its scores must be gone before the next domain's are made
-            if layout is None:
-                raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
-            manifest = {
-                **(provenance or {}),
-                "format": FORMAT,
-                "normalise": normalise,
-                "versions": library_versions(),
-                "domains": [asdict(domain) for domain in written],
-                "layout": layout.to_json(),
-            }
-            write_json(temporary / "manifest.json", manifest)
         return cls.open(folder)
 
     @classmethod
@@ -153,7 +108,8 @@ class ScoreStore:
 
     @cached_property
     def traits(self) -> EstimatorTraits:
-        """What the scores are, as their estimator declares it; those at fine-tuned weights neither add up nor predict.
+        """What the scores are, as their estimator declares it; those at fine-tuned weights neither add up nor predict,
+        nor do magnitudes that were added up.
 
         Raises:
             StudyError: the estimator isn't installed any more.
@@ -163,7 +119,12 @@ class ScoreStore:
             return EstimatorTraits()
         found = estimator_traits(str(made.pop("name")), made)
         tuned = (self.manifest.get("settings") or {}).get("finetune") is not None
-        return replace(found, additive=False, first_order=False) if tuned else found
+        return replace(found, additive=False, first_order=False) if tuned or self.folded else found
+
+    @property
+    def folded(self) -> bool:
+        """Whether the languages' magnitudes were added up, and are kept as one domain."""
+        return any("languages" in domain.details for domain in self.domains if domain.name == FOLDED)
 
     @cached_property
     def digest(self) -> str:
@@ -258,7 +219,7 @@ class ScoreStore:
             domain.name: {
                 name: (self.folder / file, offset)
                 for file in domain.files
-                for name, offset in _tensor_offsets(self.folder / file)
+                for name, offset in tensor_offsets(self.folder / file)
             }
             for domain in self.domains
         }
@@ -285,62 +246,3 @@ class ScoreStore:
 def _own_keys(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What this version knows of a domain's entry."""
     return {each.name: entry[each.name] for each in fields(DomainScores) if each.name in entry}
-
-
-def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> DomainScores:
-    total = magnitude_sum = square_sum = 0.0
-    for name, scores in new.scores.items():
-        if scores.numel() == 0:
-            continue
-        low, high = (float(bound) for bound in scores.aminmax())
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise NonFiniteError(f"the scores of {name} in domain {new.name!r} hold NaN or infinity; score in float32")
-        total += scores.numel()
-        magnitude_sum += float(torch.linalg.vector_norm(scores, 1, dtype=torch.float64))
-        square_sum += float(torch.linalg.vector_norm(scores, 2, dtype=torch.float64)) ** 2
-    mean = magnitude_sum / total
-    shards = list(_shards(new.scores, shard_bytes))
-    files = []
-    for number, shard in enumerate(shards, start=1):
-        suffix = "" if len(shards) == 1 else f"-{number:05d}-of-{len(shards):05d}"
-        file = f"{quote(new.name, safe='')}{suffix}.safetensors"
-        tensors = {name: new.scores[name].detach().to("cpu", torch.float32).contiguous() for name in shard}
-        save_file(tensors, folder / file)
-        files.append(file)
-    return DomainScores(
-        name=new.name,
-        kind=new.kind,
-        predicted_tokens=new.predicted_tokens,
-        mean=mean,
-        deviation=math.sqrt(max(0.0, square_sum / total - mean**2)),
-        files=tuple(files),
-        details=dict(new.details),
-    )
-
-
-def _shards(scores: Mapping[str, Tensor], shard_bytes: int) -> Iterator[list[str]]:
-    """Names of the tensors of each file, in order, so that no file but one of a single tensor exceeds the size."""
-    shard: list[str] = []
-    size = 0
-    for name in sorted(scores):
-        tensor_bytes = 4 * scores[name].numel()
-        if shard and size + tensor_bytes > shard_bytes:
-            yield shard
-            shard, size = [], 0
-        shard.append(name)
-        size += tensor_bytes
-    yield shard
-
-
-def _tensor_offsets(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and byte offset of each tensor, from the header of a safetensors file.
-
-    The library maps whole files into memory; offsets let a part of a tensor be read into a bounded buffer
-    instead.
-    """
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    for name, entry in header.items():
-        if name != "__metadata__":
-            yield name, 8 + size + entry["data_offsets"][0]

@@ -1,19 +1,26 @@
 """Learned masks: a spot found by training which weights to remove, the weights themselves frozen; what they mean."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codingspot.lazy import load_lazily
 from codingspot.learning import recipe as recipe  # registers it
-from codingspot.learning.learner import Cost, Learner, Measure, Split, domain_losses
-from codingspot.learning.mask import LearnSettings, learn_mask, learning_memory
-from codingspot.learning.questions import (
-    Answer,
-    arbitrary_splits,
-    each_against_others,
-    held_out_in_turn,
-    rises,
-    shuffled_splits,
-    stability,
-    uniqueness,
-)
-from codingspot.learning.relearning import RelearnSettings, dose_that_harms, relearning
+
+if TYPE_CHECKING:
+    from codingspot.learning.learner import Cost, Learner, Measure, Split, domain_losses
+    from codingspot.learning.mask import LearnSettings, learn_mask, learning_memory
+    from codingspot.learning.questions import (
+        Answer,
+        arbitrary_splits,
+        each_against_others,
+        held_out_in_turn,
+        rises,
+        shuffled_splits,
+        stability,
+        uniqueness,
+    )
+    from codingspot.learning.relearning import RelearnSettings, dose_that_harms, relearning
 
 __all__ = [
     "Answer",
@@ -36,3 +43,5 @@ __all__ = [
     "stability",
     "uniqueness",
 ]
+
+load_lazily(__name__)

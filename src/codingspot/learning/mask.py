@@ -23,7 +23,6 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float32, Int64
 from pydantic import Field
@@ -136,6 +135,8 @@ def learn_mask(
             if validate(settings.steps) < best_objective:
                 best = scores.clone()
     spot = _spot(shortlist, best, counts[-1], settings, code, general)
+    import pandas as pd  # what lists recipes does without
+
     return TrainedSpot(spot, shortlist, pd.DataFrame(rows))
 
 

@@ -26,10 +26,15 @@ def _cost(
     return TrainingCost(shortlist, shortlist_percent, settings["sequences"], settings["steps"])
 
 
+def _traits(*, shortlist: str, **_parameters: object) -> RecipeTraits:
+    folds = RECIPES.traits(shortlist).folds
+    return RecipeTraits(contrast=True, training=_cost, folds=folds, by="By a learned mask")
+
+
 @RECIPES.register(
     "learned",
     label="a mask learned to remove code and spare {general}",
-    traits=RecipeTraits(contrast=True, training=_cost, by="By a learned mask"),
+    traits=_traits,
 )
 def learned(
     given: TrainingInput,

@@ -6,18 +6,18 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import get_session
-from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from codingspot.errors import ModelError
+from codingspot.models.gguf import GgufFile, find_gguf
 from codingspot.models.plausibility import require_counts, require_plausible
 from codingspot.models.shipped import model_source
 from codingspot.settings import shown
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 _HUB_TIMEOUT_SECONDS = 5.0
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "auto": "auto"}
@@ -29,7 +29,8 @@ class FoundModel:
     """Where a causal language model is, and its configuration.
 
     ``id`` is what a user calls it: the name of a shipped one, whose folder differs between machines, or else
-    ``source``, a folder or Hub id. ``local`` says whether only files on this machine are read.
+    ``source``, a folder, a GGUF file or a Hub id. ``local`` says whether only files on this machine are read. ``gguf``
+    is the file that the weights, the configuration and the tokenizer are in, where they are in one.
     """
 
     id: str
@@ -38,6 +39,17 @@ class FoundModel:
     local: bool
     trust_remote_code: bool
     config: Any
+    gguf: GgufFile | None = None
+
+    @property
+    def written(self) -> str:
+        """Where its configuration is written, for messages: its ``config.json``, or a GGUF file's metadata."""
+        return "config.json" if self.gguf is None else "metadata"
+
+    @property
+    def place(self) -> str:
+        """First argument of every ``from_pretrained`` that reads it."""
+        return self.source if self.gguf is None else str(self.gguf.path.parent)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -46,6 +58,7 @@ class FoundModel:
             "revision": self.revision,
             "trust_remote_code": self.trust_remote_code,
             "local_files_only": self.local,
+            **({} if self.gguf is None else {"gguf_file": self.gguf.path.name}),
         }
 
     @property
@@ -55,7 +68,8 @@ class FoundModel:
 
 
 def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> FoundModel:
-    """Read the configuration of a shipped model, a Hub id (``org/name`` or ``org/name@revision``) or a folder.
+    """Read the configuration of a shipped model, a Hub id (``org/name`` or ``org/name@revision``), a folder or a GGUF
+    file, which a folder may hold instead of safetensors.
 
     This is the one place where names of models are resolved (:func:`codingspot.models.shipped.model_source`). Where the
     Hub can't be reached, what was downloaded before is used.
@@ -66,9 +80,10 @@ def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_rem
     """
     asked, revision = _split_revision(str(id_or_path), revision)
     source = model_source(asked)
-    local = Path(source).is_dir() or not _hub_answers()
-    found = FoundModel(asked, source, revision, local, trust_remote_code, None)
-    config = _load_config(source, found.options)
+    gguf = find_gguf(source)
+    local = gguf is not None or Path(source).is_dir() or not _hub_answers()
+    found = FoundModel(asked, source, revision, local, trust_remote_code, None, gguf)
+    config = _load_config(found)
     require_plausible(source, config)
     _require_causal(source, config)
     _require_unquantised(source, config)
@@ -103,6 +118,8 @@ def build(
     """
     chosen = (found.config.dtype or torch.float32) if dtype == "auto" else torch_dtype(dtype)
     options = {} if attention is None else {"attn_implementation": attention}
+    from transformers import AutoModelForCausalLM
+
     builder: Any = AutoModelForCausalLM
     try:
         with torch.device(device):
@@ -111,7 +128,7 @@ def build(
             )
     except Exception as error:  # whatever a model's own code makes of settings it doesn't foresee
         raise ModelError(
-            f"{found.source} can't be built from its configuration ({first_line(error)}); correct its config.json"
+            f"{found.source} can't be built from its configuration ({first_line(error)}); correct its {found.written}"
         ) from None
     model.eval()
     built: PreTrainedModel = model
@@ -146,6 +163,9 @@ def _split_revision(source: str, revision: str | None) -> tuple[str, str | None]
 
 def _hub_answers() -> bool:
     """Whether the Hub can be reached, asked once and quickly: its client would retry for half a minute."""
+    from huggingface_hub import get_session
+    from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
+
     if HF_HUB_OFFLINE:
         return False
     try:
@@ -155,13 +175,24 @@ def _hub_answers() -> bool:
     return True
 
 
-def _load_config(source: str, options: dict[str, Any]) -> Any:
+def _load_config(found: FoundModel) -> Any:
+    from transformers import AutoConfig
+
+    source = found.source
+    if found.gguf is not None:
+        try:
+            return AutoConfig.from_pretrained(found.place, **found.options)
+        except Exception as error:  # whatever is made of metadata of a wrong type, or an architecture that isn't known
+            raise ModelError(
+                f"the configuration in {found.gguf.path} can't be used ({first_line(error)}); convert the model again, "
+                "or give its safetensors checkpoint"
+            ) from None
     if Path(source).is_dir() and not (Path(source) / "config.json").exists():
         raise ModelError(f"{source} has no config.json; give the folder written by save_pretrained")
     if not Path(source).is_dir() and (source.startswith(("/", ".", "~")) or source.count("/") > 1):
         raise ModelError(f"model folder {source} does not exist; correct the path or give a Hub id")
     try:
-        return AutoConfig.from_pretrained(source, **options)
+        return AutoConfig.from_pretrained(source, **found.options)
     except Exception as error:  # a configuration class may raise anything at settings of a wrong type
         if Path(source).is_dir():
             _require_written_settings(Path(source))  # which names what the class stumbled on
@@ -198,6 +229,8 @@ def _require_causal(source: str, config: Any) -> None:
     architectures = config.architectures or []
     if "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {}):
         return
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
     causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
     known = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if not known or (architectures and not causal.intersection(architectures)):

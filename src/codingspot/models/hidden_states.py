@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from codingspot.errors import ModelError
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def state_count(model: PreTrainedModel) -> int:

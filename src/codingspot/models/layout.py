@@ -103,18 +103,18 @@ class ParameterLayout:
         """
         if len(positions) and (int(positions.min()) < 0 or int(positions.max()) >= self.total):
             raise ArtefactError(f"a position lies outside the model's {self.total} parameters; make the spot again")
-        return torch.searchsorted(self.offsets[1:], positions, right=True)
+        return torch.searchsorted(self.offsets[1:].to(positions.device), positions, right=True)
 
     def locate(self, positions: Int64[Tensor, " n"]) -> dict[str, Located]:
         """Positions grouped by parameter, in the order of ``names``; inside a group the given order is kept.
+
+        What is found is on the device of the positions.
 
         Raises:
             ArtefactError: a position is negative or not below ``total``.
         """
         tensors = self.tensor_index(positions)
-        # numpy sorts 16-bit integers by radix, several times as fast as torch sorts these.
-        narrow = tensors.numpy().astype(np.uint16 if len(self.names) <= 1 << 16 else np.int64)
-        order = torch.from_numpy(np.argsort(narrow, kind="stable"))
+        order = _stable_order(tensors, len(self.names))
         present, counts = torch.unique_consecutive(tensors[order], return_counts=True)
         groups = torch.split(order, counts.tolist()) if len(present) else ()
         return {
@@ -142,6 +142,15 @@ class ParameterLayout:
         if sum(layout.sizes.values()) >= 2**63:
             raise ArtefactError(f"{origin} is corrupt (its layout has more parameters than can be counted); {_AGAIN}")
         return layout
+
+
+def _stable_order(values: Int64[Tensor, " n"], bound: int) -> Int64[Tensor, " n"]:
+    """Indices that put values from 0 to below ``bound`` in ascending order, equal ones in the order given."""
+    if values.device.type != "cpu":
+        return values.argsort(stable=True)
+    # numpy sorts 16-bit integers by radix, several times as fast as torch sorts these.
+    narrow = values.numpy().astype(np.uint16 if bound <= 1 << 16 else np.int64)
+    return torch.from_numpy(np.argsort(narrow, kind="stable"))
 
 
 def _is_entry(value: Any) -> bool:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging
 
 from codingspot.errors import ModelError
 from codingspot.models.finding import FoundModel, build, find_model, first_line, torch_dtype
+from codingspot.models.gguf import GgufFile
 from codingspot.models.layout import fingerprint
+from codingspot.tokenization import BOS_POLICIES, BosPolicy, bos_policy, with_bos
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _BUFFERS = re.compile(r"\.(?:attn|attention)\.(?:masked_)?bias$|\.rotary_emb\.|\.position_ids$")
 """Constants that older versions of the library saved among the weights, and that no model reads any more."""
@@ -26,12 +30,16 @@ DeviceMap = str | dict[str, Any]
 
 @dataclass
 class LoadedModel:
-    """A model in evaluation mode, its tokenizer, and where both came from."""
+    """A model in evaluation mode, its tokenizer, and where both came from.
+
+    ``gguf`` is the file of weights that were dequantised to be read; None where they are as they were saved.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     id: str
     revision: str | None = None
+    gguf: GgufFile | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -39,8 +47,28 @@ class LoadedModel:
         return fingerprint(self.model)
 
     @property
+    def bos(self) -> BosPolicy:
+        """What stands before a text, wherever the model reads one."""
+        return bos_policy(self.tokenizer)
+
+    @property
+    def weights(self) -> str | None:
+        """How the weights were read, where not as they were saved: ``GGUF (Q4_K, F32), dequantised to float32``."""
+        if self.gguf is None:
+            return None
+        return f"{self.gguf.description}, dequantised to {str(self.model.dtype).removeprefix('torch.')}"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What artefacts say of the model: ``id``, ``revision``, ``fingerprint``, and ``weights`` where not None."""
+        found: dict[str, Any] = {"id": self.id, "revision": self.revision, "fingerprint": self.fingerprint}
+        return found if self.weights is None else {**found, "weights": self.weights}
+
+    @property
     def folder(self) -> Path | None:
-        """Where the weights were read from, if that is a local folder."""
+        """Where the weights were read from, if that is a local folder or a GGUF file."""
+        if self.gguf is not None:
+            return self.gguf.path
         name = self.model.name_or_path
         return Path(name) if name and (Path(name) / "config.json").is_file() else None
 
@@ -58,38 +86,42 @@ def load_model(
     device: str | torch.device | None = None,
     device_map: DeviceMap | None = None,
     attention: str | None = None,
+    bos: str = "tokenizer",
     trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer.
 
-    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``), a folder, or ``testbed`` or ``testbed-routed``,
-    which ship with the package. ``dtype`` is ``float32``,
-    ``bfloat16``, ``float16`` or ``auto`` (as saved). ``device`` defaults to the GPU where there is one; ``device_map``
-    (``auto``, ``balanced``, ``sequential``, or modules to devices; needs accelerate) spreads the model over several
-    instead. ``attention`` names the implementation (``eager``, ``sdpa``, ``flash_attention_2``, ...), by default the
-    library's own choice. Weights are read from safetensors files only. Where the Hub can't be reached, what was
-    downloaded before is used.
+    ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``), a folder, a GGUF file (or a folder that holds
+    one, and no safetensors), or ``testbed`` or ``testbed-routed``, which ship with the package. ``dtype`` is
+    ``float32``, ``bfloat16``, ``float16`` or ``auto`` (as saved; float32 of what is quantised). ``device`` defaults to
+    the GPU where there is one; ``device_map`` (``auto``, ``balanced``, ``sequential``, or modules to devices; needs
+    accelerate) spreads the model over several instead. ``attention`` names the implementation (``eager``, ``sdpa``,
+    ``flash_attention_2``, ...), by default the library's own choice. Weights are read from safetensors files, or from
+    a GGUF file and dequantised. ``bos`` is what stands before a text wherever this model reads one
+    (:data:`codingspot.tokenization.BosPolicy`). Where the Hub can't be reached, what was downloaded before is used.
 
     Raises:
         ModelError: the device can't be used (:func:`usable_device`), nothing is found there, it is not a causal
             language model, its weights are quantised, not in safetensors, or not those of the architecture, all of them
-            and no others, or don't fit on the GPUs of a device map; its tokenizer is missing, or has tokens that the
-            model has no embedding of.
+            and no others, or don't fit on the GPUs of a device map; its tokenizer is missing, has tokens that the
+            model has no embedding of, or no beginning-of-text token where ``bos`` asks for it.
     """
+    if bos not in BOS_POLICIES:
+        raise ModelError(f"unknown bos {bos!r}; use one of {', '.join(BOS_POLICIES)}")
     if device is not None and device_map is not None:
         raise ModelError("device and device_map are both given; give one")
     weights_dtype = torch_dtype(dtype)
     place = usable_device(device) if device_map is None else None
     found = find_model(id_or_path, revision=revision, trust_remote_code=trust_remote_code)
+    tokenizer = _load_tokenizer(found, bos)
     with _quiet(bars=found.local):
         model = _load_weights(found, weights_dtype, device_map, attention)
-    tokenizer = _load_tokenizer(found)
     _require_fitting(found.source, model, tokenizer)
     _require_on_devices(found.source, model)
     if place is not None:
         _move(found.source, model, place)
     model.train(False)
-    return LoadedModel(model, tokenizer, found.id, found.commit)
+    return LoadedModel(model, tokenizer, found.id, found.commit, found.gguf)
 
 
 def usable_device(device: str | torch.device | None = None) -> torch.device:
@@ -111,12 +143,16 @@ def usable_device(device: str | torch.device | None = None) -> torch.device:
 def _load_weights(
     found: FoundModel, dtype: Any, device_map: DeviceMap | None, attention: str | None
 ) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM, GgufConfig
+
     loader: Any = AutoModelForCausalLM
     options = {**found.options, **({} if attention is None else {"attn_implementation": attention})}
+    if found.gguf is not None:
+        options["quantization_config"] = GgufConfig(dequantize=True)
     model: PreTrainedModel
     try:
         model, info = loader.from_pretrained(
-            found.source,
+            found.place,
             dtype=dtype,
             device_map=device_map,
             use_safetensors=True,
@@ -126,13 +162,13 @@ def _load_weights(
         )
     except Exception as error:  # whatever a model's own code may raise at its files
         build(found)  # which says so where the configuration is at fault, not the weights
-        raise ModelError(_why_not_loaded(found.source, error, device_map, attention)) from None
+        raise ModelError(_why_not_loaded(found, error, device_map, attention)) from None
     mismatched = sorted(info["mismatched_keys"])
     if mismatched:
         name, saved, expected = mismatched[0]
         raise ModelError(
-            f"{found.source} has {len(mismatched)} weights of another shape than its config.json says, such as {name}: "
-            f"{list(saved)}, not {list(expected)}; correct config.json, or give the checkpoint it belongs to"
+            f"{found.source} has {len(mismatched)} weights of another shape than its {found.written} says, such as "
+            f"{name}: {list(saved)}, not {list(expected)}; correct it, or give the checkpoint it belongs to"
         )
     missing = sorted(info["missing_keys"])
     if missing:
@@ -143,18 +179,20 @@ def _load_weights(
     unexpected = sorted(name for name in info["unexpected_keys"] if not _BUFFERS.search(name))
     if unexpected:
         raise ModelError(
-            f"{found.source} has {len(unexpected)} weights that a {type(model).__name__} by its config.json has no "
-            f"place for, such as {unexpected[0]}; correct config.json, or give the checkpoint it belongs to"
+            f"{found.source} has {len(unexpected)} weights that a {type(model).__name__} by its {found.written} has no "
+            f"place for, such as {unexpected[0]}; correct {found.written}, or give the checkpoint it belongs to"
         )
     return model
 
 
-def _why_not_loaded(source: str, error: Exception, device_map: DeviceMap | None, attention: str | None) -> str:
-    reason, text = first_line(error), str(error).lower()
+def _why_not_loaded(found: FoundModel, error: Exception, device_map: DeviceMap | None, attention: str | None) -> str:
+    source, reason, text = found.source, first_line(error), str(error).lower()
     if attention is not None and ("attn" in text or "attention" in text):
         return f"{source} can't use attention implementation {attention!r} ({reason}); use eager or sdpa"
     if device_map is not None and ("device" in text or "accelerate" in text or "offload" in text):
         return f"{source} can't be put on device map {device_map!r} ({reason}); use auto, or device for a single one"
+    if found.gguf is not None:
+        return f"the weights of {source} can't be loaded ({reason}); give the model's safetensors checkpoint"
     return (
         f"the weights of {source} can't be loaded ({reason}); it needs complete safetensors files, as save_pretrained "
         "writes them"
@@ -183,27 +221,36 @@ def _move(source: str, model: PreTrainedModel, device: torch.device) -> None:
 
 @contextmanager
 def _quiet(*, bars: bool) -> Iterator[None]:
-    """Keep transformers from reporting on weights, which is done here, and from drawing ``bars``."""
+    """Keep transformers from reporting on weights, which is done here, and from drawing ``bars``, some of its own."""
+    from transformers.utils import logging
+
     library: Any = logging  # its functions for this have no types
     shown, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
     library.set_verbosity(library.CRITICAL)
     if bars:
         library.disable_progress_bar()
     try:
-        yield
+        with redirect_stderr(io.StringIO()) if bars else nullcontext():
+            yield
     finally:
         library.set_verbosity(verbosity)
         if shown:
             library.enable_progress_bar()
 
 
-def _load_tokenizer(found: FoundModel) -> PreTrainedTokenizerBase:
+def _load_tokenizer(found: FoundModel, bos: str) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
     try:
-        return AutoTokenizer.from_pretrained(found.source, **found.options)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(found.place, **found.options)
     except Exception as error:  # files of another form than expected make the tokenizers' code raise anything
         raise ModelError(
             f"the tokenizer of {found.source} can't be loaded ({first_line(error)}); save it beside the weights"
         ) from None
+    try:
+        return with_bos(tokenizer, bos)
+    except ValueError as error:
+        raise ModelError(f"{found.source} can't be read with bos {bos!r}: {error}") from None
 
 
 def _require_fitting(source: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -18,10 +18,14 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.checkpoint import checkpoint
 
-MAX_LOGITS = 1 << 26
-"""Most elements that the logits of a chunk, their probabilities and the gradients of both have together."""
+MAX_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 28}
+"""Most elements that the logits of a chunk, their probabilities and the gradients of both have together, by device.
+
+A chunk costs a pass over the head's gradient, which a GPU would spend more time on than on the chunk.
+"""
 
 _ARRAYS = 4  # logits and log-probabilities, and the gradient of each
+_PART = 1 << 24
 _IGNORED = -100
 
 
@@ -34,12 +38,13 @@ class OutputHead:
 
     Args:
         model: a Hugging Face causal language model, with the weights that it has whenever it is called.
-        max_logits: see :data:`MAX_LOGITS`.
+        max_logits: see :data:`MAX_LOGITS`, by default that of the model's device.
     """
 
-    def __init__(self, model: nn.Module, *, max_logits: int = MAX_LOGITS) -> None:
+    def __init__(self, model: nn.Module, *, max_logits: int | None = None) -> None:
         self.model = model
-        self._max_logits = max_logits
+        on_cpu = next(model.parameters()).device.type == "cpu"
+        self._max_logits = max_logits or MAX_LOGITS["cpu" if on_cpu else "cuda"]
         found = getattr(model, "get_output_embeddings", lambda: None)()
         self._head = found if isinstance(found, nn.Module) else None
         with torch.no_grad():
@@ -146,6 +151,13 @@ class OutputHead:
         return logits[0]
 
 
+def _added(total: Tensor, new: Tensor) -> Tensor:
+    """The float32 ``total`` with ``new`` added in place, part by part: a whole ``new`` in float32 is as large again."""
+    for part, of_new in zip(torch.split(total.view(-1), _PART), torch.split(new.reshape(-1), _PART), strict=True):
+        part.add_(of_new)
+    return total
+
+
 class _SummedLoss(torch.autograd.Function):
     """The loss of all chunks. Its gradient is there as soon as it is: backward only hands it on."""
 
@@ -166,7 +178,8 @@ class _SummedLoss(torch.autograd.Function):
                 # The first chunk's are kept as they are: where it is the only one, nothing is rounded or copied.
                 of_weights = list(found[1:])
                 continue
-            of_weights = [whole.float().add_(new) for whole, new in zip(of_weights, found[1:], strict=True)]
+            of_weights = [_added(whole.float(), new) for whole, new in zip(of_weights, found[1:], strict=True)]
+            del found
         # Summed in float32, kept in the weights' own type: the largest tensor there is by now.
         ctx.of_weights = [whole.to(weight.dtype) for whole, weight in zip(of_weights, wanted, strict=True)]
         ctx.of_states = of_states

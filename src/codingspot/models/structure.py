@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from torch import nn
-from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from codingspot.models.layout import unique_parameters
 from codingspot.models.roles import Kind, Role, role_of
+
+if TYPE_CHECKING:  # it takes seconds to load
+    import pandas as pd
+    from transformers import PreTrainedModel
 
 _ORDER: tuple[Kind, ...] = (
     "embedding",
@@ -88,6 +89,13 @@ class Structure:
         return {kind: len(heads) for kind, heads in found.items()}
 
 
+def is_conv1d(module: nn.Module) -> bool:
+    """Whether it is a linear layer that keeps its weight as ``[inputs, outputs]``, as GPT-2's do."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module, Conv1D)
+
+
 def describe(model: PreTrainedModel) -> dict[str, Structure]:
     """The structure of every unique parameter, by name; the weights may be on the meta device."""
     attention = _Attention.of(model.config.get_text_config())
@@ -104,6 +112,8 @@ def kinds_table(structures: Iterable[Structure]) -> pd.DataFrame:
     it) and ``heads``: their number, or such as ``"q 32, k 8, v 8"`` of a fused matrix (empty where no head divides it
     or layers differ).
     """
+    import pandas as pd
+
     rows = [
         {
             "block": one.role.block,
@@ -166,7 +176,7 @@ class _Attention:
         if ".query_key_value." in name or groups == 1:  # with one group the two layouts are the same
             return tuple(_grouped(groups, heads // groups, unit)) if heads % groups == 0 else ()
         in_blocks = ".Wqkv." in name or (".qkv_proj." in name and self.key_value_heads is not None)
-        if not (in_blocks or isinstance(module, Conv1D)):
+        if not (in_blocks or is_conv1d(module)):
             return ()
         keys, values = heads * unit, (heads + groups) * unit
         return (
@@ -217,7 +227,9 @@ def _structure(name: str, shape: tuple[int, ...], module: nn.Module, attention: 
 
 def _axes(shape: tuple[int, ...], module: nn.Module) -> tuple[int | None, int | None, int | None]:
     """Axes of outputs, inputs and experts."""
-    inputs_first = isinstance(module, Conv1D | nn.Embedding) or bool(getattr(module, "is_transposed", False))
+    inputs_first = (
+        is_conv1d(module) or isinstance(module, nn.Embedding) or bool(getattr(module, "is_transposed", False))
+    )
     if len(shape) == 1:
         return 0, None, None
     if len(shape) == 2 and hasattr(module, "is_transposed"):

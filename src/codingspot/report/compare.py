@@ -115,7 +115,7 @@ def _matching(cell: PublishedCell, summary: RunSummary) -> Sequence[CellSummary]
 
 
 def _mean(cells: Sequence[CellSummary], task: str | None) -> Number:
-    return Number(None if task is None else fmean(cell.metrics.rates[task] for cell in cells))
+    return Number(None if task is None else fmean(cell.metrics.rates[task] for cell in cells if cell.metrics.rates))
 
 
 def _differences(run: Run, model: str, known: Sequence[str], columns: dict[str, str | None]) -> tuple[str, ...]:

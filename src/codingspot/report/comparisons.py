@@ -51,7 +51,7 @@ def paired_tests(run: Run, summary: RunSummary) -> Table:
     """
     code = [task.name for task in summary.plan.with_role("code")]
     pairs = list(_pairs(summary)) if code else []
-    partial = "sequential" in run.further
+    partial = "sequential" in run.further or summary.is_partial
     tests = compare_cells(run.results.outcomes, [(spot, other) for *_, spot, other in pairs], code, partial=partial)
     rows: dict[tuple[str, float, str], Row] = {}
     worst: dict[tuple[str, float, str], float] = {}
@@ -93,9 +93,10 @@ def _areas(run: Run, summary: RunSummary) -> dict[Curve, Area]:
     # A control of one dose has no curve to set beside the spot's.
     doses = {spot: len(summary.doses(spot)) for spot in summary.plan.spots()}
     curves = {curve: cells for curve, cells in curves.items() if len(cells) == doses[curve[0]] + 1}
+    curves = {curve: cells for curve, cells in curves.items() if run.asked.keys().isdisjoint(cells)}
     named = {str(number): cells for number, cells in enumerate(curves.values())}
     code, general = ([task.name for task in summary.plan.with_role(role)] for role in ("code", "general"))
-    found = specificity_areas(resample(summary.plan, run.results.outcomes), named, code=code, general=general)
+    found = specificity_areas(resample(summary.plan, run.in_full), named, code=code, general=general)
     return dict(zip(curves, found.values(), strict=True))
 
 
@@ -107,8 +108,11 @@ def _pairs(summary: RunSummary) -> Iterator[tuple[str, float, str, str, str]]:
     """Spot, dose, what it is set against, and the names of both cells."""
     for spot in summary.plan.spots():
         for k in summary.doses(spot):
-            cell = summary.at(spot, None, k)[0].cell.name
+            mine = summary.at(spot, None, k)[0]
+            if mine.asked.asks_nothing:
+                continue
+            cell = mine.cell.name
             yield spot, k, "Original model", cell, ORIGINAL
             for control in matched_controls(summary, spot):
-                for drawn in summary.at(spot, control, k):
+                for drawn in (other for other in summary.at(spot, control, k) if not other.asked.asks_nothing):
                     yield spot, k, control_label(control).capitalize(), cell, drawn.cell.name

@@ -13,11 +13,12 @@ from rich.text import Text
 
 from codingspot.escaping import visible
 from codingspot.report.labels import signed
+from codingspot.report.provenance import fewer_phrase, perplexity_phrase
 from codingspot.report.run_files import read_run
 from codingspot.report.specificity import judge_all
 from codingspot.report.summary import summarise
 from codingspot.report.table import Column, Row, Table, Value, main_text
-from codingspot.report.tables import counterfactual, dose_response, monosemanticity
+from codingspot.report.tables import counterfactual, dose_response, monosemanticity, perplexity
 from codingspot.report.words import headline
 
 WIDTH: Final = 80
@@ -39,11 +40,20 @@ def console_report(directory: Path) -> list[RenderableType]:
         spot = findings[0].spot
         shown.append(_text(summary.title(spot), "bold"))
         tables = (dose_response(run, summary), counterfactual(run, summary), monosemanticity(run, summary))
-        for table in tables:
+        for table in tables if summary.plan.tasks else ():
             rows = [row for row in table.rows if row.spot == spot]
             if rows:
                 shown += [_text(f"\n{table.title}", "bold"), _table(table, rows)]
-        shown.append(_text(f"\n{_key(tables[0])}", "dim"))
+        if summary.plan.tasks:
+            shown.append(_text(f"\n{_key(tables[0])}", "dim"))
+        table = perplexity(run, summary)
+        for row_spot in dict.fromkeys(row.spot for row in table.rows):
+            rows = [row for row in table.rows if row.spot == row_spot]
+            shown += [_text(f"\n{table.title}, {row_spot}", "bold"), _by_domain(table, rows)]
+        if table.rows:
+            shown.append(_text(f"\nOf held-out text: {perplexity_phrase(run)}.", "dim"))
+        if fewer_phrase(run):
+            shown.append(_text(f"\n{fewer_phrase(run).strip()}", "dim"))
     return [*shown, *(_text(f"\n{sentence}") for sentence in headline(summary, findings)), Text()]
 
 
@@ -72,6 +82,23 @@ def _table(table: Table, rows: Sequence[Row]) -> RichTable:
     for number, row in enumerate(rows, start=1):
         shown.add_row(*(_text(cells[column.key][number]) for column in fitting), style=_STYLES[row.role])
     return shown
+
+
+def _by_domain(table: Table, rows: Sequence[Row]) -> RichTable:
+    """A row a domain and a column a dose: there may be more domains than fit side by side."""
+    shown = RichTable(header_style="dim", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    shown.add_column("")
+    edited, k = table.columns[:2]
+    for row in rows:
+        text = " ".join(filter(None, (_cell(row.values[0], edited), _dose(row.values[1], k))))
+        shown.add_column(_text(text), justify="right", overflow="fold", style=_STYLES[row.role])
+    for place, column in enumerate(table.columns[2:], start=2):
+        shown.add_row(_text(column.header), *(_text(main_text(row.values[place], column)) for row in rows))
+    return shown
+
+
+def _dose(value: Value, column: Column) -> str:
+    return "" if isinstance(value, str) or value.value is None else main_text(value, column)
 
 
 def _fitting(columns: Sequence[Column], cells: Mapping[str, Sequence[str]]) -> set[str]:

@@ -23,7 +23,8 @@ def build_figures(run: Run, summary: RunSummary, findings: Sequence[Finding]) ->
     spots = summary.plan.spots()
     if not spots:
         return ()
-    figures = [specificity(summary), dose_response(summary), perplexity(summary)]
+    figures = [specificity(summary), dose_response(summary)] if summary.plan.tasks else []
+    figures.append(perplexity(summary))
     if run.density is not None:
         figures.append(density(run.density, summary, findings))
     if run.budgets is not None:

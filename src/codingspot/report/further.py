@@ -18,7 +18,7 @@ from codingspot.report.labels import control_label, domain_label, scope_label, t
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary, resample
 from codingspot.report.table import Column, Number, Row, Table, Value
-from codingspot.study.cells import ORIGINAL
+from codingspot.study.cells import ORIGINAL, Asked
 
 Holds = NDArray[np.bool_]
 
@@ -43,7 +43,7 @@ def doses(run: Run, summary: RunSummary) -> Table:
     rows = []
     resampled, metrics = _resampled(run, summary), summary.original.metrics
     for spot in summary.plan.spots():
-        cells = summary.refined(spot)
+        cells = [cell for cell in summary.refined(spot) if cell.asked is not Asked.DOSE]
         ks = [cell.cell.k_percent for cell in cells]
         names = [cell.cell.name for cell in cells]
         onset_range, kept_range = (
@@ -228,7 +228,8 @@ def matrix_caption(table: pd.DataFrame) -> str:
 
 def _resampled(run: Run, summary: RunSummary) -> tuple[Callable[[list[str]], Holds] | None, ...]:
     """For cells by name, whether code is gone, and general ability not kept, in each resample [cells, resamples]."""
-    if "sequential" in run.further or not summary.plan.tasks:  # the former's cells have different items
+    different = "sequential" in run.further or summary.is_partial
+    if different or not summary.plan.tasks:  # cells have different items
         return None, None
     resampling = resample(summary.plan, run.results.outcomes)
     code, general = ([task.name for task in summary.plan.with_role(role)] for role in ("code", "general"))

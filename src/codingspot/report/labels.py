@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from codingspot import learning as learning  # registers its recipe
+from codingspot import units as units  # registers its recipe and controls
 from codingspot.ablation import CONTROLS
 from codingspot.models import SCOPES
 from codingspot.spot import RECIPES

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from codingspot.escaping import visible
 from codingspot.report.drawing import Picture, to_svg
 from codingspot.report.labels import dose, join_words
-from codingspot.report.provenance import details, estimator_phrase
+from codingspot.report.provenance import details, estimator_phrase, fewer_phrase
 from codingspot.report.questions import answered
 from codingspot.report.run_files import Run
 from codingspot.report.samples import sample_problems
@@ -96,6 +96,7 @@ def render_page(
         views=[_shown(name, section) for name, section in sections.items()],
         questions=answered({table.name for table in tables}, {picture.name for picture in pictures}),
         details=details(run),
+        notes=[fewer_phrase(run)] if fewer_phrase(run) else [],
         limits={"kept": KEPT, "lost": LOST, "perplexity": PERPLEXITY_LIMIT},
     )
     return visible(page)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.statistics import rate_intervals
 from codingspot.report.labels import dose, join_words, plural, recipe_label, scope_label, task_label
 from codingspot.report.run_files import Run
-from codingspot.study.cells import ORIGINAL, Task
+from codingspot.study.cells import ORIGINAL, Asked, Task
 
 
 def estimator_phrase(run: Run) -> str:
@@ -41,7 +42,8 @@ def _decoding(run: Run, task: Task) -> str:
     samples, temperature = (
         own.get(key) if own.get(key) is not None else section.get(key) for key in ("samples", "temperature")
     )
-    return _drawn(int(samples or 1), float(temperature or 0.0))
+    drawn = _drawn(int(samples or 1), float(temperature or 0.0))
+    return f"{drawn}, chat template" if own.get("chat_template") else drawn
 
 
 def _drawn(samples: int, temperature: float) -> str:
@@ -57,6 +59,41 @@ def items_phrase(run: Run) -> str:
     return ", ".join(f"{task_label(task.name)} {_evaluated(task)}" for task in run.plan.tasks) + fewer
 
 
+def fewer_phrase(run: Run) -> str:
+    """What the plan says of how cells were evaluated, and which weren't asked every item; empty where all were."""
+    said = list(run.plan.notes)
+    dead = [(name, items) for name, (asked, items) in run.asked.items() if asked is Asked.DEAD]
+    if dead:
+        said.append(
+            f"Of {join_words([name for name, _ in dead])} the model's loss is beyond a uniform guess on every domain: "
+            f"tasks asked {dead[0][1]} items each, with intervals of Wilson's score over these."
+        )
+    if any(asked.asks_nothing for asked, _ in run.asked.values()):
+        said.append("Not asked: perplexity alone was taken.")
+    return "".join(f" {sentence}" for sentence in said)
+
+
+def perplexity_phrase(run: Run) -> str:
+    """How much held-out text perplexity is of: ``2,048 tokens a domain, in windows of at most 512``."""
+    losses = run.results.losses
+    tokens = losses[losses["cell"] == ORIGINAL].groupby("domain")["tokens"].sum()
+    if not len(tokens):
+        return ""
+    low, high = int(tokens.min()), int(tokens.max())
+    many = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    window = _section(run, "evaluation").get("perplexity_window")
+    return f"{many} tokens a domain" + (f", in windows of at most {window:,}" if isinstance(window, int) else "")
+
+
+def cut_phrase(run: Run) -> str:
+    """The same as a sentence, where not all of a domain's text was read, or not in windows of the usual length."""
+    section, losses = _section(run, "evaluation"), run.results.losses
+    tokens = losses[losses["cell"] == ORIGINAL].groupby("domain")["tokens"].sum()
+    cut = bool((tokens == section.get("perplexity_tokens")).any())
+    usual = section.get("perplexity_window") in (None, WINDOW)
+    return f" Perplexity: {perplexity_phrase(run)}." if len(tokens) and (cut or not usual) else ""
+
+
 def details(run: Run) -> list[tuple[str, str]]:
     """Everything a reader needs to repeat the run: terms and descriptions, in order."""
     plan = run.plan
@@ -64,6 +101,7 @@ def details(run: Run) -> list[tuple[str, str]]:
         ("Model", run.model_name()),
         ("Revision", plan.model.revision or "none given"),
         ("Weights (SHA-256)", plan.model.fingerprint),
+        ("Weights read from", plan.model.weights or ""),
         ("Parameters", f"{plan.model.parameters:,}, tied ones once"),
         ("Scopes", ", ".join(f"{name} {size:,}" for name, size in plan.model.scopes.items())),
         ("Estimator", f"{estimator_phrase(run)}, normalisation {_normalisation(run)}"),
@@ -75,7 +113,8 @@ def details(run: Run) -> list[tuple[str, str]]:
         ("Programs", f"{decoding_phrase(run)}; run in a sandbox, one verdict each"),
         *(_task_details(run) or [("Items", items_phrase(run))]),
         ("Chance levels", ", ".join(f"{task_label(task.name)} {task.chance:.2f}" for task in plan.tasks)),
-        ("Perplexity", ", ".join(f"{d.name} {plural(d.documents, 'document')}" for d in plan.domains)),
+        ("Perplexity", _perplexity_details(run)),
+        ("Evaluation", fewer_phrase(run).strip()),
         (
             "Intervals",
             f"95%, bootstrap over items, paired with the original model, seed {plan.bootstrap_seed}; "
@@ -84,6 +123,11 @@ def details(run: Run) -> list[tuple[str, str]]:
         ("Versions", ", ".join(f"{k} {v}" for k, v in dict(run.scores.get("versions") or {}).items())),
     ]
     return [(term, description) for term, description in found if description]
+
+
+def _perplexity_details(run: Run) -> str:
+    documents = ", ".join(f"{d.name} {plural(d.documents, 'document')}" for d in run.plan.domains)
+    return "; ".join(filter(None, (documents, perplexity_phrase(run))))
 
 
 def _task_details(run: Run) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from codingspot.files import read_text
 from codingspot.importance.manifest import StoreManifest
 from codingspot.records import Count, Plain, Record, first_fault, read_model, read_plain
 from codingspot.settings_text import parse_settings
-from codingspot.study.cells import ORIGINAL, Plan
+from codingspot.study.cells import ORIGINAL, Asked, Cell, Plan
 from codingspot.tables import check_known
 from codingspot.views import VIEWS, views
 
@@ -25,7 +25,7 @@ _BUDGET = "budget"
 _OWN = ("density", "agreement")
 _NAMED = {
     "spot": ("density", "polysemanticity", "shares", "reliability"),
-    "cell": ("prediction", "sequential"),
+    "cell": ("prediction", "sequential", "asked"),
 }
 """Columns that name what the plan has, and the tables that they are in."""
 _AGAIN = "run the study again"
@@ -75,6 +75,7 @@ class Run:
             token budgets, all others of pairs of choices.
         further: the tables of further analyses that the run has, by name.
         views: the tables of each view that it has.
+        missing: cells of a run that isn't finished yet; ``plan`` has the others.
     """
 
     plan: Plan
@@ -85,6 +86,22 @@ class Run:
     agreement: pd.DataFrame | None
     further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     views: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
+    missing: tuple[Cell, ...] = ()
+
+    @property
+    def asked(self) -> dict[str, tuple[Asked, int]]:
+        """What cells that weren't asked every item were asked, and how many items of each task, by their names."""
+        table = self.further.get("asked")
+        if table is None:
+            return {}
+        columns = (table[name] for name in ("cell", "asked", "items"))
+        return {cell: (Asked(asked), int(items)) for cell, asked, items in zip(*columns, strict=True)}
+
+    @property
+    def in_full(self) -> pd.DataFrame:
+        """The outcomes of the cells that were asked every item, or as many as settled them."""
+        outcomes = self.results.outcomes
+        return outcomes[~outcomes["cell"].isin(self.asked)] if self.asked else outcomes
 
     @property
     def choices(self) -> pd.DataFrame | None:
@@ -128,21 +145,43 @@ def require_directory(directory: Path) -> None:
 
 
 def read_run(directory: Path) -> Run:
-    """Read a run directory whose cells are all done.
+    """Read a run directory, whose cells are all done or which says which aren't.
 
     Raises:
-        ArtefactError: a file is missing, corrupt or of another kind, or a cell of the plan has no results.
+        ArtefactError: a file is missing, corrupt or of another kind, or the original model has no results.
     """
     require_directory(directory)
-    plan = _plan(directory / "plan.json")
+    whole = _plan(directory / "plan.json")
+    analyses = _analyses(directory / "analysis", whole)
+    merged = (directory / OUTCOMES_FILE).exists() or (directory / LOSSES_FILE).exists()
+    finished = [cell for cell in whole.cells if merged or (directory / "cells" / cell.name).is_dir()]
+    if not finished or finished[0].name != ORIGINAL:
+        raise ArtefactError(f"{directory} has no results yet; run its study again, which resumes, to finish it")
+    begun = {cell.spot for cell in finished if cell.purpose == "dose" and cell.control is None}
+    finished = [cell for cell in finished if cell.spot in begun]
+    plan = whole.model_copy(update={"cells": tuple(finished)})
+    tables = ("density", "agreement")
+    further = {stem: _of_plan(stem, table, plan) for stem, table in analyses.pop("further").items()}
+    results = _results(directory, plan, set(further["asked"]["cell"]) if "asked" in further else set(), merged)
     return Run(
         plan=plan,
         study=_study(directory / "study.yaml"),
-        results=_results(directory, plan),
-        scores=_scores(directory / "scores" / "manifest.json"),
-        **_analyses(directory / "analysis", plan),
+        results=results,
+        scores=_scores(directory / "scores" / "manifest.json") or _scores(directory / "scores.json"),
+        missing=tuple(cell for cell in whole.cells if cell not in finished),
+        further=further,
+        **{stem: None if analyses[stem] is None else _of_plan(stem, analyses[stem], plan) for stem in tables},
         views=_views(directory / "analysis"),
     )
+
+
+def _of_plan(stem: str, table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """The rows of a table that are of the plan's spots and cells."""
+    known = {"spot": set(plan.spots()), "cell": {cell.name for cell in plan.cells}}
+    for column, stems in _NAMED.items():
+        if stem in stems:
+            table = table[table[column].isin(known[column])]
+    return table
 
 
 def _plan(path: Path) -> Plan:
@@ -152,8 +191,10 @@ def _plan(path: Path) -> Plan:
     return plan
 
 
-def _results(directory: Path, plan: Plan) -> Results:
-    results = Results.read(directory)
+def _results(directory: Path, plan: Plan, fewer: set[str], merged: bool) -> Results:
+    """The results of the plan's cells; those of ``fewer`` may lack tasks."""
+    folders = [directory] if merged else [directory / "cells" / cell.name for cell in plan.cells]
+    results = Results.concat([Results.read(folder) for folder in folders])
     known = set(results.cells())
     missing = [cell.name for cell in plan.cells if cell.name not in known]
     if missing:
@@ -168,7 +209,7 @@ def _results(directory: Path, plan: Plan) -> Results:
     outcomes, losses = results.outcomes, results.losses
     there = set(zip(outcomes["cell"], outcomes["task"], strict=True))
     for cell in plan.cells:
-        for task in plan.tasks:
+        for task in plan.tasks if cell.name not in fewer else ():
             if (cell.name, task.name) not in there:
                 raise ArtefactError(f"{directory / OUTCOMES_FILE} has no {task.name} of cell {cell.name!r}; {_AGAIN}")
     read = losses.loc[losses["cell"] == ORIGINAL, "domain"]

@@ -52,6 +52,8 @@ def sample_problems(run: Run, findings: Sequence[Finding]) -> tuple[Problem, ...
     # After a sequential evaluation not every cell has every item.
     shared = rows.groupby("item")["cell"].transform("nunique") == len({cell.name for cell in cells})
     rows = rows[shared]
+    if not len(rows):
+        return ()
     by_item = {(row.item, row.cell): (str(row.sample), str(row.verdict)) for row in rows.itertuples()}
     return tuple(
         Problem(

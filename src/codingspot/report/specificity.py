@@ -107,7 +107,7 @@ def keeps_general(cell: CellSummary, plan: Plan) -> bool:
 
 def judge(summary: RunSummary, spot: str, density: pd.DataFrame | None = None) -> Finding:
     """Apply the rules of this module to one spot; ``density`` only adds where its parameters lie."""
-    cells = summary.of(spot)
+    cells = tuple(c for c in summary.of(spot) if not c.asked.asks_nothing) or summary.of(spot)
     kept = min((c for c in cells if keeps_general(c, summary.plan)), key=_code, default=None)
     verdict, cell = _decide(summary, spot, cells, kept)
     return Finding(
@@ -170,8 +170,9 @@ def matched_controls(summary: RunSummary, spot: str) -> list[Control]:
 
 
 def _matched(summary: RunSummary, spot: str, k_percent: float) -> tuple[CellSummary, ...]:
-    """Every draw at one dose of every control that has the spot's number of parameters in each tensor."""
-    return tuple(cell for control in matched_controls(summary, spot) for cell in summary.at(spot, control, k_percent))
+    """Every draw at one dose, of those asked the tasks, of every control with the spot's number in each tensor."""
+    drawn = (cell for control in matched_controls(summary, spot) for cell in summary.at(spot, control, k_percent))
+    return tuple(cell for cell in drawn if not cell.asked.asks_nothing)
 
 
 def _judged(cells: tuple[CellSummary, ...], kept: CellSummary | None) -> CellSummary:

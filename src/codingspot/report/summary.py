@@ -15,11 +15,17 @@ import pandas as pd
 from codingspot.evaluation.metrics import CellMetrics, cell_metrics, perplexities, task_rates
 from codingspot.evaluation.resampling import Resampling
 from codingspot.evaluation.sequential import on_common_items
-from codingspot.evaluation.statistics import CellIntervals, Interval, bootstrap_intervals
+from codingspot.evaluation.statistics import (
+    NO_INTERVALS,
+    CellIntervals,
+    Interval,
+    bootstrap_intervals,
+    few_intervals,
+)
 from codingspot.report.labels import spot_title
 from codingspot.report.run_files import Run
 from codingspot.spot import RECIPES, RecipeTraits, recipe_parameters
-from codingspot.study.cells import ORIGINAL, Cell, Control, Plan, Purpose
+from codingspot.study.cells import ORIGINAL, Asked, Cell, Control, Plan, Purpose
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class CellSummary:
         percent_of_scope: parameters edited, in percent of the scope; None for the original model.
         metrics: rates (0-1), retentions and the papers' figures.
         intervals: 95% intervals of the same.
+        asked: what of the tasks the cell was asked, and why where that isn't all.
+        items: how many items of each task, where they were few.
         perplexity: of each domain; infinite where the model's output is not a number.
         perplexity_ratio: the same over the original model's.
     """
@@ -39,11 +47,18 @@ class CellSummary:
     percent_of_scope: float | None
     metrics: CellMetrics
     intervals: CellIntervals
+    asked: Asked
+    items: int
     perplexity: Mapping[str, float]
     perplexity_ratio: Mapping[str, float]
 
     def record(self) -> dict[str, Any]:
-        """The cell as JSON values: rates in 0-1, perplexity null where infinite, intervals as [low, high]."""
+        """The cell as JSON values: rates in 0-1, perplexity null where infinite, intervals as [low, high].
+
+        A cell that wasn't asked the tasks, or few items of each, says so. ``units``, how many whole units were edited,
+        is there for spots of units alone.
+        """
+        fewer = {} if self.asked is Asked.ALL else {"asked": str(self.asked), "items_of_each_task": self.items}
         cell, metrics, intervals = self.cell, self.metrics, self.intervals
         return {
             "cell": cell.name,
@@ -55,6 +70,7 @@ class CellSummary:
             "edit": cell.edit,
             "k_percent": cell.k_percent,
             "parameters": cell.parameters,
+            **({} if cell.units is None else {"units": cell.units}),
             "percent_of_scope": self.percent_of_scope,
             "seed": cell.seed,
             "purpose": cell.purpose,
@@ -65,6 +81,7 @@ class CellSummary:
             "code_retention": metrics.code_retention,
             "general_retention": metrics.general_retention,
             "m_s": metrics.m_s,
+            **fewer,
             "intervals": {
                 "tasks": {task: _pair(interval) for task, interval in intervals.rates.items()},
                 "code": _pair(intervals.code),
@@ -82,17 +99,24 @@ class RunSummary:
     Attributes:
         plan: the run's.
         cells: the original model first.
+        missing: those that aren't finished yet.
         parameters: what the study gives to each spot's recipe.
     """
 
     plan: Plan
     cells: tuple[CellSummary, ...]
+    missing: tuple[Cell, ...]
     parameters: Mapping[str, Mapping[str, Any]]
 
     def recipe(self, cell: Cell) -> RecipeTraits:
         """What the recipe of a cell's spot declares of itself."""
         parameters = recipe_parameters(self.parameters.get(cell.spot or "", {}))
         return RECIPES.traits_if_known(cell.recipe or "", parameters)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether some cell of the grid was asked fewer items than the original model, or none."""
+        return any(cell.asked is not Asked.ALL for cell in self.cells)
 
     @property
     def original(self) -> CellSummary:
@@ -135,8 +159,9 @@ class RunSummary:
         return tuple(sorted(found, key=lambda c: (c.cell.k_percent, c.cell.seed or 0)))
 
     def records(self) -> list[dict[str, Any]]:
-        """The content of ``summary.json``."""
-        return [cell.record() for cell in self.cells]
+        """The content of ``summary.json``: a record a cell, and of an unfinished run one that says what is missing."""
+        missing = [{"cell": c.name, "spot": c.spot, "k_percent": c.k_percent, "missing": True} for c in self.missing]
+        return [*(cell.record() for cell in self.cells), *missing]
 
     def frame(self) -> pd.DataFrame:
         """One row a cell, for a notebook; nested values are columns such as ``tasks.NAME`` and ``perplexity.NAME``."""
@@ -153,9 +178,10 @@ def resample(plan: Plan, outcomes: pd.DataFrame) -> Resampling:
 def summarise(run: Run) -> RunSummary:
     """Compute every cell's figures from the run's results.
 
-    Where cells stopped once their question was settled, each is set beside the original model on the items it has, and
-    the intervals of its mean retentions are those at which it stopped (:mod:`codingspot.evaluation.sequential`), which
-    stay valid whatever made it stop.
+    A cell that was asked a few items alone, which were drawn at random, is set beside the original model on all items
+    (:func:`codingspot.evaluation.statistics.few_intervals`). Where cells stopped once their question was settled, each
+    is set beside the original model on the items it has, and the intervals of its mean retentions are those at which it
+    stopped (:mod:`codingspot.evaluation.sequential`), which stay valid whatever made it stop.
 
     Raises:
         EvaluationError: a cell lacks items that another has.
@@ -171,33 +197,39 @@ def summarise(run: Run) -> RunSummary:
     def intervals(outcomes: pd.DataFrame) -> dict[str, CellIntervals]:
         return bootstrap_intervals(resample(plan, outcomes), code=code, general=general)
 
-    if not plan.tasks:  # a study of views alone
-        nothing = CellIntervals({}, {}, {}, None, None, None, None, None, None)
-        rates: dict[str, dict[str, float]] = {cell.name: {} for cell in plan.cells}
-        found = {cell.name: nothing for cell in plan.cells}
-    else:
-        rates = task_rates(run.results.outcomes)
-        found = {} if stopped is not None else intervals(run.results.outcomes)
+    outcomes = run.results.outcomes
+    rates = task_rates(outcomes)
+    found = intervals(run.in_full) if plan.tasks and stopped is None else {}
     cells = []
     for cell in plan.cells:
-        own, original, interval = rates[cell.name], rates[ORIGINAL], found.get(cell.name)
-        if interval is None or stopped is not None:
-            shared = on_common_items(run.results.outcomes, [ORIGINAL, cell.name])
+        asked, items = run.asked.get(cell.name, (Asked.ALL, 0))
+        own, original = rates.get(cell.name, {}), rates.get(ORIGINAL, {})
+        if not own:
+            interval = NO_INTERVALS
+        elif asked is Asked.DEAD:
+            few = outcomes[outcomes["cell"] == cell.name]
+            interval = few_intervals(few, original, chance, code=code, general=general)
+        elif stopped is not None:
+            shared = on_common_items(outcomes, [ORIGINAL, cell.name])
             original = task_rates(shared)[ORIGINAL]
             interval = _as_stopped(intervals(shared)[cell.name], stopped, cell)
+        else:
+            interval = found[cell.name]
         read = perplexity.get(cell.name, {})
         cells.append(
             CellSummary(
                 cell=cell,
                 percent_of_scope=_percent_of_scope(cell, plan),
                 metrics=cell_metrics(
-                    {task.name: own[task.name] for task in plan.tasks},
+                    {task.name: own[task.name] for task in plan.tasks if own},
                     original,
                     code=code,
                     general=general,
                     chance=chance,
                 ),
                 intervals=interval,
+                asked=asked,
+                items=items,
                 perplexity={domain.name: read[domain.name] for domain in plan.domains if domain.name in read},
                 perplexity_ratio={
                     domain.name: read[domain.name] / before[domain.name]
@@ -206,7 +238,7 @@ def summarise(run: Run) -> RunSummary:
                 },
             )
         )
-    return RunSummary(plan, tuple(cells), {spot: run.recipe_parameters(spot) for spot in plan.spots()})
+    return RunSummary(plan, tuple(cells), run.missing, {spot: run.recipe_parameters(spot) for spot in plan.spots()})
 
 
 def _as_stopped(intervals: CellIntervals, stopped: pd.DataFrame | None, cell: Cell) -> CellIntervals:

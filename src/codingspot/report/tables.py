@@ -15,7 +15,14 @@ from codingspot.evaluation.statistics import Interval
 from codingspot.report import further, regions
 from codingspot.report.comparisons import areas, paired_tests
 from codingspot.report.labels import control_label, domain_label, task_label
-from codingspot.report.provenance import decoding_phrase, estimator_phrase, items_phrase
+from codingspot.report.provenance import (
+    cut_phrase,
+    decoding_phrase,
+    estimator_phrase,
+    fewer_phrase,
+    items_phrase,
+    perplexity_phrase,
+)
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.report.table import Column, Number, Role, Row, Table, Value
@@ -24,16 +31,18 @@ from codingspot.study.cells import ORIGINAL, EvaluatedDomain, Plan
 VERDICTS: Final = ("passed", "wrong answer", "exception", "syntax error", "empty", "timed out", "killed")
 """What the sandbox says of a program, best first."""
 
+NOT_ASKED: Final = "not asked"
+"""Where perplexity alone was taken."""
+
 _EDITED: Final = (Column("edited", "Edited"), Column("k_percent", "k", "dose"))
 
 
 def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
     """Every table of the report. A table that would have no row for an edited model is left out."""
+    of_tasks = (dose_response, counterfactual, monosemanticity, retention) if summary.plan.tasks else ()
     tables = (
-        dose_response(run, summary),
-        counterfactual(run, summary),
-        monosemanticity(run, summary),
-        retention(run, summary),
+        *(table(run, summary) for table in of_tasks),
+        perplexity(run, summary),
         areas(run, summary),
         paired_tests(run, summary),
         verdicts(run, summary),
@@ -107,13 +116,13 @@ def monosemanticity(run: Run, summary: RunSummary) -> Table:
         )
         if role == "original":
             changed = (Number(None), Number(None), Number(None))
-        average, code = _pool(cells, lambda c: c.metrics.average), _pool(cells, lambda c: c.metrics.code)
+        average, code = _bare(cells, lambda c: c.metrics.average), _bare(cells, lambda c: c.metrics.code)
         rows.append(
             Row(
                 spot,
                 heading,
                 role,
-                (*_edited(cells), Number(average.value), changed[0], Number(code.value), changed[1], changed[2]),
+                (*_edited(cells), average, changed[0], code, changed[1], changed[2]),
             )
         )
     caption = (
@@ -123,7 +132,7 @@ def monosemanticity(run: Run, summary: RunSummary) -> Table:
         "nothing is concluded from it. It isn't defined where general ability gains a point or more; such seeds "
         "are left out of its mean. "
         f"Random rows: mean (min to max) over {_seeds(run)}. Code: {decoding_phrase(run)}. "
-        f"Estimator: {estimator_phrase(run)}."
+        f"Estimator: {estimator_phrase(run)}.{fewer_phrase(run)}"
     )
     if summary.original.metrics.m_s is None:
         caption += (
@@ -136,9 +145,11 @@ def monosemanticity(run: Run, summary: RunSummary) -> Table:
 def retention(run: Run, summary: RunSummary) -> Table:
     """Retention corrected for chance, with intervals, and perplexity ratios, for every spot, scope and control."""
     domains = _shown_domains(summary.plan)
+    whole = any(cell.units is not None for cell in summary.plan.cells)
     columns = (
         *_EDITED,
         Column("parameters", "Parameters", "count"),
+        *([Column("units", "Units", "count")] if whole else []),
         Column("percent_of_scope", "Of scope", "share"),
         Column("code_retention", "Code retention", "retention", has_range=True),
         Column("general_retention", "General retention", "retention", has_range=True),
@@ -149,6 +160,7 @@ def retention(run: Run, summary: RunSummary) -> Table:
         values: list[Value] = [
             *_edited(cells),
             Number(cells[0].cell.parameters),
+            *([Number(cells[0].cell.units)] if whole else []),
             Number(cells[0].percent_of_scope),
             _with_interval(cells, lambda c: c.metrics.code_retention, lambda c: c.intervals.code_retention),
             _with_interval(cells, lambda c: c.metrics.general_retention, lambda c: c.intervals.general_retention),
@@ -162,9 +174,41 @@ def retention(run: Run, summary: RunSummary) -> Table:
         f"Random rows: mean (min to max) over {_seeds(run)}. Perplexity ratio: edited over original, on "
         "held-out text, of the languages held out of scoring and of general text. k is in percent of all "
         "parameters, 'of scope' in percent of those in scope. "
-        f"Estimator: {estimator_phrase(run)}."
+        f"Estimator: {estimator_phrase(run)}.{cut_phrase(run)}{fewer_phrase(run)}"
     )
+    if whole:
+        caption += " Units: neurons, heads or the like that were edited whole, to which k is rounded down."
     return Table("table4_retention", "Table 4: retention corrected for chance", caption, columns, tuple(rows))
+
+
+def perplexity(run: Run, summary: RunSummary) -> Table:
+    """Perplexity of every domain at every dose, where cells were asked no tasks; otherwise without rows."""
+    columns = (
+        *_EDITED,
+        *(
+            Column(f"perplexity_{d.name}", domain_label(d.name), "ratio", has_change=True, has_range=True)
+            for d in summary.plan.domains
+        ),
+    )
+    wanted = not summary.plan.tasks or any(cell.asked.asks_nothing for cell in summary.cells)
+    rows = [
+        Row(spot, heading, role, (*_edited(cells), *(_perplexity(cells, d.name) for d in summary.plan.domains)))
+        for spot, heading, role, cells in (_rows(summary) if wanted and summary.original.perplexity else ())
+    ]
+    caption = (
+        f"Perplexity of held-out text ({perplexity_phrase(run)}), in brackets its relative change from the original "
+        f"model in percent. Random rows: means, with smallest and largest, over {_seeds(run)}. k is in percent of all "
+        f"{_parameters(run)} parameters."
+    )
+    return Table("perplexity", "Perplexity at each dose", caption, columns, tuple(rows))
+
+
+def _perplexity(cells: tuple[CellSummary, ...], domain: str) -> Number:
+    return _with_change(
+        cells,
+        lambda c: c.perplexity.get(domain),
+        lambda c: 100 * (c.perplexity_ratio[domain] - 1) if domain in c.perplexity_ratio else None,
+    )
 
 
 def verdicts(run: Run, summary: RunSummary) -> Table:
@@ -270,6 +314,7 @@ def _rates_caption(run: Run) -> str:
         f"Rates in percent of items ({items_phrase(run)}). k is in percent of all {_parameters(run)} parameters. "
         "Average: over the general tasks; in brackets its relative change from the original model (the paper's GTC) "
         f"in percent, and that of code. Code: {decoding_phrase(run)}. Estimator: {estimator_phrase(run)}."
+        f"{fewer_phrase(run)}"
     )
 
 
@@ -288,18 +333,31 @@ def _rates(cells: tuple[CellSummary, ...], plan: Plan, *, other: bool = True) ->
 Figure = Callable[[CellSummary], float | None]
 
 
-def _task_rate(cells: tuple[CellSummary, ...], task: str) -> Number:
-    return Number(_mean(c.metrics.rates[task] for c in cells))
+def _task_rate(cells: tuple[CellSummary, ...], task: str) -> Value:
+    return _pooled_or_not_asked(cells, lambda cells: Number(_mean(c.metrics.rates.get(task) for c in cells)))
 
 
-def _changed(cells: tuple[CellSummary, ...], figure: Figure, change: Figure) -> Number:
+def _pooled_or_not_asked(cells: tuple[CellSummary, ...], pool: Callable[[tuple[CellSummary, ...]], Number]) -> Value:
+    """What is pooled of the cells, which may have been asked nothing."""
+    return NOT_ASKED if all(cell.asked.asks_nothing for cell in cells) else pool(cells)
+
+
+def _changed(cells: tuple[CellSummary, ...], figure: Figure, change: Figure) -> Value:
     """A pooled figure with its relative change; the original model has none."""
-    pooled = _pool(cells, figure)
+    return _pooled_or_not_asked(cells, lambda cells: _with_change(cells, figure, change))
+
+
+def _with_change(cells: tuple[CellSummary, ...], figure: Figure, change: Figure) -> Number:
+    pooled = _number_of(cells, figure)
     changed = None if cells[0].cell.name == ORIGINAL else _mean(change(c) for c in cells)
     return Number(pooled.value, pooled.low, pooled.high, changed)
 
 
-def _pool(cells: tuple[CellSummary, ...], figure: Figure) -> Number:
+def _pool(cells: tuple[CellSummary, ...], figure: Figure) -> Value:
+    return _pooled_or_not_asked(cells, lambda cells: _number_of(cells, figure))
+
+
+def _number_of(cells: tuple[CellSummary, ...], figure: Figure) -> Number:
     """The figure of one cell; of several seeds its mean with the smallest and largest, where it is defined."""
     values = [value for value in map(figure, cells) if value is not None]
     if len(values) < 2:
@@ -309,12 +367,17 @@ def _pool(cells: tuple[CellSummary, ...], figure: Figure) -> Number:
 
 def _with_interval(
     cells: tuple[CellSummary, ...], figure: Figure, interval: Callable[[CellSummary], Interval | None]
-) -> Number:
+) -> Value:
     """The figure of one cell with its interval; of several seeds as :func:`_pool` has it."""
     found = interval(cells[0])
     if len(cells) > 1 or found is None or cells[0].cell.name == ORIGINAL:
         return _pool(cells, figure)
     return Number(figure(cells[0]), found.low, found.high)
+
+
+def _bare(cells: tuple[CellSummary, ...], figure: Figure) -> Value:
+    """The pooled figure without its range."""
+    return _pooled_or_not_asked(cells, lambda cells: Number(_number_of(cells, figure).value))
 
 
 def _number(value: float) -> Number:

@@ -9,7 +9,7 @@ from codingspot.ablation import CONTROLS, EDITS
 from codingspot.evaluation.statistics import Interval
 from codingspot.importance import ESTIMATORS
 from codingspot.models import SCOPES
-from codingspot.report.labels import MINUS, dose, general_names, plural, ratio, recipe_label, task_label
+from codingspot.report.labels import MINUS, domain_label, dose, general_names, plural, ratio, recipe_label, task_label
 from codingspot.report.specificity import (
     KEPT,
     PERPLEXITY_LIMIT,
@@ -24,12 +24,29 @@ _MOSTLY_VOCABULARY: Final = 0.5
 """Share of a spot in embedding and output head from which a sentence mentions it."""
 
 
+_LISTED: Final = 6
+"""Missing cells that are named."""
+
+
 def headline(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     """Two sentences: on the study's first spot, and on the one that bears on the claim.
 
     The second is on the first other spot in scope ``blocks`` that has matched controls, or else on the first there,
     or else on the second spot, or else on the controls of the first.
     """
+    if summary.missing:
+        return (_unfinished(summary), *_said(summary, findings))
+    return _said(summary, findings)
+
+
+def _unfinished(summary: RunSummary) -> str:
+    total = len(summary.cells) + len(summary.missing)
+    names = [cell.name for cell in summary.missing]
+    listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    return f"This run isn't finished: {len(names)} of {plural(total, 'cell')} are missing ({listed})."
+
+
+def _said(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     if not findings:
         return ("This run edited no spot: it holds the original model alone.",)
     first, others = findings[0], findings[1:]
@@ -59,6 +76,8 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
     match finding.verdict:
         case Verdict.UNDEFINED:
             roles: tuple[TaskRole, ...] = ("code", "general")
+            if not plan.tasks or cell.asked.asks_nothing:
+                return _perplexity_sentence(summary, finding.spot)
             absent = [role for role in roles if not plan.with_role(role)]
             if absent:
                 return (
@@ -81,7 +100,7 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
                 f"{takes}, but general ability loses more and keeps {general}: what lies there is general, not coding."
             )
         case Verdict.NOT_SPECIFIC:
-            return f"{takes}, {_not_specific(finding, plan, general)}{_while_kept(finding)}."
+            return f"{takes}, {_not_specific(finding, plan, general)}{_while_kept(summary, finding)}."
         case Verdict.NO_MORE_THAN_CONTROLS:
             return (
                 f"{takes} while general ability keeps {general}, but as many random weights of the same tensors "
@@ -99,6 +118,20 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
                 f"leave pass@1 at {_spread(finding.matched)}: the damage is specific to code{_vocabulary(finding)}."
                 f"{_one_of_several(summary, finding)}"
             )
+
+
+def _perplexity_sentence(summary: RunSummary, spot: str) -> str:
+    """Where no task was asked: how far the spot's largest dose moves perplexity."""
+    cell = summary.of(spot)[-1]
+    why = "no task was asked at its doses" if summary.plan.tasks else "the study names no task"
+    start = f"Of spot {spot} perplexity alone is known ({why})"
+    moved = sorted(cell.perplexity_ratio.items(), key=lambda each: -each[1])
+    if not moved:
+        return f"{start}, and there is no held-out text to take it of."
+    (most, high), (least, low) = moved[0], moved[-1]
+    named = [f"{ratio(high)} times the original's on {domain_label(most)}"]
+    named += [f"{ratio(low)} times on {domain_label(least)}"] if len(moved) > 1 else []
+    return f"{start}: at {dose(cell.cell.k_percent)} it is {' and '.join(named)}."
 
 
 def controls_sentence(summary: RunSummary, finding: Finding) -> str:
@@ -154,12 +187,13 @@ def _not_specific(finding: Finding, plan: Plan, general: str) -> str:
     return f"and general ability keeps {general}: too alike to call the spot specific to code"
 
 
-def _while_kept(finding: Finding) -> str:
+def _while_kept(summary: RunSummary, finding: Finding) -> str:
     """What code keeps at the best dose that keeps general ability, where that isn't the key dose itself."""
     if finding.kept is finding.cell:
         return ""
     if finding.kept is None:
-        return f"; no dose tried keeps {KEPT:.0%} of general ability"
+        some = any(cell.asked.asks_nothing for cell in summary.of(finding.spot))
+        return f"; no dose {'at which tasks were asked' if some else 'tried'} keeps {KEPT:.0%} of general ability"
     left = _amount(finding.kept.metrics.code_retention)
     return f"; at {dose(finding.kept.cell.k_percent)}, where general ability is kept, code keeps {left}"
 

@@ -1,25 +1,46 @@
 """Spots: recipes that order parameters, exact selection of the best, and what a spot looks like."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codingspot.lazy import load_lazily
 from codingspot.spot import contrast as contrast  # registers its recipes
-from codingspot.spot.agreement import Variant, agreement, budget_curve, smallest_agreeing_budget
-from codingspot.spot.density import density
-from codingspot.spot.domains import domain_overlap, domain_spots, general_overlap
-from codingspot.spot.overlap import overlap, overlap_by_tensor
-from codingspot.spot.polysemanticity import measure_shares, polysemanticity, shares_by_domain
-from codingspot.spot.prediction import predicted_changes
-from codingspot.spot.recipes import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
-from codingspot.spot.reliability import reliability
-from codingspot.spot.spot import Spot, find_spot
-from codingspot.spot.training import TrainedSpot, TrainingInput, train_spot, training_cost, training_text
+
+if TYPE_CHECKING:
+    from codingspot.spot.agreement import Variant, agreement, budget_curve, smallest_agreeing_budget
+    from codingspot.spot.density import density
+    from codingspot.spot.domains import domain_overlap, domain_spots, general_overlap
+    from codingspot.spot.overlap import overlap, overlap_by_tensor
+    from codingspot.spot.polysemanticity import Asked, measure_shares, polysemanticity, shares_by_domain
+    from codingspot.spot.prediction import Scaled, predicted_changes
+    from codingspot.spot.recipes import RECIPES, Reading, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
+    from codingspot.spot.reliability import reliability
+    from codingspot.spot.spot import Spot, find_spot
+    from codingspot.spot.training import (
+        MeasuredSpot,
+        TrainedSpot,
+        TrainingInput,
+        measure_spot,
+        train_spot,
+        training_cost,
+        training_text,
+    )
+    from codingspot.spot.whole_units import WholeUnits
 
 __all__ = [
     "RECIPES",
+    "Asked",
+    "MeasuredSpot",
+    "Reading",
     "RecipeTraits",
+    "Scaled",
     "Spot",
     "TrainedSpot",
     "TrainingCost",
     "TrainingInput",
     "Variant",
+    "WholeUnits",
     "agreement",
     "budget_curve",
     "check_recipe",
@@ -29,6 +50,7 @@ __all__ = [
     "find_spot",
     "general_overlap",
     "measure_shares",
+    "measure_spot",
     "overlap",
     "overlap_by_tensor",
     "polysemanticity",
@@ -41,3 +63,5 @@ __all__ = [
     "training_cost",
     "training_text",
 ]
+
+load_lazily(__name__)

@@ -6,7 +6,8 @@ different domains are means over tokens of one unit (nats), so that they can be 
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -25,11 +26,20 @@ _BINS = 1 << 16
 Smoothing = Annotated[float, Field(gt=0)]
 
 
+def _contrast(**others: Any) -> Callable[..., RecipeTraits]:
+    """What a contrast is: where it adds up the languages' magnitudes, it needs no more of them."""
+
+    def traits(*, aggregation: Aggregation, **_parameters: object) -> RecipeTraits:
+        return RecipeTraits(contrast=True, folds=aggregation == "sum", needs=general_text, **others)
+
+    return traits
+
+
 @RECIPES.register(
     "set_difference",
     label="{scores}, the top of {general} removed",
     reference="arXiv 2402.05162",
-    traits=RecipeTraits(contrast=True, needs=general_text, by="With {general} subtracted"),
+    traits=_contrast(by="With {general} subtracted"),
 )
 def set_difference(
     candidates: Candidates,
@@ -61,7 +71,7 @@ def set_difference(
     return keys
 
 
-@RECIPES.register("log_ratio", traits=RecipeTraits(contrast=True, needs=general_text))
+@RECIPES.register("log_ratio", traits=_contrast())
 def log_ratio(
     candidates: Candidates, *, smoothing: Smoothing = 1.0, aggregation: Aggregation = "sum", trim: Trim = 0.1
 ) -> Keys:
@@ -80,7 +90,7 @@ def log_ratio(
     return keys
 
 
-@RECIPES.register("share", traits=RecipeTraits(contrast=True, needs=general_text))
+@RECIPES.register("share", traits=_contrast())
 def share_of_total(
     candidates: Candidates, *, smoothing: Smoothing = 1.0, aggregation: Aggregation = "sum", trim: Trim = 0.1
 ) -> Keys:
@@ -98,7 +108,7 @@ def share_of_total(
     return lambda run: (aggregate(run).div_(total(run) + smoothing * mean), None)
 
 
-@RECIPES.register("rank_difference", traits=RecipeTraits(contrast=True, needs=general_text, ranks=True))
+@RECIPES.register("rank_difference", traits=_contrast(ranks=True))
 def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: Trim = 0.1) -> Keys:
     """Rank for general text minus rank for code, both as shares of the scope; of several general domains the best rank.
 
@@ -116,7 +126,7 @@ def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum",
     return keys
 
 
-@RECIPES.register("orthogonal", traits=RecipeTraits(contrast=True, needs=general_text))
+@RECIPES.register("orthogonal", traits=_contrast())
 def orthogonal_residual(candidates: Candidates, *, aggregation: Aggregation = "sum", trim: Trim = 0.1) -> Keys:
     """c minus its least-squares projection on the general magnitudes: what they do not explain linearly.
 

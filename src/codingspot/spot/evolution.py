@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,12 +23,14 @@ import torch
 from jaxtyping import Float32, Int64
 from scipy.stats import spearmanr
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from codingspot.importance.estimators import Estimate
 from codingspot.models import ParameterLayout, Part, Structure, describe
 from codingspot.spot.overlap import expected_jaccard, jaccard
 from codingspot.spot.selection import KeyChunk, count_for, select_top
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 _RUN = 1 << 22
 _MOST_SELECTED = 1 << 23  # positions kept a snapshot: 64 MiB

@@ -7,7 +7,7 @@ all of its score, 1 where all have alike. A parameter that matters to no domain 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,30 +20,37 @@ from torch import Tensor
 from codingspot.corpus import DomainKind
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
+from codingspot.spot.gathering import gather
 from codingspot.spot.spot import Spot
+
+MOST = 1 << 18
+"""Parameters of one dose whose shares are taken at most."""
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def domain_shares(store: ScoreStore, positions: Int64[Tensor, " n"]) -> Float64[np.ndarray, "n domains"]:
-    """Each parameter's share of its score from every domain of the store, in its order; NaN where all scores are 0.
+def domain_shares(
+    store: ScoreStore,
+    selections: Sequence[Int64[Tensor, " n"]],
+    progress: Callable[[float], None] = lambda _: None,
+) -> list[Float64[np.ndarray, "n domains"]]:
+    """Each parameter's share of its score from every domain of the store, for several selections in one pass.
+
+    In the selections' order; NaN where all scores are 0. Shares are of magnitudes in one unit, whatever the store
+    normalises them by when it ranks.
 
     Raises:
         SelectionError: the store has fewer than two domains.
     """
     if len(store.domains) < 2:
         raise SelectionError("shares need scores of at least two domains; score another")
-    # Shares are of magnitudes in one unit, whatever the store normalises them by when it ranks.
-    store = store.with_normalisation("tokens")
-    magnitudes = np.empty((len(positions), len(store.domains)))
-    for name, located in store.layout.locate(positions).items():
-        offsets, rows = located.offsets, located.source.numpy()
-        first, last = int(offsets.min()), int(offsets.max()) + 1
-        for column, domain in enumerate(store.domains):
-            part = store.magnitude(domain.name, name, first, last)
-            magnitudes[rows, column] = part[offsets - first].double().numpy()
+    found = [np.empty((len(positions), len(store.domains))) for positions in selections]
+    for selection, rows, scores in gather(store, selections, progress=progress):
+        found[selection][rows.numpy()] = scores.abs().double().numpy().T
     with np.errstate(invalid="ignore"):
-        return np.asarray(magnitudes / magnitudes.sum(axis=1, keepdims=True))
+        for magnitudes in found:
+            magnitudes /= magnitudes.sum(axis=1, keepdims=True)
+    return found
 
 
 def normalised_entropy(shares: Float64[np.ndarray, "n domains"]) -> Float64[np.ndarray, " n"]:
@@ -55,67 +62,82 @@ def normalised_entropy(shares: Float64[np.ndarray, "n domains"]) -> Float64[np.n
 
 @dataclass(frozen=True)
 class Shares:
-    """The shares of a spot's parameters, or of a random control of it, in the spot's order.
+    """The shares of a spot's parameters, or of a random control of it, at every dose: in order of the doses.
 
     ``seed`` is None for the spot itself; ``domains`` has the name and kind of each column.
     """
 
     seed: int | None
-    spot: Spot
+    k_percents: tuple[float, ...]
     domains: tuple[tuple[str, DomainKind], ...]
-    values: Float64[np.ndarray, "n domains"]
+    values: tuple[Float64[np.ndarray, "n domains"], ...]
 
-    def top(self, k_percent: float) -> NDArray[np.float64]:
-        """The shares of the parameters of a dose."""
-        return self.values[: len(self.spot.top(k_percent))]
-
-    def columns(self, k_percent: float) -> dict[str, object]:
-        """What names a row of a table: group (spot or random), seed and dose."""
-        return {"group": "spot" if self.seed is None else "random", "seed": self.seed, "k_percent": k_percent}
+    def rows(self) -> Iterator[tuple[dict[str, object], Float64[np.ndarray, "n domains"]]]:
+        """What names a row of a table (group, spot or random, seed and dose), and the shares of each dose."""
+        group = "spot" if self.seed is None else "random"
+        for k, values in zip(self.k_percents, self.values, strict=True):
+            yield {"group": group, "seed": self.seed, "k_percent": k}, values
 
 
-def measure_shares(store: ScoreStore, spot: Spot, controls: Mapping[int, Spot]) -> tuple[Shares, ...]:
-    """The shares of a spot, then those of its random controls, given by seed.
+@dataclass(frozen=True)
+class Asked:
+    """A spot, or with ``seed`` a random control of it, and the doses at which its shares are wanted."""
+
+    spot: Spot
+    k_percents: tuple[float, ...]
+    seed: int | None = None
+
+
+def measure_shares(
+    store: ScoreStore,
+    asked: Sequence[Asked],
+    *,
+    most: int = MOST,
+    progress: Callable[[float], None] = lambda _: None,
+) -> list[Shares]:
+    """The shares of all that is asked for, in one pass over the store.
+
+    Of a dose with more than ``most`` parameters, as many are drawn by a fixed seed.
 
     Raises:
         SelectionError: the store has fewer than two domains.
     """
     domains = tuple((domain.name, domain.kind) for domain in store.domains)
-    named: list[tuple[int | None, Spot]] = [(None, spot), *controls.items()]
-    return tuple(Shares(seed, each, domains, domain_shares(store, each.positions)) for seed, each in named)
+    selections = [_drawn(each.spot.top(k).positions, most) for each in asked for k in each.k_percents]
+    found = iter(domain_shares(store, selections, progress))
+    return [Shares(each.seed, each.k_percents, domains, tuple(next(found) for _ in each.k_percents)) for each in asked]
 
 
-def polysemanticity(shares: Sequence[Shares], k_percents: Sequence[float]) -> pd.DataFrame:
+def _drawn(positions: Int64[Tensor, " n"], most: int) -> Int64[Tensor, " m"]:
+    if len(positions) <= most:
+        return positions
+    return positions[np.random.default_rng(0).choice(len(positions), most, replace=False)]
+
+
+def polysemanticity(shares: Sequence[Shares]) -> pd.DataFrame:
     """Quantiles of the normalised entropy of a spot's parameters at every k, and of each control's.
 
-    Columns: ``group`` (spot or random), ``seed`` (missing for the spot), ``k_percent``, ``parameters``, ``undefined``
-    (those without a score, which are left out), ``mean``, the quantiles ``q05``, ``q25``, ``q50``, ``q75``, ``q95``,
-    and ``q50_low``, ``q50_high``, the median's 95% interval from order statistics (binomial).
-
-    Raises:
-        SelectionError: k exceeds a spot.
+    Columns: ``group`` (spot or random), ``seed`` (missing for the spot), ``k_percent``, ``parameters`` (measured),
+    ``undefined`` (those without a score, which are left out), ``mean``, the quantiles ``q05``, ``q25``, ``q50``,
+    ``q75``, ``q95``, and ``q50_low``, ``q50_high``, the median's 95% interval from order statistics (binomial).
     """
-    rows = [{**each.columns(k), **_summary(normalised_entropy(each.top(k)))} for each in shares for k in k_percents]
+    rows = [{**names, **_summary(normalised_entropy(values))} for each in shares for names, values in each.rows()]
     return pd.DataFrame(rows).astype({"seed": "Int64"})
 
 
-def shares_by_domain(shares: Sequence[Shares], k_percents: Sequence[float]) -> pd.DataFrame:
+def shares_by_domain(shares: Sequence[Shares]) -> pd.DataFrame:
     """Mean share of the score that each domain has in a spot's parameters at every k, and in each control's.
 
     Columns: ``group``, ``seed``, ``k_percent``, ``domain``, ``kind``, ``share`` (missing where no parameter has a
     score).
-
-    Raises:
-        SelectionError: k exceeds a spot.
     """
     rows = []
     for each in shares:
-        for k in k_percents:
-            found = each.top(k)
+        for names, found in each.rows():
             defined = found[~np.isnan(found).any(axis=1)]
             means = defined.mean(axis=0).tolist() if len(defined) else [float("nan")] * len(each.domains)
             rows += [
-                {**each.columns(k), "domain": name, "kind": kind, "share": mean}
+                {**names, "domain": name, "kind": kind, "share": mean}
                 for (name, kind), mean in zip(each.domains, means, strict=True)
             ]
     return pd.DataFrame(rows).astype({"seed": "Int64"})

@@ -2,22 +2,23 @@
 
 A recipe is a registered function from :class:`Candidates` to :data:`Keys`; ties in the keys are broken by position. Its
 keyword-only, typed parameters are the keys that a study file or :func:`codingspot.spot.find_spot` may set. One that is
-trained takes a :class:`codingspot.spot.training.TrainingInput` instead, and gives a spot.
+trained, or that reads activations, takes a :class:`codingspot.spot.training.TrainingInput` instead, and gives a spot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float32
 from pydantic import Field
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from codingspot.errors import SelectionError, StudyError
-from codingspot.models import Registry
+from codingspot.models import Registry, UnitKind
 from codingspot.settings import Distinct, checked, shown
 from codingspot.spot.aggregation import Aggregation, Trim, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
@@ -72,6 +73,17 @@ class TrainingCost:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What a recipe that reads activations runs: its text forward once, and backward where it says so.
+
+    ``tokens`` are those of each domain at most; None: all that the study scores.
+    """
+
+    tokens: int | None = None
+    backward: bool = False
+
+
+@dataclass(frozen=True)
 class RecipeTraits:
     """What a recipe is, for the stages beside it.
 
@@ -82,7 +94,13 @@ class RecipeTraits:
         contrast: it reads the general domains' scores too.
         ranks: it keeps the ranks of each domain's parameters, which takes memory.
         training: from the spot's largest dose and all the recipe's parameters, what training it takes (StudyError where
-            they don't go together); None for a recipe that is computed from scores alone.
+            they don't go together); None for a recipe that isn't trained.
+        folds: it reads nothing of the languages but the sum of their magnitudes, so that folded scores do as well.
+        reading: what it runs to read activations; None for a recipe that doesn't. One that neither trains nor reads is
+            computed from scores alone.
+        unit: what it selects, weight by weight or whole.
+        fits: of the model, the scope and the doses: raises SelectionError or ModelError where the recipe can't be used
+            on them, before anything is run.
         needs: what it needs of the domains.
         by: as a sentence begins that tells what was done by it; ``{label}`` and ``{estimator}`` may be named.
         of_the_paper: it is what the Coding Spot paper selects by.
@@ -91,9 +109,18 @@ class RecipeTraits:
     contrast: bool = False
     ranks: bool = False
     training: Callable[..., TrainingCost] | None = None
+    folds: bool = False
+    reading: Reading | None = None
+    unit: Literal["weight"] | UnitKind = "weight"
+    fits: Callable[[PreTrainedModel, str, Sequence[float]], None] | None = None
     needs: Requirement | None = None
     by: str = ""
     of_the_paper: bool = False
+
+    @property
+    def from_scores(self) -> bool:
+        """Whether the recipe is computed from scores alone."""
+        return self.training is None and self.reading is None
 
 
 RECIPES: Registry[Recipe, RecipeTraits] = Registry("recipe", RecipeTraits())
@@ -101,7 +128,8 @@ RECIPES: Registry[Recipe, RecipeTraits] = Registry("recipe", RecipeTraits())
 
 def _sum_traits(*, aggregation: Aggregation, trim: float) -> RecipeTraits:
     del trim
-    return RecipeTraits(by="By the {label} ({estimator})", of_the_paper=aggregation == "sum")
+    summed = aggregation == "sum"
+    return RecipeTraits(folds=summed, by="By the {label} ({estimator})", of_the_paper=summed)
 
 
 @RECIPES.register("sum", label="{scores}", traits=_sum_traits)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -20,7 +20,7 @@ from codingspot.errors import ArtefactError, FingerprintError, SelectionError
 from codingspot.files import parse_json, reason
 from codingspot.importance import ScoreStore
 from codingspot.importance.manifest import CorpusRecord, EstimatorRecord, ModelRecord
-from codingspot.models import ParameterLayout
+from codingspot.models import ParameterLayout, UnitKind
 from codingspot.outputs import new_file
 from codingspot.provenance import library_versions
 from codingspot.records import Count, Record, parse_model
@@ -28,6 +28,7 @@ from codingspot.spot.candidates import Candidates, Keys, Run, candidates
 from codingspot.spot.recipes import RECIPES, check_recipe, recipe_parameters
 from codingspot.spot.requirements import Domains, require
 from codingspot.spot.selection import count_for, select_per_tensor, select_top
+from codingspot.spot.whole_units import WholeUnits
 
 _FORMAT = "codingspot-spot"
 _AGAIN = "find the spot again"
@@ -59,13 +60,14 @@ class Spot:
     """Parameters of a model in one order, best first, with the key each was ordered by.
 
     A position is an index into the model's parameters as ``layout`` puts them end to end. ``metadata`` says what the
-    spot was made from.
+    spot was made from. Of a spot of whole units, ``units`` says which they are, in the spot's order.
     """
 
     positions: Int64[Tensor, " n"]
     scores: Float32[Tensor, " n"]
     layout: ParameterLayout
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    units: WholeUnits | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -91,16 +93,34 @@ class Spot:
         return count_for(k_percent, self.layout.total)
 
     def top(self, k_percent: float) -> Spot:
-        """The first k percent (of all the model's parameters) of the spot.
+        """The first k percent (of all the model's parameters) of the spot; of units, rounded down to whole ones.
 
         Raises:
-            SelectionError: k is not above 0 and at most 100, or the spot was found at a smaller k.
+            SelectionError: k is not above 0 and at most 100, the spot was found at a smaller k, or k is less than the
+                spot's first unit.
         """
         n = self.count(k_percent)
-        if n > len(self):
+        if n > self._reach:
             largest = 100 * len(self) / self.layout.total
             raise SelectionError(f"k = {k_percent}% exceeds the spot's own {largest:.4g}%; find it with a larger k")
-        return replace(self, positions=self.positions[:n], scores=self.scores[:n])
+        found = self.prefix(n)
+        if not len(found):
+            raise SelectionError(
+                f"k = {k_percent}% is {n:,} parameters, fewer than the first of the spot's units has; raise k"
+            )
+        return found
+
+    def prefix(self, parameters: int) -> Spot:
+        """The first so many parameters: fewer where they would cut through one of the spot's units."""
+        units = None if self.units is None else self.units.within(parameters)
+        n = parameters if units is None else units.parameters
+        return replace(self, positions=self.positions[:n], scores=self.scores[:n], units=units)
+
+    @property
+    def _reach(self) -> int:
+        """The most parameters that may be asked for: of units and their controls, what was rounded down."""
+        asked = self.metadata.get("k_percent") if self.metadata.get("units") else None
+        return len(self) if asked is None else max(len(self), self.count(asked))
 
     def grouped(self) -> dict[str, Int64[Tensor, " _"]]:
         """For each tensor the spot touches, offsets into the flattened tensor, best first."""
@@ -130,6 +150,9 @@ class Spot:
             "metadata": json.dumps(dict(self.metadata)),
         }
         tensors = {"positions": self.positions.contiguous(), "scores": self.scores.contiguous()}
+        if self.units is not None:
+            header["units"] = self.units.kind
+            tensors |= {"unit_numbers": self.units.numbers.contiguous(), "unit_sizes": self.units.sizes.contiguous()}
         with new_file(Path(path), is_spot, force=force) as temporary:
             save_file(tensors, temporary, metadata=header)
 
@@ -146,11 +169,12 @@ class Spot:
                 if header.get("format") != _FORMAT:
                     raise ArtefactError(f"{path} is not a spot; give a file made by 'codingspot spot'")
                 positions, scores = (file.get_tensor(name) for name in ("positions", "scores"))
+                units = _read_units(file, header)
         except FileNotFoundError:
             raise ArtefactError(f"{path} does not exist; find the spot first, or correct the path") from None
         except (OSError, SafetensorError) as error:
             raise ArtefactError(f"{path} is truncated or corrupt ({reason(error)}); {_AGAIN}") from None
-        fault = _fault(positions, scores)
+        fault = _fault(positions, scores) or _unit_fault(positions, units)
         if fault is not None:
             raise ArtefactError(f"{path} is corrupt ({fault}); {_AGAIN}")
         layout = ParameterLayout.from_json(parse_json(header.get("layout", ""), f"{path}: its layout"), str(path))
@@ -158,7 +182,28 @@ class Spot:
             raise ArtefactError(f"{path} has a position outside the model's {layout.total} parameters; {_AGAIN}")
         text = header.get("metadata", "")
         parse_model(text, SpotRecord, f"{path}: its metadata", what="what a spot's are", way_out=_AGAIN)
-        return cls(positions, scores, layout, json.loads(text))
+        return cls(positions, scores, layout, json.loads(text), units)
+
+
+def _read_units(file: Any, header: Mapping[str, str]) -> WholeUnits | None:
+    if "units" not in header:
+        return None
+    kind: Any = header["units"]
+    return WholeUnits(kind, file.get_tensor("unit_numbers"), file.get_tensor("unit_sizes"))
+
+
+def _unit_fault(positions: Tensor, units: WholeUnits | None) -> str | None:
+    """Why these are not the units of a spot; None where they are, or where it has none."""
+    if units is None:
+        return None
+    if units.kind not in get_args(UnitKind):
+        return f"its units are {units.kind!r}, none of {', '.join(get_args(UnitKind))}"
+    numbers, sizes = units.numbers, units.sizes
+    if numbers.dtype != torch.int64 or sizes.dtype != torch.int64 or numbers.dim() != 1 or numbers.shape != sizes.shape:
+        return "the numbers and sizes of its units don't match as int64 [units]"
+    if len(numbers) and (int(numbers.min()) < 0 or int(sizes.min()) < 1 or len(torch.unique(numbers)) < len(numbers)):
+        return "a unit has a negative number, no weights, or is there twice"
+    return None if units.parameters == len(positions) else "its units don't have as many weights as it has positions"
 
 
 def _fault(positions: Tensor, scores: Tensor) -> str | None:
@@ -211,8 +256,9 @@ def find_spot(
     checked = check_recipe(recipe, {**parameters, **options})
     settings = recipe_parameters(checked)
     traits = RECIPES.traits(recipe, settings)
-    if traits.training is not None:
-        raise SelectionError(f"recipe {recipe!r} is trained, which takes the model and its text; name it in a study")
+    if not traits.from_scores:
+        how = "is trained" if traits.reading is None else "reads activations"
+        raise SelectionError(f"recipe {recipe!r} {how}, which takes the model and its text; name it in a study")
     wanted = count_for(max_k_percent, store.layout.total)
     found = candidates(store, scope, wanted, languages=checked["languages"])
     require(traits.needs, recipe, Domains(found.code, found.general), **settings)
@@ -227,13 +273,8 @@ def find_spot(
         ranking = select_per_tensor(sources, wanted)
     else:
         ranking = select_top(found.source(run_recipe(found)), wanted)
-    manifest = store.manifest
     metadata = {
-        "model": manifest.get("model"),
-        "corpus": manifest.get("corpus"),
-        "estimator": manifest.get("estimator"),
-        "normalise": store.normalise,
-        "scores": store.digest,
+        **made_from(store),
         "recipe": {"name": recipe, **settings},
         "languages": list(found.code),
         "general": list(found.general),
@@ -247,6 +288,18 @@ def find_spot(
         "versions": library_versions(),
     }
     return Spot(ranking.positions, ranking.keys, store.layout, metadata)
+
+
+def made_from(store: ScoreStore) -> dict[str, Any]:
+    """What a spot's metadata say of the scores it was found in."""
+    manifest = store.manifest
+    return {
+        "model": manifest.get("model"),
+        "corpus": manifest.get("corpus"),
+        "estimator": manifest.get("estimator"),
+        "normalise": store.normalise,
+        "scores": store.digest,
+    }
 
 
 def _reversed(keys: Keys) -> Keys:

@@ -1,12 +1,11 @@
-"""Trained recipes: what they are given, and what they give."""
+"""Recipes that run the model, trained ones and those that read activations: what they are given, and what they give."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from jaxtyping import Int64
 from torch import Tensor
 
@@ -16,6 +15,9 @@ from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
 from codingspot.spot.recipes import RECIPES, TrainingCost
 from codingspot.spot.spot import Spot, find_spot
+
+if TYPE_CHECKING:  # it takes seconds to load
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,21 @@ class TrainedSpot:
 
 
 @dataclass(frozen=True)
+class MeasuredSpot:
+    """A spot found by reading activations, and its units.
+
+    ``units`` has a row a unit that was ranked, best first: ``rank`` (from 1), ``layer``, ``expert``, ``index``,
+    ``parameters``, ``code`` and ``general`` (its scores on the two kinds of text; the latter may be missing), ``key``
+    (what it was ranked by), and ``selected``.
+    """
+
+    spot: Spot
+    units: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class TrainingInput:
-    """What a trained recipe may use.
+    """What a recipe that runs the model may use.
 
     Attributes:
         loaded: the model; its weights are put back bit for bit.
@@ -41,6 +56,8 @@ class TrainingInput:
         scope: where the spot is to be.
         max_k_percent: its length, as a percentage of all the model's parameters.
         without: positions that are left out.
+        worst_first: the recipe's order is to be turned around.
+        measured: what was read on this text before, by whatever tells it apart; recipes may add to it.
     """
 
     loaded: LoadedModel
@@ -50,6 +67,8 @@ class TrainingInput:
     scope: str
     max_k_percent: float
     without: Int64[Tensor, " n"] | None = None
+    worst_first: bool = False
+    measured: MutableMapping[Any, Any] = field(default_factory=dict)
 
     def shortlist(self, recipe: str, percent: float) -> Spot:
         """The best ``percent`` percent of all parameters by a recipe over the scores of this text's domains.
@@ -63,7 +82,12 @@ class TrainingInput:
 
 
 def training_text(
-    corpus: Corpus, loaded: LoadedModel, *, sequence_length: int, token_budget: int, seed: int
+    corpus: Corpus,
+    loaded: LoadedModel,
+    *,
+    sequence_length: int,
+    token_budget: int,
+    seed: int,
 ) -> tuple[dict[str, PackedTokens], dict[str, PackedTokens]]:
     """Packed sequences of the scored code and general domains; the general ones get as much text in all as code does.
 
@@ -103,3 +127,17 @@ def train_spot(given: TrainingInput, *, recipe: str, **parameters: Any) -> Train
         raise SelectionError(f"recipe {recipe!r} is computed from scores, not trained; use find_spot")
     trained: TrainedSpot = RECIPES.bind(recipe, parameters)(given)
     return trained
+
+
+def measure_spot(given: TrainingInput, *, recipe: str, **parameters: Any) -> MeasuredSpot:
+    """The spot of a recipe that reads activations.
+
+    Raises:
+        SelectionError: the recipe doesn't read any (:func:`codingspot.spot.find_spot` or :func:`train_spot` is for it),
+            or what it refuses.
+        StudyError: the recipe or a parameter is unknown, or a parameter has a wrong value.
+    """
+    if RECIPES.traits(recipe, parameters).reading is None:
+        raise SelectionError(f"recipe {recipe!r} doesn't read activations; use find_spot or train_spot")
+    measured: MeasuredSpot = RECIPES.bind(recipe, parameters)(given)
+    return measured

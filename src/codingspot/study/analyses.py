@@ -1,21 +1,22 @@
 """A study's analyses: tables made from its scores and spots, beside its cells.
 
-Overlap and reliability need the scores of separate draws of text, and are made while these are at hand; the others need
-the spots.
+Overlap and reliability compare draws of text at a sample of the parameters; the others need the spots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from codingspot.ablation import EDITS, matched_control
 from codingspot.analysis_tables import write_table
 from codingspot.evaluation.sequential import retention_intervals
-from codingspot.importance import ScoreStore
+from codingspot.importance import ScoreStore, disjoint_draws, merge
 from codingspot.models import scope_sizes
 from codingspot.spot import (
+    Asked,
+    Scaled,
     Spot,
     domain_overlap,
     domain_spots,
@@ -32,6 +33,8 @@ from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import questions
 from codingspot.study.planning import source
 
+Advance = Callable[[float], None]
+
 OVERLAP_K = (0.01, 0.09, 0.25, 1.0)
 """Percentages of all parameters at which domains' spots are compared."""
 
@@ -39,20 +42,18 @@ _RANDOM_SEEDS = (0, 1, 2)
 """Draws of random parameters that a spot's polysemanticity is set beside."""
 
 
-def analyse_scores(
-    study: Study, store: ScoreStore, draws: Mapping[int, Sequence[ScoreStore]], directory: RunDirectory
-) -> None:
+def analyse_scores(study: Study, draws: Sequence[ScoreStore], directory: RunDirectory) -> None:
     """Overlap of the domains' spots in every scope of the study, and reliability of its spots.
 
-    ``draws`` are stores of different text by token budget (:func:`codingspot.importance.disjoint_draws`): two of the
-    largest budget are the halves, and those of the smallest are draws such as other seeds would give. Without them,
-    domains are compared on the whole text alone and nothing is said of reliability.
+    ``draws`` are scores of disjoint text: two of the largest budget that they make are the halves, and those of the
+    smallest are draws such as other seeds would give. From one draw, nothing is said of reliability.
     """
-    halves = draws[max(draws)][:2] if draws else ()
-    if "overlap" in study.analyses:
-        _overlap(study, store, halves, directory)
-    if "reliability" in study.analyses and draws:
-        splits = {"halves": halves, "draws": draws[min(draws)]}
+    budgets = disjoint_draws(draws)
+    halves = budgets[max(budgets)][:2] if budgets else ()
+    if "overlap" in study.analyses and not _exists(directory, "overlap"):
+        _overlap(study, merge(draws), halves, directory)
+    if "reliability" in study.analyses and budgets and not _exists(directory, "reliability"):
+        splits = {"halves": halves, "draws": budgets[min(budgets)]}
         parts = [
             _reliability(section, stores).assign(spot=section.name, split=split)
             for section in _computed(study)
@@ -62,14 +63,22 @@ def analyse_scores(
 
 
 def analyse_spots(
-    study: Study, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell], directory: RunDirectory
+    study: Study,
+    store: ScoreStore,
+    spots: Mapping[str, Spot],
+    cells: Sequence[Cell],
+    directory: RunDirectory,
+    advance: Advance,
 ) -> None:
-    """Polysemanticity of the study's spots, and what first order predicts of its cells' losses."""
+    """Polysemanticity of the study's spots, and what first order predicts of its cells' losses.
+
+    Each is one pass over the scores; ``advance`` hears the share of the work that was done.
+    """
     several = len(store.domains) > 1
     if "polysemanticity" in study.analyses and several and not _exists(directory, "polysemanticity", "shares"):
-        _polysemanticity(study, store, spots, directory)
+        _polysemanticity(study, store, spots, directory, lambda share: advance(share / 2))
     if "prediction" in study.analyses and store.traits.first_order and not _exists(directory, "prediction"):
-        _prediction(study, store, spots, cells, directory)
+        _prediction(study, store, spots, cells, directory, lambda share: advance(share / 2))
 
 
 def analyse_sequential(study: Study, plan: Plan, directory: RunDirectory, outcomes: pd.DataFrame) -> None:
@@ -94,8 +103,8 @@ def _overlap(study: Study, store: ScoreStore, halves: Sequence[ScoreStore], dire
         pairs.append(domain_overlap(spots, doses, halves=split).assign(scope=scope))
         if store.names("code") and store.names("general"):
             tensors.append(general_overlap(store, doses, scope=scope).assign(scope=scope))
-    _write(pairs, directory, "overlap")
     _write(tensors, directory, "overlap_tensors")
+    _write(pairs, directory, "overlap")
 
 
 def _reliability(section: SpotSection, stores: Sequence[ScoreStore]) -> pd.DataFrame:
@@ -105,24 +114,41 @@ def _reliability(section: SpotSection, stores: Sequence[ScoreStore]) -> pd.DataF
 
 
 def _computed(study: Study) -> list[SpotSection]:
-    """The spots that a recipe finds in scores alone; others would have to be trained again."""
-    return [section for section in study.spots if section.training is None]
+    """The spots that a recipe finds in scores alone; others would have to be trained, or read text, again."""
+    return [section for section in study.spots if section.traits.from_scores]
 
 
-def _polysemanticity(study: Study, store: ScoreStore, spots: Mapping[str, Spot], directory: RunDirectory) -> None:
+def _polysemanticity(
+    study: Study, store: ScoreStore, spots: Mapping[str, Spot], directory: RunDirectory, advance: Advance
+) -> None:
+    asked = [
+        Asked(spot, section.k_percent, seed)
+        for section in study.spots
+        for seed, spot in _with_random(spots[section.name])
+    ]
+    measured = iter(measure_shares(store, asked, progress=advance))
     entropies, shares = [], []
     for section in study.spots:
-        spot = spots[section.name]
-        controls = {seed: matched_control(spot, seed=seed) for seed in _RANDOM_SEEDS}
-        measured = measure_shares(store, spot, controls)
-        entropies.append(polysemanticity(measured, section.k_percent).assign(spot=section.name))
-        shares.append(shares_by_domain(measured, section.k_percent).assign(spot=section.name))
+        own = [next(measured) for _ in range(1 + len(_RANDOM_SEEDS))]
+        entropies.append(polysemanticity(own).assign(spot=section.name))
+        shares.append(shares_by_domain(own).assign(spot=section.name))
     _write(entropies, directory, "polysemanticity")
     _write(shares, directory, "shares")
 
 
+def _with_random(spot: Spot) -> Iterator[tuple[int | None, Spot]]:
+    yield None, spot
+    for seed in _RANDOM_SEEDS:
+        yield seed, matched_control(spot, seed=seed)
+
+
 def _prediction(
-    study: Study, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell], directory: RunDirectory
+    study: Study,
+    store: ScoreStore,
+    spots: Mapping[str, Spot],
+    cells: Sequence[Cell],
+    directory: RunDirectory,
+    advance: Advance,
 ) -> None:
     """One row a cell of the grid and scored domain, for the spots whose edit multiplies weights."""
     factors = {section.name: EDITS.traits(section.edit, section.edit_parameters).factor for section in study.spots}
@@ -130,12 +156,15 @@ def _prediction(
     for cell in cells:
         if cell.spot is not None and cell.purpose == "dose" and factors[cell.spot] is not None:
             by_source.setdefault(source(cell), []).append(cell)
-    parts = []
-    for name, group in by_source.items():
-        factor = factors[str(group[0].spot)]
-        doses = {100 * cell.parameters / store.layout.total: cell.name for cell in group}
-        table = predicted_changes(store, spots[name], list(doses), factor=0.0 if factor is None else factor)
-        parts.append(table.assign(cell=table["k_percent"].map(doses)).drop(columns="k_percent"))
+    doses = [{100 * cell.parameters / store.layout.total: cell.name for cell in group} for group in by_source.values()]
+    scaled = [
+        Scaled(spots[name], tuple(own), factors[str(group[0].spot)] or 0.0)
+        for (name, group), own in zip(by_source.items(), doses, strict=True)
+    ]
+    parts = [
+        table.assign(cell=table["k_percent"].map(own)).drop(columns="k_percent")
+        for table, own in zip(predicted_changes(store, scaled, progress=advance), doses, strict=True)
+    ]
     _write(parts, directory, "prediction")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from codingspot.records import Count
 
@@ -14,6 +15,20 @@ Control = str
 """Name of a control, such as ``uniform`` or ``matched``."""
 
 ORIGINAL = "original"
+
+
+class Asked(StrEnum):
+    """What of the tasks a cell is asked, and why."""
+
+    ALL = "all"
+    DEAD = "dead"
+    DOSE = "dose"
+    UNMOVED = "unmoved"
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether the cell has losses alone."""
+        return self in (Asked.DOSE, Asked.UNMOVED)
 
 
 class Cell(BaseModel):
@@ -36,6 +51,8 @@ class Cell(BaseModel):
     """Percentage of all the model's parameters (tied ones once)."""
     parameters: Count = 0
     """How many parameters were edited."""
+    units: Count | None = None
+    """How many whole units those are, of a spot of units; k is then rounded down to them."""
     seed: int | None = None
     purpose: Purpose = "dose"
     """``dose``: one of the study's grid. ``refinement``: a dose asked for after reading results, to find the onset and
@@ -77,6 +94,8 @@ class ModelSummary(BaseModel):
     id: str
     revision: str | None
     fingerprint: str
+    weights: str | None = None
+    """How the weights were read, where that wasn't as they were saved, as of a GGUF file."""
     parameters: Annotated[Count, Field(gt=0)]
     scopes: dict[str, Count]
     """Number of parameters in each scope."""
@@ -93,6 +112,8 @@ class Plan(BaseModel):
     domains: tuple[EvaluatedDomain, ...]
     cells: tuple[Cell, ...]
     bootstrap_seed: Count = 0
+    notes: tuple[str, ...] = ()
+    """How cells are evaluated, where that isn't on every item and token: sentences that stand beside their figures."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Plan:
@@ -101,6 +122,11 @@ class Plan(BaseModel):
             if len(set(names)) < len(names):
                 raise ValueError(f"two {type(named[0]).__name__.lower()}s have the same name")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_notes(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return written if self.notes else {key: value for key, value in written.items() if key != "notes"}
 
     def with_role(self, role: TaskRole) -> tuple[Task, ...]:
         """The tasks with ``role``, in the study's order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codingspot.ablation import CONTROLS, is_random
-from codingspot.errors import StudyError
+from codingspot.errors import ModelError, SelectionError, StudyError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import require_answerable
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
@@ -26,11 +26,13 @@ def check_study(study: Study, inputs: StudyInputs, *, unsafe_no_sandbox: bool = 
     """Check that the study can be run on its inputs; nothing is computed.
 
     Raises:
-        CodingSpotError: a spot is larger than its scope, a recipe or control needs other domains, a task can't be
-            evaluated, programs can't be run, or a view's inputs can't be read. The message names it.
+        CodingSpotError: a spot is larger than its scope, a recipe doesn't fit the model, a recipe or control needs
+            other domains, a task can't be evaluated, programs can't be run, or a view's inputs can't be read. The
+            message names it.
     """
     check_room(study, inputs.scopes)
     _check_domains(study, inputs)
+    _check_fit(study, inputs)
     _check_tasks(study, inputs, unsafe_no_sandbox)
     given = inputs.for_views(unsafe_no_sandbox=unsafe_no_sandbox)
     for name, settings in study.views.asked().items():
@@ -66,6 +68,16 @@ def _require_room(what: str, scope: str, percent: float, scopes: Mapping[str, in
             f"{what}: k = {percent:g}% asks for {wanted:,} parameters{beside}, and scope {scope!r} has "
             f"{scopes[scope]:,}; lower k_percent or widen the scope"
         )
+
+
+def _check_fit(study: Study, inputs: StudyInputs) -> None:
+    for section in study.spots:
+        fits = section.traits.fits
+        if fits is not None:
+            try:
+                fits(inputs.loaded.model, section.scope, section.k_percent)
+            except (ModelError, SelectionError) as error:
+                raise type(error)(f"spot {section.name}: {error}") from None
 
 
 def _check_domains(study: Study, inputs: StudyInputs) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -17,19 +17,25 @@ from pydantic import (
 )
 
 from codingspot import learning as learning  # registers its recipe
+from codingspot import units as units  # registers its recipe and controls
 from codingspot.ablation import CONTROLS, EDITS
-from codingspot.corpus import BosPolicy, Source
+from codingspot.corpus import Source
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import CorpusError, StudyError
+from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
 from codingspot.models import TESTBED, ScopeName
 from codingspot.settings import Count, Dose, Doses, Name, NotEmpty, Seconds, Seed, Settings
 from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters, training_cost
-from codingspot.study.cells import Control, TaskRole
+from codingspot.study.cells import Cell, Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.views_section import ViewsSection
+from codingspot.tokenization import BosPolicy
 from codingspot.views import VIEWS, views
+
+LARGE_MODEL = 200_000_000
+"""Parameters from which a study keeps less of the scores, and asks cells fewer items, where it says nothing."""
 
 
 @contextmanager
@@ -50,6 +56,7 @@ class ModelSection(Settings):
     device: NotEmpty | None = None
     device_map: NotEmpty | None = Field(None, description="auto, balanced or sequential: over several GPUs")
     attention: NotEmpty | None = Field(None, description="its implementation: eager, sdpa, flash_attention_2, ...")
+    bos: BosPolicy = Field("tokenizer", description="what stands before a text, wherever the model reads one")
     trust_remote_code: bool = False
 
 
@@ -98,11 +105,16 @@ class ScoringSection(Settings):
     parameters: Mapping[str, Any] = Field(default_factory=dict, description="the estimator's own, such as reduction")
     normalise: Literal["tokens", "none", "zscore"] = "tokens"
     sequence_length: Count = Field(256, gt=1)
-    bos: BosPolicy = Field("none", description="where a beginning-of-text token stands")
     token_budget: Count = Field(8192, description="tokens a domain")
     draws: Count = Field(4, description="disjoint parts of the budget, to see how far smaller budgets agree; 1: none")
+    keep: Literal["all", "folded"] | None = Field(
+        None,
+        description="what is kept of the languages' scores: all, or the sum of their magnitudes, which most recipes do "
+        f"with; where not given, the sum for models of over {LARGE_MODEL:,} parameters if the study's do",
+    )
     micro_batch_tokens: Count = 2048
     seed: Seed = 0
+    reuse: NotEmpty | None = Field(None, description="a finished run, or a score store, whose scores are taken")
     finetune: FineTune | None = Field(None, description="fine-tuning on each domain before its gradients are taken")
     snapshot_seeds: tuple[Seed, ...] = Field(
         (), description="further seeds of the fine-tuning whose snapshots are recorded, to be compared"
@@ -201,10 +213,18 @@ class SpotSection(Settings):
     def _recipe_exists(self) -> SpotSection:
         with _as_setting(f"spot {self.name}: "):
             check_recipe(self.recipe, self.parameters)
-            training = self.training
+            traits, _ = self.traits, self.training
         others = self.parameters.keys() - self._own_parameters.keys()
-        if training is not None and others:
+        if others and not traits.from_scores:
             raise ValueError(f"spot {self.name}: {min(others)} is for recipes computed from scores; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _controls_are_for_it(self) -> SpotSection:
+        with _as_setting(f"spot {self.name}: "):
+            drawn = [name for name in self.controls if CONTROLS.traits(name).of_units]
+        if drawn and self.traits.unit == "weight":
+            raise ValueError(f"spot {self.name}: {drawn[0]} draws whole units, and {self.recipe} selects weights")
         return self
 
     @model_validator(mode="after")
@@ -227,8 +247,20 @@ def _kind(entry: Any) -> str:
     return "name" if isinstance(entry, str) else "task"
 
 
+DEAD_ITEMS = 8
+"""Items a task that settle that a model is dead, unless the study says how many."""
+
+
 TaskEntry = Annotated[Annotated[Name, Tag("name")] | Annotated[TaskSpec, Tag("task")], Discriminator(_kind)]
 """A task by its name, or with settings of its own: ``{name: gsm8k, data: gsm8k/, few_shot: 8, limit: 100}``."""
+
+
+class TasksWhere(Settings):
+    """Which edited models are asked the tasks: those whose perplexity moved."""
+
+    perplexity_ratio: float = Field(
+        gt=1, description="by this factor at least, up or down, on one domain or more, beside the original model"
+    )
 
 
 class EvaluationSection(Settings):
@@ -248,12 +280,27 @@ class EvaluationSection(Settings):
     temperature: float = Field(0.0, ge=0)
     batch_tokens: Count | None = Field(None, description="padded tokens of a batch; the adapter's own default")
     sandbox_seconds: Seconds = 3.0
-    sequential: bool = Field(
-        False, description="a cell stops once its intervals settle on which side of the verdict's thresholds it lies"
+    sequential: bool | None = Field(
+        None,
+        description="a cell stops once its intervals settle on which side of the verdict's thresholds it lies; where "
+        f"not given, for models of over {LARGE_MODEL:,} parameters",
     )
     sequential_alpha: float = Field(
         0.05, gt=0, lt=1, description="chance that such an interval ever misses, for each cell and kind of task"
     )
+    dead_items: Count | None = Field(
+        None,
+        description="items a task, drawn at random, asked of a cell whose loss on every domain is beyond a uniform "
+        f"guess's; where not given, {DEAD_ITEMS} for models of over {LARGE_MODEL:,} parameters and all for others",
+    )
+    tasks_at: tuple[Dose, ...] | None = Field(
+        None, min_length=1, description="doses at which tasks are asked; of others perplexity is taken alone"
+    )
+    tasks_where: TasksWhere | None = Field(
+        None, description="tasks are asked where perplexity moved; of other cells perplexity is taken alone"
+    )
+    perplexity_tokens: Count = Field(65_536, description="held-out tokens a domain, at most; documents are drawn")
+    perplexity_window: Count = Field(WINDOW, gt=1, description="tokens of the windows that documents are cut into")
 
     @model_validator(mode="after")
     def _tasks_differ(self) -> EvaluationSection:
@@ -262,6 +309,17 @@ class EvaluationSection(Settings):
             if names.count(name) > 1:
                 raise ValueError(f"task {name} is named twice; results are kept by name")
         return self
+
+    def for_model(self, parameters: int) -> EvaluationSection:
+        """The section with what it leaves open settled for a model of so many parameters."""
+        large = parameters > LARGE_MODEL
+        sequential = large if self.sequential is None else self.sequential
+        dead_items = DEAD_ITEMS if large and self.dead_items is None else self.dead_items
+        return self.model_copy(update={"sequential": sequential, "dead_items": dead_items})
+
+    def asks_at(self, cell: Cell) -> bool:
+        """Whether tasks are asked at the cell's dose."""
+        return self.tasks_at is None or cell.purpose != "dose" or cell.spot is None or cell.k_percent in self.tasks_at
 
     def tasks(self) -> list[tuple[TaskRole, TaskSpec]]:
         """Every task with its role and all its settings, in the order of evaluation."""
@@ -303,8 +361,8 @@ class LanguageMatrixSection(Settings):
         return self
 
 
-AnalysisName = Literal["overlap", "polysemanticity", "reliability", "prediction"]
-ANALYSES: tuple[AnalysisName, ...] = ("overlap", "polysemanticity", "reliability", "prediction")
+AnalysisName = Literal["reductions", "overlap", "polysemanticity", "reliability", "prediction"]
+ANALYSES: tuple[AnalysisName, ...] = get_args(AnalysisName)
 
 
 def _view_keys() -> str:
@@ -352,6 +410,14 @@ class Study(Settings):
             unknown = set(spot.without) - set(names[:number])
             if unknown:
                 raise ValueError(f"spot {spot.name}: without names {min(unknown)!r}, which is no spot before it")
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_are_at_doses(self) -> Study:
+        doses = {k for spot in self.spots for k in spot.k_percent}
+        absent = sorted(set(self.evaluation.tasks_at or ()) - doses)
+        if absent:
+            raise ValueError(f"evaluation.tasks_at names {absent[0]:g}, which is in no spot's k_percent")
         return self
 
     def to_yaml(self) -> str:

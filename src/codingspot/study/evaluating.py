@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from types import TracebackType
 from typing import Any
+
+import pandas as pd
 
 from codingspot.ablation import WeightEditor
 from codingspot.corpus import Corpus
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.metrics import KEPT, LOST, ONSET_RATE, task_rates
-from codingspot.evaluation.results import Results
+from codingspot.evaluation.results import ItemOutcome, Results
 from codingspot.evaluation.stopping import SequentialEvaluator
 from codingspot.evaluation.tasks import EvaluationTask
 from codingspot.models import LoadedModel
 from codingspot.sandbox import Limits, Sandbox
 from codingspot.spot import Spot
-from codingspot.study.cells import ORIGINAL, Cell
+from codingspot.study.asking import asked_rows, few, what_is_asked
+from codingspot.study.cells import ORIGINAL, Asked, Cell
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.planning import source
@@ -61,6 +63,7 @@ class CellRunner:
         self._editor = self._open.enter_context(WeightEditor(loaded))
         self._evaluator: Evaluator | None = None
         self._sequential: SequentialEvaluator | None = None
+        self._read: dict[str, pd.DataFrame] = {}  # losses of finished cells
 
     def __enter__(self) -> CellRunner:
         return self
@@ -70,29 +73,65 @@ class CellRunner:
     ) -> None:
         self._open.close()
 
+    def measure(self, cell: Cell) -> pd.DataFrame:
+        """The cell's losses of documents, taken and saved unless they are saved already.
+
+        Raises:
+            CodingSpotError: whatever an edit or the evaluation refuses.
+        """
+        losses = self._directory.losses(cell)
+        if losses is None:
+            evaluator = self._whole()  # before any edit: how texts share a batch is tried on the original weights
+            self._edit(cell)
+            losses = Results.of_cell(cell.name, (), evaluator.losses(require_finite=cell.spot is None)).losses
+            self._directory.save_losses(cell, losses)
+        return losses
+
     def run(self, cell: Cell) -> None:
-        """Evaluate and save the cell, unless it is saved already.
+        """Evaluate and save the cell, unless it is saved already: its losses, then the tasks it is asked.
 
         Raises:
             CodingSpotError: whatever an edit or the evaluation refuses.
         """
         if self._directory.is_done(cell):
             return
-        whole = self._whole()  # before any edit: how texts share a batch is tried on the original weights
-        self._edit(cell)
-        if cell.spot is None or not self._in_study or not self._study.evaluation.sequential:
-            results = whole.evaluate(cell.name, require_finite=cell.spot is None)
-        else:
+        losses = self.measure(cell)
+        outcomes = Results.of_cell(cell.name, self._outcomes(cell, losses)).outcomes
+        self._directory.save_cell(cell, Results(outcomes, losses))
+
+    def asked(self, cells: Sequence[Cell]) -> pd.DataFrame:
+        """What those of some finished cells, among them the original, that aren't asked every item are asked."""
+        for cell in cells:
+            if cell.name not in self._read:
+                self._read[cell.name] = self._directory.cell_results(cell.name).losses
+        read = [(cell, self._read[cell.name]) for cell in cells]
+        return asked_rows(self._study.evaluation, read, self._vocabulary)
+
+    @property
+    def _vocabulary(self) -> int:
+        return int(self._loaded.model.config.get_text_config().vocab_size)
+
+    def _outcomes(self, cell: Cell, losses: pd.DataFrame) -> list[ItemOutcome]:
+        section, original = self._study.evaluation, cell.spot is None
+        asked = Asked.ALL
+        if self._in_study and not original:
             before = self._directory.cell_results(ORIGINAL)
-            results = self._stopping(before).evaluate(cell.name, thresholds(cell, before, self._names("code")))
-        self._directory.save_cell(cell, results)
+            asked = what_is_asked(section, cell, losses, before.losses, self._vocabulary)
+        if asked.asks_nothing or not self._tasks:
+            return []
+        evaluator = self._whole()
+        self._edit(cell)
+        if asked is Asked.DEAD:
+            return evaluator.outcomes(few(self._tasks, section.dead_items or 0, self._study.scoring.seed))
+        if original or not self._in_study or not section.sequential:
+            return evaluator.outcomes(self._tasks, require_finite=original)
+        return self._stopping(before).outcomes(thresholds(cell, before, self._names("code")))
 
     def _edit(self, cell: Cell) -> None:
         if cell.spot is None:
             self._editor.restore()
             return
-        spot, n = self._spots[source(cell)], cell.parameters
-        spot = replace(spot, positions=spot.positions[:n], scores=spot.scores[:n])
+        spot = self._spots[source(cell)].prefix(cell.parameters)
         self._editor.apply(spot, cell.edit or "zero", **self._edit_parameters(cell))
 
     def _edit_parameters(self, cell: Cell) -> dict[str, Any]:
@@ -109,7 +148,15 @@ class CellRunner:
             adapter = ModelAdapter(self._loaded.model, self._loaded.tokenizer, batch_tokens=section.batch_tokens)
             sandbox = self._open.enter_context(Sandbox(Limits(seconds=section.sandbox_seconds), unsafe=self._unsafe))
             seed = self._study.scoring.seed
-            self._evaluator = Evaluator(adapter, self._tasks, self._corpus.domains, sandbox=sandbox, seed=seed)
+            self._evaluator = Evaluator(
+                adapter,
+                self._tasks,
+                self._corpus.domains,
+                sandbox=sandbox,
+                seed=seed,
+                perplexity_tokens=section.perplexity_tokens,
+                perplexity_window=section.perplexity_window,
+            )
         return self._evaluator
 
     def _stopping(self, original: Results) -> SequentialEvaluator:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,7 @@ def finetuned_scores(
     finetune: FineTune,
     seeds: Sequence[int],
     k_percents: Sequence[float],
-    token_budget: int,
     settings: Mapping[str, Any],
-    progress: Callable[[str, int, int], None],
 ) -> ScoreStore:
     """Score into ``folder`` after fine-tuning on each domain; the tables go to ``analysis``.
 
@@ -50,18 +48,15 @@ def finetuned_scores(
         corpus,
         folder,
         finetune=finetune,
-        token_budget=token_budget,
         on_snapshot=recorder,
-        progress=progress,
         **settings,
     )
     losses = {finetune.seed: {domain.name: domain.details["finetuning_losses"] for domain in store.domains}}
-    unstored = {name: value for name, value in settings.items() if name != "normalise"}
+    of_storing = ("normalise", "draws", "folded", "progress", "force")
+    unstored = {name: value for name, value in settings.items() if name not in of_storing}
     for seed in seeds:
         recorder.seed = seed
-        losses[seed] = record_snapshots(
-            loaded, corpus, recorder, finetune=replace(finetune, seed=seed), token_budget=token_budget, **unstored
-        )
+        losses[seed] = record_snapshots(loaded, corpus, recorder, finetune=replace(finetune, seed=seed), **unstored)
     write_table(analysis, LOSSES, pd.DataFrame(_loss_rows(losses)))
     if recorder.snapshots:
         write_table(analysis, DISTRIBUTION, recorder.distribution())

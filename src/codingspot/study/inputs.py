@@ -64,6 +64,7 @@ class StudyInputs:
             id=self.loaded.id,
             revision=self.loaded.revision,
             fingerprint=self.loaded.fingerprint,
+            weights=self.loaded.weights,
             parameters=self.scopes["all"],
             scopes=self.scopes,
         )
@@ -108,6 +109,7 @@ def input_paths(study: Study) -> list[Place]:
     """The paths that ``study`` reads, beside names on the Hub: what its run directory must keep clear of."""
     sources = study.corpus.source if isinstance(study.corpus.source, tuple) else (study.corpus.source,)
     named: list[Place] = [
+        study.scoring.reuse,
         *(each.path if isinstance(each, Source) else each for each in sources),
         *(spec.data for _, spec in study.evaluation.tasks()),
         *(path for view in study.views.asked().values() for path in paths_read(view)),
@@ -123,6 +125,7 @@ def _load_model(section: ModelSection) -> LoadedModel:
         device=section.device,
         device_map=section.device_map,
         attention=section.attention,
+        bos=section.bos,
         trust_remote_code=section.trust_remote_code,
     )
 

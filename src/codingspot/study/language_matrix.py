@@ -29,6 +29,7 @@ from codingspot.study.cells import Cell
 from codingspot.study.config import LanguageMatrixSection, Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
+from codingspot.study.keys import StudyKeys
 
 _PREFIX = "language-matrix"
 _ORIGINAL = f"{_PREFIX}-original"
@@ -58,8 +59,10 @@ def language_matrix(
     """
     spots = matrix_spots(store, section)
     cells = [Cell(name=_ORIGINAL), *_cells(study, section, spots)]
+    tasks = load_tasks([TaskSpec(name, limit=section.limit) for name in section.tasks], tokenizer=loaded.tokenizer)
+    fingerprints = {task.name: task.fingerprint for task in tasks}
+    directory.settle(StudyKeys(study, {}).matrix_cells(cells, fingerprints))
     if not all(directory.is_done(cell) for cell in cells):
-        tasks = load_tasks([TaskSpec(name, limit=section.limit) for name in section.tasks], tokenizer=loaded.tokenizer)
         with CellRunner(study, loaded, tasks, corpus, spots, directory, unsafe=unsafe, in_study=False) as runner:
             for cell in cells:
                 stage(cell.name)

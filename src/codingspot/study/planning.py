@@ -62,13 +62,17 @@ def refined_cell(study: Study, section: SpotSection, parameters: int, k: float) 
 
 
 def with_own_sizes(cells: tuple[Cell, ...], spots: Mapping[str, Spot]) -> tuple[Cell, ...]:
-    """The cells with the number of parameters of the controls that have one of their own."""
-    return tuple(
-        cell.model_copy(update={"parameters": len(spots[source(cell)])})
-        if cell.control and CONTROLS.traits(cell.control).own_size
-        else cell
-        for cell in cells
-    )
+    """The cells with the numbers of parameters that their spots give: whole units, or a control's own number."""
+    return tuple(cell if cell.spot is None else _with_own_size(cell, spots) for cell in cells)
+
+
+def _with_own_size(cell: Cell, spots: Mapping[str, Spot]) -> Cell:
+    edited = spots[source(cell)]
+    if cell.control is None or not CONTROLS.traits(cell.control).own_size:
+        # A control has as many as the spot whose dose it is beside.
+        edited = edited.prefix(len(spots[str(cell.spot)].prefix(cell.parameters)))
+    whole = None if edited.units is None else len(edited.units)
+    return cell.model_copy(update={"parameters": len(edited), "units": whole})
 
 
 def source(cell: Cell) -> str:

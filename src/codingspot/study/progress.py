@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Progress(Protocol):
@@ -16,6 +16,14 @@ class Progress(Protocol):
 
     def advance(self, units: float) -> None:
         """``units`` of work were done."""
+
+
+@runtime_checkable
+class CountsCells(Protocol):
+    """A progress that wants to know which of how many cells comes next."""
+
+    def cell(self, number: int, total: int) -> None:
+        """The next stage is a cell, the ``number``-th of ``total``."""
 
 
 class Silent:

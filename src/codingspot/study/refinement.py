@@ -42,6 +42,7 @@ def _bisect(
         cell.k_percent: _metrics(plan, directory, cell.name)
         for cell in plan.cells
         if cell.spot == section.name and cell.control is None and cell.purpose == "dose"
+        if study.evaluation.asks_at(cell)
     }
     for condition in CONDITIONS.values():
         while True:
@@ -58,7 +59,8 @@ def _bisect(
 
 def _metrics(plan: Plan, directory: RunDirectory, cell: str) -> CellMetrics:
     both = Results.concat([directory.cell_results(ORIGINAL), directory.cell_results(cell)])
-    rates = task_rates(on_common_items(both.outcomes, [ORIGINAL, cell]))
+    few = cell in directory.asked()  # drawn at random, so that they stand for all of the original's
+    rates = task_rates(both.outcomes if few else on_common_items(both.outcomes, [ORIGINAL, cell]))
     return cell_metrics(
         rates.get(cell, {}),  # a study may have no task
         rates.get(ORIGINAL, {}),

@@ -23,16 +23,19 @@ from codingspot.directories import held
 from codingspot.importance import ScoreStore
 from codingspot.spot import Spot
 from codingspot.study.analyses import analyse_sequential, analyse_spots
+from codingspot.study.asking import notes
 from codingspot.study.cells import Cell, Plan
 from codingspot.study.checking import check_study
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
 from codingspot.study.inputs import StudyInputs, input_paths, load_inputs, require_sources
+from codingspot.study.keys import StudyKeys
 from codingspot.study.language_matrix import language_matrix
 from codingspot.study.planning import plan_cells, with_own_sizes
-from codingspot.study.progress import Progress, Silent
+from codingspot.study.progress import CountsCells, Progress, Silent
 from codingspot.study.refinement import refine
+from codingspot.study.reuse import reuse_scores
 from codingspot.study.scoring import study_scores
 from codingspot.study.spots import study_spots
 from codingspot.study.views import study_views
@@ -40,6 +43,7 @@ from codingspot.study.views import study_views
 # Work of the stages before the cells, in units of one evaluated cell, for the estimate of the time left.
 _SCORING_UNITS = 10.0
 _SELECTION_UNITS = 1.0
+_ANALYSIS_UNITS = 1.0
 
 
 def run_study(
@@ -62,8 +66,14 @@ def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sa
     inputs = load_inputs(study, progress.stage)
     check_study(study, inputs, unsafe_no_sandbox=unsafe_no_sandbox)
     directory.claim_inputs(**inputs.fingerprints)
-    run = _Run(study, inputs, directory, progress, unsafe_no_sandbox)
-    cells = plan_cells(study, inputs.scopes["all"])
+    directory.adopt(study)
+    parameters = inputs.scopes["all"]
+    said = notes(study.evaluation, parameters)
+    study = study.model_copy(update={"evaluation": study.evaluation.for_model(parameters)})
+    cells = plan_cells(study, parameters)
+    keys = StudyKeys(study, {task.name: task.fingerprint for task in inputs.tasks})
+    directory.settle({**keys.spots(), **keys.analyses(cells), **keys.cells(cells)})
+    run = _Run(study, inputs, directory, keys, said, progress, unsafe_no_sandbox)
     run.announce(cells)
     spots: dict[str, Spot] = {}
     store = run.score() if study.spots or study.language_matrix is not None else None
@@ -86,21 +96,25 @@ class _Run:
     study: Study
     inputs: StudyInputs
     directory: RunDirectory
+    keys: StudyKeys
+    notes: tuple[str, ...]
     progress: Progress
     unsafe: bool
 
     def announce(self, cells: Sequence[Cell]) -> None:
         """Tell how much work is left."""
-        self.progress.start(_SCORING_UNITS + _SELECTION_UNITS + len(self.directory.unfinished(cells)))
+        self.progress.start(_SCORING_UNITS + _SELECTION_UNITS + _ANALYSIS_UNITS + len(self.directory.unfinished(cells)))
 
     def score(self) -> ScoreStore:
         """The scores of every parameter for every domain, made or opened."""
+        study, inputs, directory = self.study, self.inputs, self.directory
+        reuse_scores(study, inputs.loaded, inputs.scoring.fingerprint, directory)
         self.progress.stage("scoring parameters")
         return study_scores(
-            self.study,
-            self.inputs.loaded,
-            self.inputs.scoring,
-            self.directory,
+            study,
+            inputs.loaded,
+            inputs.scoring,
+            directory,
             lambda share: self.progress.advance(share * _SCORING_UNITS),
         )
 
@@ -114,22 +128,44 @@ class _Run:
     def analyse(self, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell]) -> None:
         """The tables made from scores and spots alone."""
         self.progress.stage("analysing spots")
-        analyse_spots(self.study, store, spots, cells, self.directory)
+        analyse_spots(
+            self.study,
+            store,
+            spots,
+            cells,
+            self.directory,
+            lambda share: self.progress.advance(share * _ANALYSIS_UNITS),
+        )
 
     def evaluate(self, cells: Sequence[Cell], spots: Mapping[str, Spot]) -> Plan:
         """Evaluate the cells, then those that their results ask for; the plan of them all."""
-        plan = self.inputs.plan(self.study, cells)
+        plan = self.inputs.plan(self.study, cells).model_copy(update={"notes": self.notes})
         self.directory.save_plan(plan)
+        done = [cell for cell in cells if self.directory.is_done(cell)]
         with self._runner(spots) as runner:
 
             def run(cell: Cell) -> None:
+                if isinstance(self.progress, CountsCells):
+                    self.progress.cell(len(done) + 1, max(len(cells), len(done) + 1))
                 self.progress.stage(cell.name)
                 runner.run(cell)
+                done.append(cell)
+                self.directory.save_asked(runner.asked(done))
 
+            section = self.study.evaluation
+            if section.tasks() and (section.tasks_at or section.tasks_where):  # where to look is known from losses
+                for cell in self.directory.unmeasured(cells):
+                    self.progress.stage(f"perplexity of {cell.name}")
+                    runner.measure(cell)
             for cell in self.directory.unfinished(cells):
                 run(cell)
                 self.progress.advance(1.0)
-            further = refine(self.study, plan, self.directory, run)
+
+            def run_further(cell: Cell) -> None:
+                self.directory.settle(self.keys.cells([cell]))
+                run(cell)
+
+            further = with_own_sizes(refine(self.study, plan, self.directory, run_further), spots)
         plan = plan.model_copy(update={"cells": (*cells, *further)})
         self.directory.save_plan(plan)
         return plan
@@ -161,8 +197,9 @@ class _Run:
 
     def merge(self, plan: Plan) -> None:
         """One table of all cells, and how many items each took."""
-        results = self.directory.merge(plan.cells)
-        analyse_sequential(self.study, plan, self.directory, results.outcomes)
+        outcomes = self.directory.merge(plan.cells).outcomes
+        settled = outcomes[~outcomes["cell"].isin(self.directory.asked())]  # by a few items, and not sequentially
+        analyse_sequential(self.study, plan, self.directory, settled)
 
     def _runner(self, spots: Mapping[str, Spot]) -> CellRunner:
         return CellRunner(

@@ -1,8 +1,8 @@
 """A study's scores: one store of the whole budget, and how far its choices agree.
 
-1. The budget is scored in disjoint draws of text; scores that are linear in the loss add up, so their merge is the
-   store of the whole budget, and pairs of draws show how far smaller budgets agree.
-2. The first draw is scored again by the estimator's other reductions.
+1. Every domain's budget is scored in disjoint draws of text, one after the other: the store has the scores of all of
+   them together, and a store for each draw has those at a sample of the parameters.
+2. The first draw is scored again by the estimator's other reductions, at the sample alone.
 3. Reductions, aggregations, normalisations and budgets are compared (Jaccard of the top k%, Spearman), and what the
    two largest draws find is set beside one another (:mod:`codingspot.study.analyses`).
 """
@@ -18,24 +18,15 @@ import pandas as pd
 
 from codingspot.analysis_tables import write_table
 from codingspot.corpus import Corpus
-from codingspot.directories import discard_scratch, scratch_folder
-from codingspot.importance import (
-    EstimatorTraits,
-    FineTune,
-    ScoreStore,
-    disjoint_draws,
-    estimator_traits,
-    merge,
-    resolve,
-    score,
-    score_pieces,
-)
-from codingspot.models import LoadedModel
+from codingspot.errors import StudyError
+from codingspot.importance import EstimatorTraits, ScoreStore, disjoint_draws, estimator_traits, merge, resolve, score
+from codingspot.models import LoadedModel, ParameterLayout
 from codingspot.spot import Variant, agreement, budget_curve
 from codingspot.study.analyses import analyse_scores
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.finetuning import finetuned_scores
+from codingspot.study.keeping import folds
 
 AGREEMENT_K = (0.01, 0.09, 0.25, 1.0)
 """Percentages of all parameters at which rankings are compared."""
@@ -52,76 +43,72 @@ def study_scores(
     study: Study, loaded: LoadedModel, corpus: Corpus, directory: RunDirectory, advance: Callable[[float], None]
 ) -> ScoreStore:
     """The score store of ``study``, made or opened; ``advance`` hears the share of the scoring that was done."""
-    if (directory.scores / "manifest.json").exists():
-        return ScoreStore.open(directory.scores)
-    settings = _settings(study)
-    if study.scoring.finetune is not None:
-        return _after_finetuning(study, study.scoring.finetune, loaded, corpus, directory, settings, advance)
-    if study.scoring.draws == 1 or not _traits(study).additive:
-        store = score(loaded, corpus, directory.scores, token_budget=study.scoring.token_budget, **settings)
-        analyse_scores(study, store, {}, directory)
-        advance(1.0)
-        return store
-    scratch = _empty_scratch(directory)
-    share = study.scoring.token_budget // study.scoring.draws
-    extra = _other_reductions(study)
-    units = study.scoring.draws + len(extra)
-    pieces = score_pieces(
-        loaded,
-        corpus,
-        scratch / "draws",
-        pieces=study.scoring.draws,
-        token_budget=share,
-        progress=_Listener(advance, study.scoring.draws / units / study.scoring.draws),
-        **settings,
-    )
-    others = {}
-    for reduction in extra:
-        varied = {**settings, "reduction": reduction}
-        others[reduction] = score(loaded, corpus, scratch / reduction, token_budget=share, **varied)
-        advance(1 / units)
-    # The store of the whole budget appears last: a run that is stopped before makes the tables of its draws again.
-    whole = merge(pieces, scratch / "whole")
-    draws = disjoint_draws(pieces, scratch / "merged")
-    tables = list(_agreement(study, whole, pieces, others, draws))
-    write_table(directory.analysis, "agreement", pd.concat(tables, ignore_index=True))
-    analyse_scores(study, whole, draws, directory)
-    whole.folder.rename(directory.scores)
-    discard_scratch(scratch)
-    return ScoreStore.open(directory.scores)
+    folders = [directory.draws / f"draw-{number}" for number in range(_draws(study))]
+    passes = len(folders) + len(_other_reductions(study))
+    folded = folds(study, ParameterLayout.of(loaded.model).total)
+    if not (directory.scores / "manifest.json").exists():
+        _score(study, loaded, corpus, directory, folders, folded, _Listener(advance, len(folders) / passes))
+    store = ScoreStore.open(directory.scores)
+    if store.folded and not folded:
+        raise StudyError(
+            f"{directory.scores} keeps the sum of the languages' scores alone, and this study needs each; score anew "
+            "in another --out"
+        )
+    draws = [ScoreStore.open(folder) for folder in folders]
+    if len(draws) > 1 and not (directory.analysis / "agreement.parquet").exists():
+        reductions = {_reduction(study): draws[0]}
+        for name in _other_reductions(study):
+            reductions[name] = _by_reduction(study, loaded, corpus, directory, name)
+            advance(1 / passes)
+        tables = list(_agreement(draws, reductions))
+        write_table(directory.analysis, "agreement", pd.concat(tables, ignore_index=True))
+    analyse_scores(study, draws, directory)
+    return store
 
 
-def _after_finetuning(
+def _score(
     study: Study,
-    finetune: FineTune,
     loaded: LoadedModel,
     corpus: Corpus,
     directory: RunDirectory,
-    settings: dict[str, Any],
-    advance: Callable[[float], None],
-) -> ScoreStore:
-    scratch = _empty_scratch(directory)
-    store = finetuned_scores(
+    draws: list[Path],
+    folded: bool,
+    progress: _Listener,
+) -> None:
+    settings = {
+        **_settings(study),
+        "token_budget": study.scoring.token_budget,
+        "draws": draws,
+        "folded": folded,
+        "progress": progress,
+        "force": True,  # draws that a run left which was stopped before the store of the whole was there
+    }
+    finetune = study.scoring.finetune
+    if finetune is None:
+        score(loaded, corpus, directory.scores, **settings)
+        return
+    finetuned_scores(
         loaded,
         corpus,
-        scratch / "finetuned",
+        directory.scores,
         directory.analysis,
         finetune=finetune,
         seeds=study.scoring.snapshot_seeds,
         k_percents=AGREEMENT_K,
-        token_budget=study.scoring.token_budget,
         settings=settings,
-        progress=_Listener(advance, 1.0),
     )
-    analyse_scores(study, store, {}, directory)
-    store.folder.rename(directory.scores)  # last, so that a run that is stopped before makes the tables again
-    discard_scratch(scratch)
-    return ScoreStore.open(directory.scores)
 
 
-def _empty_scratch(directory: RunDirectory) -> Path:
-    discard_scratch(scratch_folder(directory.path, "scoring"))  # of a run that was stopped
-    return scratch_folder(directory.path, "scoring")
+def _by_reduction(
+    study: Study, loaded: LoadedModel, corpus: Corpus, directory: RunDirectory, reduction: str
+) -> ScoreStore:
+    """The scores of the first draw's text by another reduction, at the sample."""
+    folder = directory.path / "draws" / f"by-{reduction}"  # other draws may be another run's
+    if (folder / "manifest.json").exists():
+        return ScoreStore.open(folder)
+    budget = study.scoring.token_budget // study.scoring.draws
+    settings = {**_settings(study), "reduction": reduction}
+    return score(loaded, corpus, folder, token_budget=budget, sample_only=True, **settings)
 
 
 @dataclass
@@ -149,12 +136,17 @@ def _settings(study: Study) -> dict[str, Any]:
         "sequence_length": section.sequence_length,
         "micro_batch_tokens": section.micro_batch_tokens,
         "seed": section.seed,
-        "bos": section.bos,
         **parameters,
     }
 
 
+def _draws(study: Study) -> int:
+    return study.scoring.draws if _traits(study).additive and study.scoring.finetune is None else 1
+
+
 def _other_reductions(study: Study) -> list[str]:
+    if _draws(study) == 1 or "reductions" not in study.analyses:
+        return []
     own = _reduction(study)
     return [reduction for reduction in _traits(study).reductions if reduction != own]
 
@@ -167,27 +159,19 @@ def _reduction(study: Study) -> str:
     return str(resolve(study.scoring.estimator, study.scoring.parameters)[1].get("reduction", "corpus"))
 
 
-def _agreement(
-    study: Study,
-    store: ScoreStore,
-    pieces: list[ScoreStore],
-    others: dict[str, ScoreStore],
-    draws: dict[int, list[ScoreStore]],
-) -> Iterator[pd.DataFrame]:
+def _agreement(draws: list[ScoreStore], reductions: dict[str, ScoreStore]) -> Iterator[pd.DataFrame]:
     """Tables with columns comparison, first, second, k_percent, jaccard, expected_jaccard, spearman, token_budget."""
-    own = _reduction(study)
-    reductions = {own: Variant(pieces[0]), **{name: Variant(other) for name, other in others.items()}}
-    aggregations = {name: Variant(store, recipe, parameters) for name, (recipe, parameters) in _AGGREGATIONS.items()}
-    normalisations = {
-        "tokens": Variant(store.with_normalisation("tokens")),
-        "zscore": Variant(store.with_normalisation("zscore")),
+    whole = merge(draws)
+    comparisons = {
+        "reduction": {name: Variant(store) for name, store in reductions.items()},
+        "aggregation": {name: Variant(whole, recipe, given) for name, (recipe, given) in _AGGREGATIONS.items()},
+        "normalisation": {
+            "tokens": Variant(whole.with_normalisation("tokens")),
+            "zscore": Variant(whole.with_normalisation("zscore")),
+        },
     }
-    for comparison, variants in (
-        ("reduction", reductions),
-        ("aggregation", aggregations),
-        ("normalisation", normalisations),
-    ):
+    for comparison, variants in comparisons.items():
         if len(variants) > 1:
             yield agreement(variants, AGREEMENT_K).assign(comparison=comparison)
-    curve = budget_curve(draws, AGREEMENT_K)
+    curve = budget_curve(disjoint_draws(draws), AGREEMENT_K)
     yield curve.assign(comparison="budget")

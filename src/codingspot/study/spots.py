@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from codingspot.ablation import CONTROLS, Controlled
-from codingspot.analysis_tables import LEARNING, write_table
-from codingspot.corpus import Corpus
+from codingspot.analysis_tables import LEARNING, UNITS, write_table
+from codingspot.corpus import Corpus, PackedTokens
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
-from codingspot.spot import Spot, TrainingInput, density, find_spot, train_spot, training_text
+from codingspot.spot import Spot, TrainingInput, density, find_spot, measure_spot, train_spot, training_text
 from codingspot.study.cells import Control
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
@@ -31,9 +33,8 @@ def study_spots(
         spots[section.name] = _saved(directory, section.name) or finder.find(section, spots)
         for control, seed in control_draws(section):
             name = control_name(section.name, control, seed)
-            spots[name] = _saved(directory, name) or _control(
-                Controlled(spots[section.name], store, loaded), control, seed
-            )
+            controlled = Controlled(spots[section.name], store, loaded, partial(finder.given, section, None))
+            spots[name] = _saved(directory, name) or _control(controlled, control, seed)
             if not directory.spot(name).exists():
                 spots[name].save(directory.spot(name))
     tables = [
@@ -70,7 +71,7 @@ class _Finder:
         """A spot by its recipe, without the weights of those ``before`` that it names."""
         taken = [before[name].positions for name in section.without]
         without = torch.unique(torch.cat(taken)) if taken else None
-        if section.training is None:
+        if section.traits.from_scores:
             spot = find_spot(
                 self.store,
                 recipe=section.recipe,
@@ -79,25 +80,46 @@ class _Finder:
                 without=without,
                 **section.parameters,
             )
+        elif section.training is None:
+            spot = self._measure(section, without)
         else:
             spot = self._train(section, without)
         spot.save(self.directory.spot(section.name))
         return spot
 
-    def _train(self, section: SpotSection, without: Tensor | None) -> Spot:
-        """The spot of a trained recipe; the curve of its training is kept with the analyses."""
+    def given(self, section: SpotSection, without: Tensor | None) -> TrainingInput:
+        """What a recipe that runs the model is given for a spot."""
+        code, general = self._text
+        largest = section.k_percent[-1]
+        return TrainingInput(
+            self.loaded, self.store, code, general, section.scope, largest, without=without, measured=self._measured
+        )
+
+    @cached_property
+    def _text(self) -> tuple[dict[str, PackedTokens], dict[str, PackedTokens]]:
         scoring = self.study.scoring
-        code, general = training_text(
+        return training_text(
             self.corpus,
             self.loaded,
             sequence_length=scoring.sequence_length,
             token_budget=scoring.token_budget,
             seed=scoring.seed,
         )
-        given = TrainingInput(
-            self.loaded, self.store, code, general, section.scope, section.k_percent[-1], without=without
-        )
-        trained = train_spot(given, recipe=section.recipe, **section.parameters)
+
+    @cached_property
+    def _measured(self) -> dict[Any, Any]:
+        """What was read on the text, for all spots and controls."""
+        return {}
+
+    def _train(self, section: SpotSection, without: Tensor | None) -> Spot:
+        """The spot of a trained recipe; the curve of its training is kept with the analyses."""
+        trained = train_spot(self.given(section, without), recipe=section.recipe, **section.parameters)
         curve = trained.curve.assign(spot=section.name)
         write_table(self.directory.analysis, f"{LEARNING}{section.name}", curve)
         return trained.spot
+
+    def _measure(self, section: SpotSection, without: Tensor | None) -> Spot:
+        """The spot of a recipe that reads activations; its units are kept with the analyses."""
+        found = measure_spot(self.given(section, without), recipe=section.recipe, **section.parameters)
+        write_table(self.directory.analysis, f"{UNITS}{section.name}", found.units.assign(spot=section.name))
+        return found.spot

@@ -7,22 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
 from transformers import PreTrainedTokenizerBase
 
-from codingspot.errors import ArtefactError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import Evaluator
 from codingspot.evaluation.metrics import perplexities, task_rates
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
 from codingspot.models import LoadedModel
-from codingspot.outputs import check_file, holds_model, write_model
 from codingspot.provenance import library_versions
-from codingspot.records import read_model
 from codingspot.sandbox import Sandbox
+from codingspot.testbed.quality import Quality, TaskQuality
 from codingspot.testbed.routing import Subset
 from codingspot.testbed.world import BROAD, general_english, pure_code, world_corpus
 from codingspot.tokenization import encode
@@ -39,36 +34,6 @@ TASKS = (
     "testbed_roles",
 )
 _SEED = 1_000_003
-_FILE = "evaluation.json"
-
-
-class TaskQuality(BaseModel):
-    """Accuracy of one task in 0-1 (greedy pass@1 for programs), the level of a guess, and the number of items."""
-
-    model_config = ConfigDict(frozen=True)
-
-    accuracy: float
-    chance: float
-    items: int
-
-
-class Quality(BaseModel):
-    """What is known of a testbed model: tasks by name, perplexity by domain, shared vocabulary by language.
-
-    ``shared_vocabulary`` is the share of the token occurrences in pure programs whose token type also occurs in a
-    sample of English documents.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    fingerprint: str
-    parameters: int
-    tasks: dict[str, TaskQuality]
-    perplexity: dict[str, float]
-    shared_vocabulary: dict[str, float]
-    without_subset: dict[str, float] = {}
-    """Of a routed model, the accuracy of each task with the subset that code was routed to zeroed."""
-    versions: dict[str, str]
 
 
 def evaluate_testbed(
@@ -123,36 +88,6 @@ def shared_vocabulary(
         counts = Counter(token for ids in encode(tokenizer, texts) for token in ids)
         shares[language] = sum(n for token, n in counts.items() if token in english) / counts.total()
     return shares
-
-
-def save_quality(quality: Quality, folder: Path, *, force: bool = False) -> None:
-    """Store the measured quality beside the model; ``force`` replaces figures that are there.
-
-    Raises:
-        OutputError: something else has the file's name, or figures and not ``force``.
-    """
-    write_model(folder / _FILE, quality, force=force)
-
-
-def check_quality(folder: Path, *, force: bool = False) -> None:
-    """Make sure, before measuring, that :func:`save_quality` may store the figures.
-
-    Raises:
-        OutputError: as it.
-    """
-    check_file(folder / _FILE, partial(holds_model, Quality), force=force)
-
-
-def load_quality(folder: Path) -> Quality:
-    """Read the stored quality of a model.
-
-    Raises:
-        ArtefactError: the model was never evaluated, or the file is corrupt.
-    """
-    path = folder / _FILE
-    if not path.exists():
-        raise ArtefactError(f"{folder} has no {_FILE}; run `codingspot testbed info {folder} --evaluate`")
-    return read_model(path, Quality, what="a model's measured quality", way_out="measure it again with --evaluate")
 
 
 def _language(task: str) -> str | None:

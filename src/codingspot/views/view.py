@@ -20,7 +20,6 @@ from codingspot.errors import StudyError
 from codingspot.records import Record
 from codingspot.registry import Registry
 from codingspot.settings import InputPath, Name, Settings
-from codingspot.tables import TableSchema
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     import pandas as pd
@@ -33,6 +32,7 @@ if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.report.section import Section
     from codingspot.spot import Spot
     from codingspot.study.cells import Plan
+    from codingspot.tables import TableSchema
 
 Tables = Mapping[str, "pd.DataFrame"]
 """File stem to rows."""

@@ -21,11 +21,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
-from codingspot.errors import SelectionError
-from codingspot.models import ParameterLayout, role_of
-from codingspot.views.neurons.sites import NeuronLayout, Site
+from codingspot.errors import ModelError, SelectionError
+from codingspot.models import Units, find_units
+from codingspot.views.neurons.sites import NeuronLayout
 
 _EXACT = 7
 """Most languages whose permutations are all gone through."""
@@ -36,38 +35,19 @@ def neuron_parameters(model: PreTrainedModel, layout: NeuronLayout, neurons: np.
 
     Rows of gate, up and fused gate-up projections with their biases, and columns of the down projection without its
     bias, which is no neuron's; of experts, those of the expert.
+
+    Raises:
+        ModelError: the weights of its neurons can't be told apart.
     """
-    parameters = ParameterLayout.of(model)
-    found = [torch.empty(0, dtype=torch.int64)]
-    for number, site in enumerate(layout.sites):
-        inside = torch.from_numpy(layout.of_site(number, neurons))
-        if len(inside):
-            for name, indices in _site_indices(model, site, inside).items():
-                found.append(indices + parameters.slice(name).start)
-    return torch.cat(found).sort().values
+    return _units_of(model, layout).positions(torch.from_numpy(neurons)).sort().values
 
 
-def _site_indices(model: PreTrainedModel, site: Site, inside: Tensor) -> dict[str, Tensor]:
-    """For each parameter of one MLP, the flat indices that belong to some of its neurons."""
-    mlp = model.get_submodule(site.mlp)
-    experts, indices = inside // site.width, inside % site.width
-    found = {}
-    for name, parameter in mlp.named_parameters():
-        role = role_of(f"{site.mlp}.{name}")
-        owner = mlp.get_submodule(name.rpartition(".")[0])
-        if name.count(".") > 1 or role.block != "mlp" or role.kind not in ("gate", "up", "gate_up", "down"):
-            continue
-        if role.kind == "down" and parameter.dim() == 1:
-            continue
-        flat = torch.arange(parameter.numel()).view(parameter.shape)
-        if isinstance(owner, Conv1D) and parameter.dim() == 2:
-            flat = flat.T
-        rows = flat.mT if role.kind == "down" else flat  # [..., neuron, ...] with the neuron's axis first but experts
-        parts = [rows[experts, indices] if site.experts > 1 else rows[indices]]
-        if role.kind == "gate_up":
-            parts.append(rows[experts, indices + site.width] if site.experts > 1 else rows[indices + site.width])
-        found[f"{site.mlp}.{name}"] = torch.cat([part.flatten() for part in parts])
-    return found
+def _units_of(model: PreTrainedModel, layout: NeuronLayout) -> Units:
+    """The neurons with their weights; they are numbered as in ``layout``."""
+    units = find_units(model, "neuron")
+    if units.layers.tolist() != layout.layers.tolist():
+        raise ModelError(f"{type(model).__name__} has MLPs whose weights aren't understood; leave out across")
+    return units
 
 
 def spot_in_neurons(
@@ -85,17 +65,16 @@ def spot_in_neurons(
         ``domain``, ``layer``, ``spot`` (spot's parameters in the layer's MLPs), ``inside`` (those in the neurons'), and
         ``expected``, spot times the neurons' share of the layer's MLP parameters that belong to some neuron.
     """
-    parameters = ParameterLayout.of(model)
-    spot_mask = torch.zeros(parameters.total, dtype=torch.bool)
+    units = _units_of(model, layout)
+    spot_mask = torch.zeros(units.layout.total, dtype=torch.bool)
     spot_mask[spot] = True
     every = {
-        int(layer): neuron_parameters(model, layout, np.flatnonzero(layout.layers == layer))
-        for layer in np.unique(layout.layers)
+        int(layer): units.positions((units.layers == layer).nonzero().squeeze(1)) for layer in np.unique(layout.layers)
     }
     rows = []
     for domain, neurons in found.items():
         for layer, whole in every.items():
-            own = neuron_parameters(model, layout, neurons[layout.layers[neurons] == layer])
+            own = units.positions(torch.from_numpy(neurons[layout.layers[neurons] == layer]))
             selected = int(spot_mask[whole].sum())
             rows.append((domain, layer, selected, int(spot_mask[own].sum()), selected * len(own) / len(whole)))
     return pd.DataFrame(rows, columns=["domain", "layer", "spot", "inside", "expected"])

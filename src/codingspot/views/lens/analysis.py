@@ -136,6 +136,7 @@ def _inputs(loaded: LoadedModel, corpus: ParallelCorpus, keywords: Keywords, set
         "model": loaded.id,
         "revision": loaded.revision,
         "weights": loaded.fingerprint,
+        "bos": loaded.bos,
         "corpus": corpus.name,
         "corpus_fingerprint": corpus.fingerprint,
         "languages": list(corpus.languages),

@@ -76,6 +76,7 @@ def alignment_inputs(
         "model": loaded.id,
         "revision": loaded.revision,
         "weights": loaded.fingerprint,
+        "bos": loaded.bos,
         "corpus": corpus.name,
         "corpus_fingerprint": corpus.fingerprint,
         "languages": list(corpus.languages),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from codingspot.settings import Count, Name, Seed, Settings
-from codingspot.tokenization import BosPolicy
 from codingspot.views.view import VIEWS, ViewTraits
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ class NeuronSettings(Settings):
 
     token_budget: Count = Field(8192, description="tokens a domain")
     sequence_length: Count = Field(256, gt=1, description="tokens a sequence")
-    bos: BosPolicy = Field("none", description="where a beginning-of-text token stands")
     size: float = Field(0.01, gt=0, description="neurons: a share of all below 1, a number from 1 on")
     selection: Selection = Field("per-language", description="whose neurons are silenced; both are listed")
     quantile: float = Field(0.95, gt=0, lt=1, description="of all activation probabilities: threshold and bar")

@@ -94,6 +94,7 @@ def neuron_inputs(
         "model": loaded.id,
         "revision": loaded.revision,
         "weights": loaded.fingerprint,
+        "bos": loaded.bos,
         "corpus": corpus.name,
         "corpus_fingerprint": corpus.fingerprint,
         "held_out_fingerprint": digest(*(part for each in held_out for part in (each.name, *each.texts))),
@@ -181,7 +182,6 @@ def _counted(
                 sequence_length=settings.sequence_length,
                 token_budget=settings.token_budget,
                 seed=settings.seed,
-                bos=settings.bos,
             )
             counted = count_activations(
                 loaded.model,

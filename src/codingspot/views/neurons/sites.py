@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from codingspot.errors import ModelError
 from codingspot.models import Role, role_of
+from codingspot.models.inputs import experts_in_turn
 
 _PROBE_TOKENS = 2
 
@@ -166,7 +167,7 @@ def observed(model: PreTrainedModel, layout: NeuronLayout, observer: Observer) -
     """
     with ExitStack() as stack:
         if any(site.experts > 1 for site in layout.sites):
-            stack.enter_context(_experts_in_turn(model))
+            stack.enter_context(experts_in_turn(model))
         for number, site in enumerate(layout.sites):
             watcher = _Watcher(number, site, observer)
             mlp, activation = model.get_submodule(site.mlp), model.get_submodule(site.activation)
@@ -176,19 +177,6 @@ def observed(model: PreTrainedModel, layout: NeuronLayout, observer: Observer) -
             handle = activation.register_forward_hook(watcher.activate)
             stack.callback(handle.remove)
         yield
-
-
-@contextmanager
-def _experts_in_turn(model: PreTrainedModel) -> Iterator[None]:
-    """Run experts one after another, as the model's own code does, not by a fused kernel that hides activations."""
-    configs = {id(each.config): each.config for each in model.modules() if isinstance(each, PreTrainedModel)}
-    before = {key: config._experts_implementation for key, config in configs.items()}
-    model.set_experts_implementation("eager")
-    try:
-        yield
-    finally:
-        for key, config in configs.items():
-            config._experts_implementation = before[key]
 
 
 class _Watcher:

@@ -64,6 +64,7 @@ class NeuronInputs(Record):
     model: str
     revision: str | None
     weights: str
+    bos: str = "tokenizer"
     corpus: str
     corpus_fingerprint: str
     held_out_fingerprint: str

@@ -1,0 +1,224 @@
+"""Writing a score store, domain by domain, so that no more than one domain's scores are in memory.
+
+Languages may be *folded*: of all of them together the sum of magnitudes is kept, as one domain of code, which is all
+that a recipe needs that adds them up.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from codingspot.corpus import DomainKind
+from codingspot.errors import ArtefactError, NonFiniteError
+from codingspot.files import write_json
+from codingspot.importance.manifest import FORMAT, Normalisation
+from codingspot.models import ParameterLayout
+from codingspot.outputs import Place, new_folder
+from codingspot.provenance import library_versions
+
+FOLDED = "code"
+"""Name of the domain that folded languages make together."""
+
+# The library copies all of a file's tensors while it writes them.
+SHARD_BYTES = 1 << 29
+
+
+@dataclass(frozen=True)
+class DomainScores:
+    """What a store holds about one domain, beside its tensors.
+
+    ``predicted_tokens`` is the number the loss was divided by. ``mean`` and ``deviation`` are those of the
+    absolute scores over all parameters. ``details`` is what the estimator adds, such as the loss in nats a
+    token.
+    """
+
+    name: str
+    kind: DomainKind
+    predicted_tokens: int
+    mean: float
+    deviation: float
+    files: tuple[str, ...]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewDomainScores:
+    """Scores of one domain on their way into a store: a tensor for each parameter name."""
+
+    name: str
+    kind: DomainKind
+    scores: Mapping[str, Tensor]
+    predicted_tokens: int = 1
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class StoreWriter:
+    """A store on its way to disk, domain by domain."""
+
+    folder: Path
+    shard_bytes: int = SHARD_BYTES
+    layout: ParameterLayout | None = None
+    domains: list[DomainScores] = field(default_factory=list)
+
+    def add(self, new: NewDomainScores) -> None:
+        """Write the scores of one domain, which may then be let go.
+
+        Raises:
+            ArtefactError: its name was there before, or its tensors differ from the others' in name or shape.
+            NonFiniteError: a score is NaN or infinite.
+        """
+        if new.name in {domain.name for domain in self.domains}:
+            raise ArtefactError(f"two domains are named {new.name!r}; rename one")
+        self._take_layout(new)
+        self.domains.append(_write_domain(self.folder, new, self.shard_bytes))
+
+    def fold(self, new: NewDomainScores) -> None:
+        """Add a language's magnitudes, in place of its scores, to those of :data:`FOLDED`.
+
+        Raises:
+            ArtefactError, NonFiniteError: as :meth:`add`.
+        """
+        for scores in new.scores.values():
+            scores.abs_()
+        language = {**new.details, "name": new.name, "predicted_tokens": new.predicted_tokens}
+        if not any(domain.name == FOLDED for domain in self.domains):
+            self.add(replace(new, name=FOLDED, details={**new.details, "languages": [language]}))
+            return
+        self._take_layout(new)
+        self.domains = [self._folded(domain, new, language) for domain in self.domains]
+
+    def _take_layout(self, new: NewDomainScores) -> None:
+        own_layout = ParameterLayout.of(new.scores)
+        if self.layout is not None and own_layout != self.layout:
+            raise ArtefactError(f"domain {new.name!r} has other tensors than the domains before it")
+        self.layout = own_layout
+
+    def _folded(self, domain: DomainScores, new: NewDomainScores, language: dict[str, Any]) -> DomainScores:
+        """The domain :data:`FOLDED` with another language in it, its files changed in place; any other as it is."""
+        if domain.name != FOLDED:
+            return domain
+        sums: list[Tensor] = []
+        for file in domain.files:
+            for name, offset in tensor_offsets(self.folder / file):
+                added = new.scores[name].detach().flatten().to("cpu", torch.float32)
+                if len(added):
+                    shape = (len(added),)
+                    summed = torch.from_numpy(np.memmap(self.folder / file, "<f4", "r+", offset, shape))
+                    sums.append(summed.add_(added))
+        mean, deviation = mean_and_deviation(sums)
+        tokens = domain.details.get("tokens", 0) + language.get("tokens", 0)
+        return replace(
+            domain,
+            predicted_tokens=domain.predicted_tokens + new.predicted_tokens,
+            mean=mean,
+            deviation=deviation,
+            details={"tokens": tokens, "languages": [*domain.details["languages"], language]},
+        )
+
+
+@contextmanager
+def store_writer(
+    folder: Path,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    normalise: Normalisation = "tokens",
+    shard_bytes: int = SHARD_BYTES,
+    inputs: Iterable[Place] = (),
+    force: bool = False,
+) -> Iterator[StoreWriter]:
+    """What a store is written with, domain by domain; it stands at ``folder`` when the block has ended well.
+
+    Raises:
+        OutputError: as :meth:`ScoreStore.write`.
+        ArtefactError: no domain was written.
+    """
+    with new_folder(folder, FORMAT, inputs=inputs, force=force) as temporary:
+        writer = StoreWriter(temporary, shard_bytes)
+        yield writer
+        if writer.layout is None:
+            raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
+        manifest = {
+            **(provenance or {}),
+            "format": FORMAT,
+            "normalise": normalise,
+            "versions": library_versions(),
+            "domains": [asdict(domain) for domain in writer.domains],
+            "layout": writer.layout.to_json(),
+        }
+        write_json(temporary / "manifest.json", manifest)
+
+
+def mean_and_deviation(scores: Iterable[Tensor]) -> tuple[float, float]:
+    """Mean and standard deviation of the absolute values of all the tensors together."""
+    total = magnitude_sum = square_sum = 0.0
+    for each in scores:
+        total += each.numel()
+        magnitude_sum += float(torch.linalg.vector_norm(each, 1, dtype=torch.float64))
+        square_sum += float(torch.linalg.vector_norm(each, 2, dtype=torch.float64)) ** 2
+    mean = magnitude_sum / total
+    return mean, math.sqrt(max(0.0, square_sum / total - mean**2))
+
+
+def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> DomainScores:
+    for name, scores in new.scores.items():
+        if scores.numel() and not all(math.isfinite(bound) for bound in scores.aminmax()):
+            raise NonFiniteError(f"the scores of {name} in domain {new.name!r} hold NaN or infinity; score in float32")
+    mean, deviation = mean_and_deviation(new.scores.values())
+    shards = list(_shards(new.scores, shard_bytes))
+    files = []
+    for number, shard in enumerate(shards, start=1):
+        suffix = "" if len(shards) == 1 else f"-{number:05d}-of-{len(shards):05d}"
+        file = f"{quote(new.name, safe='')}{suffix}.safetensors"
+        tensors = {name: new.scores[name].detach().to("cpu", torch.float32).contiguous() for name in shard}
+        save_file(tensors, folder / file)
+        files.append(file)
+    return DomainScores(
+        name=new.name,
+        kind=new.kind,
+        predicted_tokens=new.predicted_tokens,
+        mean=mean,
+        deviation=deviation,
+        files=tuple(files),
+        details=dict(new.details),
+    )
+
+
+def _shards(scores: Mapping[str, Tensor], shard_bytes: int) -> Iterator[list[str]]:
+    """Names of the tensors of each file, in order, so that no file but one of a single tensor exceeds the size."""
+    shard: list[str] = []
+    size = 0
+    for name in sorted(scores):
+        tensor_bytes = 4 * scores[name].numel()
+        if shard and size + tensor_bytes > shard_bytes:
+            yield shard
+            shard, size = [], 0
+        shard.append(name)
+        size += tensor_bytes
+    yield shard
+
+
+def tensor_offsets(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and byte offset of each tensor, from the header of a safetensors file.
+
+    The library maps whole files into memory; offsets let a part of a tensor be read into a bounded buffer
+    instead.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    for name, entry in header.items():
+        if name != "__metadata__":
+            yield name, 8 + size + entry["data_offsets"][0]

@@ -1,0 +1,37 @@
+"""What is kept of the languages' scores: each, or the sum of their magnitudes (*folded*)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from codingspot.ablation import CONTROLS
+from codingspot.errors import StudyError
+from codingspot.spot import RECIPES, recipe_parameters
+from codingspot.study.config import LARGE_MODEL, Study
+
+
+def folds(study: Study, parameters: int) -> bool:
+    """Whether a model of so many ``parameters`` has its languages' scores folded.
+
+    Raises:
+        StudyError: the study asks for it, and for what needs each language's scores.
+    """
+    needed = next(_that_need_each(study), None)
+    if study.scoring.keep == "folded" and needed is not None:
+        raise StudyError(f"{needed} needs the scores of each language; set scoring.keep to all")
+    asked = study.scoring.keep or ("folded" if parameters > LARGE_MODEL else "all")
+    return asked == "folded" and needed is None
+
+
+def _that_need_each(study: Study) -> Iterator[str]:
+    if study.language_matrix is not None:
+        yield "language_matrix"
+    if study.scoring.normalise != "tokens":
+        yield f"scoring.normalise: {study.scoring.normalise}"
+    for section in study.spots:
+        recipe, parameters, _ = section.selected
+        if "languages" in parameters or not RECIPES.traits(recipe, recipe_parameters(parameters)).folds:
+            yield f"spot {section.name}: {recipe}"
+        for control in section.controls if section.traits.reading is None else ():
+            if CONTROLS.traits(control).regroups:
+                yield f"spot {section.name}: {control}"

@@ -1,0 +1,130 @@
+"""Keys of a run's artefacts: one digest of everything that each is made from and that may change in its directory.
+
+The model, the corpus and the settings of scoring may not change there (:mod:`codingspot.study.directory`), and are in
+no key. How texts share batches changes results by rounding alone, and is in none either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from codingspot.analysis_tables import LEARNING
+from codingspot.files import digest
+from codingspot.study.cells import Cell
+from codingspot.study.config import SpotSection, Study
+from codingspot.study.planning import control_draws, control_name, source
+
+
+class StudyKeys:
+    """The keys of a study's artefacts, by their paths in the run directory.
+
+    Args:
+        study: with its evaluation settled for the model.
+        tasks: fingerprint of each of its tasks, by name.
+    """
+
+    def __init__(self, study: Study, tasks: Mapping[str, str]) -> None:
+        self._study, self._tasks = study, tasks
+        self._sections = {section.name: section for section in study.spots}
+
+    def spots(self) -> dict[str, str]:
+        """Of the spots, their controls, and what is told of the training of a learned one."""
+        found = {}
+        for section in self._study.spots:
+            found[_spot(section.name)] = found[_analysis(f"{LEARNING}{section.name}")] = _digest(self._largest(section))
+            for control, seed in control_draws(section):
+                found[_spot(control_name(section.name, control, seed))] = _digest(
+                    [self._largest(section), control, seed]
+                )
+        return found
+
+    def analyses(self, cells: Sequence[Cell]) -> dict[str, str]:
+        """Of the tables made from spots, cells and results."""
+        study, asked = self._study, set(self._study.analyses)
+        spots = [self._largest(section) for section in study.spots]
+        doses = [[section.name, section.k_percent] for section in study.spots]
+        scopes = list(dict.fromkeys(section.scope for section in study.spots))
+        evaluation = study.evaluation.model_dump(mode="json")
+        matrix = None if study.language_matrix is None else study.language_matrix.model_dump(mode="json")
+        made: dict[str, Any] = {
+            "agreement": ["reductions" in asked],
+            "overlap": ["overlap" in asked, scopes],
+            "overlap_tensors": ["overlap" in asked, scopes],
+            "reliability": ["reliability" in asked, spots, doses],
+            "polysemanticity": ["polysemanticity" in asked, spots, doses],
+            "shares": ["polysemanticity" in asked, spots, doses],
+            "prediction": ["prediction" in asked, spots, [self._edit(cell) for cell in cells]],
+            "sequential": [evaluation, self._tasks],
+            "asked": [evaluation, self._tasks],
+            "language_matrix": matrix,
+        }
+        return {
+            **{_analysis(stem): _digest(parts) for stem, parts in made.items()},
+            "analysis/across.json": _digest([spots, doses]),
+        }
+
+    def cells(self, cells: Sequence[Cell]) -> dict[str, str]:
+        """Of the cells, and of their losses."""
+        found = {}
+        for cell in cells:
+            losses = [self._edit(cell), self._perplexity()]
+            found[f"losses/{cell.name}.parquet"] = _digest(losses)
+            found[f"cells/{cell.name}"] = _digest([losses, self._asked(cell)])
+        return found
+
+    def matrix_cells(self, cells: Sequence[Cell], tasks: Mapping[str, str]) -> dict[str, str]:
+        """Of the cells of the language matrix, evaluated on tasks of its own."""
+        section = self._study.language_matrix
+        parts = [None if section is None else section.model_dump(mode="json"), tasks, self._perplexity()]
+        keys = {cell.name: _digest([parts, cell.model_dump(mode="json")]) for cell in cells}
+        return {path: key for name, key in keys.items() for path in (f"cells/{name}", f"losses/{name}.parquet")}
+
+    def _selected(self, section: SpotSection) -> list[Any]:
+        """What a spot's order is made from: a smaller k takes a prefix of it."""
+        without = [self._largest(self._sections[name]) for name in section.without]
+        found = [section.recipe, dict(section.parameters), section.scope, without]
+        return found if section.training is None else [*found, section.k_percent[-1]]
+
+    def _largest(self, section: SpotSection) -> list[Any]:
+        return [self._selected(section), section.k_percent[-1]]
+
+    def _edit(self, cell: Cell) -> list[Any]:
+        if cell.spot is None:
+            return []
+        section = self._sections[cell.spot]
+        # A control is drawn outside the whole spot.
+        selected = self._selected(section) if cell.control is None else self._largest(section)
+        settings: Any = dict(section.edit_parameters)
+        if cell.purpose == "sufficiency" and section.sufficiency is not None:
+            settings = [section.sufficiency.base, section.sufficiency.largest_percent]
+        return [source(cell), selected, cell.control, cell.seed, cell.edit, settings, cell.k_percent]
+
+    def _perplexity(self) -> list[Any]:
+        section = self._study.evaluation
+        return [section.perplexity_tokens, section.perplexity_window]
+
+    def _asked(self, cell: Cell) -> list[Any] | None:
+        section = self._study.evaluation
+        if not section.asks_at(cell):
+            return None
+        specs = [[role, {**asdict(spec), "data": None}, self._tasks[spec.name]] for role, spec in section.tasks()]
+        asked: list[Any] = [specs, section.sandbox_seconds]
+        if cell.spot is not None:
+            where = None if section.tasks_where is None else section.tasks_where.perplexity_ratio
+            asked += [section.sequential, section.sequential_alpha, section.dead_items, where]
+        return asked
+
+
+def _spot(name: str) -> str:
+    return f"spots/{name}.safetensors"
+
+
+def _analysis(stem: str) -> str:
+    return f"analysis/{stem}.parquet"
+
+
+def _digest(parts: Any) -> str:
+    return digest(json.dumps(parts, sort_keys=True, default=str))

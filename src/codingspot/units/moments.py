@@ -1,0 +1,178 @@
+"""Sums over a domain's tokens of what units write: one streamed pass of forwards, and of backwards where asked for.
+
+1. A unit's activation is what the matrix it writes through (down or o) is multiplied by: one number of a neuron, as
+   many as a head has of a head.
+2. The model runs to its final hidden states, without its output head, or to the loss where gradients are needed; then
+   weights have none, so that a backward pass costs as much as a forward one.
+3. Sums are taken row by row in float32 and added up in float64 on the device of each layer, so that they don't depend
+   on how many sequences are run at once. Nothing is moved to the CPU before the domain's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from codingspot.corpus import PackedTokens
+from codingspot.errors import NonFiniteError
+from codingspot.importance.accumulation import gradients_enabled
+from codingspot.models import OutputHead, Units
+from codingspot.models.inputs import observed_inputs
+
+_FORWARD_TOKENS, _BACKWARD_TOKENS = 4096, 1024
+"""Tokens run at once, unless said otherwise: a backward pass keeps every layer's activations."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A sum over tokens.
+
+    Attributes:
+        fold: from activations ``[..., tokens, inputs]``, their gradients where there are any, and the number of units
+            to what their tokens add, ``[..., inputs]`` or ``[..., units]``.
+        backward: it needs the loss's gradient.
+    """
+
+    fold: Callable[[Tensor, Tensor | None, int], Tensor]
+    backward: bool = False
+
+
+def _norm(order: int) -> Callable[[Tensor, Tensor | None, int], Tensor]:
+    def fold(activations: Tensor, _gradients: Tensor | None, _units: int) -> Tensor:
+        norm: Tensor = torch.linalg.vector_norm(activations, order, dim=-2, dtype=torch.float32)
+        return norm**order
+
+    return fold
+
+
+def _effects(activations: Tensor, gradients: Tensor | None, units: int) -> Tensor:
+    """Of every token and unit, activation times gradient: minus the change of loss without it, to first order."""
+    assert gradients is not None
+    products = activations.float() * gradients.float()
+    return products.view(*products.shape[:-1], units, -1).sum(-1)
+
+
+STATISTICS: Mapping[str, Statistic] = {
+    "absolute": Statistic(_norm(1)),
+    "square": Statistic(_norm(2)),
+    "sum": Statistic(lambda activations, _g, _u: activations.sum(-2, dtype=torch.float32)),
+    "positive": Statistic(lambda activations, _g, _u: (activations > 0).sum(-2)),
+    "effect": Statistic(lambda a, g, units: _effects(a, g, units).sum(-2), backward=True),
+    "absolute_effect": Statistic(lambda a, g, units: _effects(a, g, units).abs().sum(-2), backward=True),
+}
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the tokens of one domain.
+
+    Attributes:
+        tokens: read. A token that isn't routed to an expert adds nothing to it.
+        predicted_tokens: whose loss was taken, where gradients were.
+        sums: by statistic and name of the matrix written through, float64 ``[experts, inputs]`` (of effects
+            ``[experts, units]``).
+    """
+
+    tokens: int
+    predicted_tokens: int
+    sums: Mapping[str, Mapping[str, Float64[Tensor, "experts inputs"]]]
+
+
+def measure(
+    model: PreTrainedModel,
+    units: Units,
+    tokens: PackedTokens,
+    statistics: Sequence[str],
+    *,
+    batch_tokens: int | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Moments:
+    """Run a domain's sequences through the model and add up some :data:`STATISTICS` of what its units write.
+
+    ``batch_tokens`` are run at once, and one sequence at least. ``progress`` hears the size of every batch.
+
+    Raises:
+        NonFiniteError: an activation or gradient is not a number; the message names the domain.
+    """
+    backward = any(STATISTICS[name].backward for name in statistics)
+    sums = _Sums(units, statistics)
+    length = tokens.input_ids.shape[1]
+    limit = batch_tokens or (_BACKWARD_TOKENS if backward else _FORWARD_TOKENS)
+    head = OutputHead(model) if backward else None
+    with ExitStack() as stack:
+        stack.enter_context(observed_inputs(model, sums.names, sums.observe))
+        stack.enter_context(torch.no_grad() if head is None else _activation_gradients(model))
+        for batch in torch.split(tokens.input_ids, max(1, limit // length)):
+            if head is None:
+                model.base_model(input_ids=batch.to(model.device), use_cache=False)
+            else:
+                head.text_loss(batch).backward()  # type: ignore[no-untyped-call]
+            progress(batch.numel())
+    return Moments(tokens.tokens, tokens.predicted_tokens, sums.take(tokens.domain))
+
+
+@contextmanager
+def _activation_gradients(model: PreTrainedModel) -> Iterator[None]:
+    """Gradients of activations alone: they begin at the token embeddings, and no weight has one."""
+    embedding = model.get_input_embeddings()
+
+    def begin(_embedding: object, _arguments: object, output: Tensor) -> Tensor:
+        return output.detach().requires_grad_()
+
+    with gradients_enabled(model), ExitStack() as stack:
+        stack.callback(embedding.register_forward_hook(begin).remove)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        yield
+
+
+class _Sums:
+    """Accumulators of every statistic and matrix, on the device where it is seen."""
+
+    def __init__(self, units: Units, statistics: Sequence[str]) -> None:
+        self._statistics = {name: STATISTICS[name] for name in statistics}
+        self._sites = {name: (units.layout.shape(name), site.width) for site in units.sites for name in site.writes}
+        self._sums: dict[tuple[str, str], Tensor] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The matrices written through."""
+        return list(self._sites)
+
+    def observe(self, name: str, expert: int, activations: Tensor) -> None:
+        """Add what one call of a matrix reads, now, or once its gradient is there."""
+        if any(statistic.backward for statistic in self._statistics.values()):
+            read = activations.detach()
+            activations.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: self._add(name, expert, read, gradient)
+            )
+        else:
+            self._add(name, expert, activations, None)
+
+    @torch.no_grad()
+    def _add(self, name: str, expert: int, activations: Tensor, gradients: Tensor | None) -> None:
+        shape, width = self._sites[name]
+        for key, statistic in self._statistics.items():
+            wide = torch.float32 if activations.device.type == "mps" else torch.float64
+            rows = statistic.fold(activations, gradients, width).to(wide)
+            added = rows.reshape(-1, rows.shape[-1]).sum(0)
+            if (key, name) not in self._sums:
+                self._sums[key, name] = added.new_zeros(shape[0] if len(shape) == 3 else 1, len(added))
+            self._sums[key, name][expert] += added
+
+    def take(self, domain: str) -> dict[str, dict[str, Tensor]]:
+        """The sums on the CPU."""
+        found: dict[str, dict[str, Tensor]] = {statistic: {} for statistic in self._statistics}
+        for (statistic, name), value in self._sums.items():
+            if not bool(value.isfinite().all()):
+                raise NonFiniteError(
+                    f"what {name} reads on {domain!r} is not finite, or its gradient isn't; load the model in float32"
+                )
+            found[statistic][name] = value.double().cpu()
+        return found

@@ -1,0 +1,39 @@
+import pytest
+
+from codingspot.errors import StudyError
+from codingspot.study.config import LARGE_MODEL, Study
+from codingspot.study.keeping import folds
+
+LARGE = LARGE_MODEL + 1
+
+
+def _study(keep: str | None = None, normalise: str = "tokens", **spot) -> Study:
+    section = {"name": "a", "k_percent": [0.25], "scope": "all", **spot}
+    scoring = {"keep": keep, "normalise": normalise}
+    return Study.model_validate({"name": "s", "model": {"id": "testbed"}, "scoring": scoring, "spots": [section]})
+
+
+def test_languages_of_a_large_model_are_folded_where_the_study_can_do_with_it() -> None:
+    assert folds(_study(recipe="sum"), LARGE)
+    assert not folds(_study(recipe="sum"), LARGE_MODEL)
+    assert folds(_study(recipe="sum", keep="folded"), 10)
+    assert not folds(_study(recipe="sum", keep="all"), LARGE)
+    assert folds(_study(recipe="set_difference"), LARGE)
+    assert folds(_study(recipe="learned"), LARGE)
+
+
+@pytest.mark.parametrize(
+    ("spot", "named"),
+    [
+        ({"recipe": "consensus"}, "spot a: consensus"),
+        ({"recipe": "sum", "parameters": {"aggregation": "median"}}, "spot a: sum"),
+        ({"recipe": "sum", "parameters": {"languages": ["go"]}}, "spot a: sum"),
+        ({"recipe": "learned", "parameters": {"shortlist": "consensus"}}, "spot a: consensus"),
+        ({"recipe": "sum", "controls": ["general_spot"]}, "spot a: general_spot"),
+        ({"recipe": "sum", "normalise": "zscore"}, "scoring.normalise: zscore"),
+    ],
+)
+def test_what_needs_each_language_keeps_them_or_is_named(spot, named) -> None:
+    assert not folds(_study(**spot), LARGE)
+    with pytest.raises(StudyError, match=f"{named} needs the scores of each language"):
+        folds(_study(keep="folded", **spot), 10)

@@ -1,0 +1,87 @@
+"""Spots of whole units in a study, from its text to its cells."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from codingspot.errors import SelectionError, StudyError
+from codingspot.report import build_report
+from codingspot.study import parse_study, run_study
+from codingspot.study.checking import check_study
+from codingspot.study.inputs import load_inputs
+
+_STUDY = """
+name: units
+corpus: {{source: "{corpus}", evaluation_documents: 2, held_out: [python]}}
+scoring: {{token_budget: 256, sequence_length: 64, draws: 1}}
+spots:
+  - name: neurons
+    recipe: units
+    k_percent: [0.1, 0.5]
+    controls: [matched_units, matched, general_spot]
+    control_seeds: [3]
+  - {{name: heads, recipe: units, parameters: {{unit: head, score: pls, contrast: difference}}, k_percent: [1]}}
+analyses: [prediction]
+evaluation: {{code: [], general: [testbed_events], other: [], limit: 2}}
+"""
+
+
+def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tmp_path: Path):
+    run = run_study(parse_study(_STUDY.format(corpus=corpus_folder), "units.yaml"), tmp_path / "run").path
+    plan = json.loads((run / "plan.json").read_text())
+    cells = {cell["name"]: cell for cell in plan["cells"]}
+    nominal = 0.001 * plan["model"]["parameters"]
+    edited = cells["neurons-k0.1"]
+    assert 0 < edited["parameters"] <= nominal < edited["parameters"] + edited["parameters"] / edited["units"]
+    for control in ("matched_units-s3", "matched-s3", "general_spot"):
+        assert cells[f"neurons-{control}-k0.1"]["parameters"] == edited["parameters"]
+    assert cells["neurons-matched_units-s3-k0.1"]["units"] == edited["units"]
+    assert cells["neurons-matched-s3-k0.1"]["units"] is None
+    build_report(run)
+    (record,) = (each for each in json.loads((run / "summary.json").read_text()) if each["cell"] == "neurons-k0.1")
+    assert (record["parameters"], record["units"]) == (edited["parameters"], edited["units"])
+    retention = pd.read_csv(run / "tables" / "table4_retention.csv")
+    assert retention["units"].dropna().max() == cells["neurons-k0.5"]["units"]
+    table = pd.read_parquet(run / "analysis" / "units-neurons.parquet")
+    assert table["selected"].sum() == cells["neurons-k0.5"]["units"]
+    density = pd.read_parquet(run / "analysis" / "density.parquet")
+    selected = density.groupby(["spot", "k_percent"])["selected"].sum()
+    assert selected["neurons", 0.1] == edited["parameters"]
+    assert selected["heads", 1.0] == cells["heads-k1"]["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("spot", "error", "named"),
+    [
+        ("k_percent: [0.0001]", SelectionError, "spot mine: k = 0.0001% is 3 parameters, and one neuron has"),
+        ("k_percent: [80]", SelectionError, "spot mine: k = 80% is .* and all neurons in scope 'all' have"),
+        ("k_percent: [1], scope: attention", SelectionError, "spot mine: scope 'attention' holds no whole neuron"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_scored(corpus_folder, tmp_path, spot, error, named):
+    text = f"""
+name: a
+corpus: {{source: "{corpus_folder}", evaluation_documents: 2}}
+scoring: {{token_budget: 256, sequence_length: 64}}
+spots: [{{name: mine, recipe: units, {spot}}}]
+"""
+    study = parse_study(text, "a.yaml")
+    inputs = load_inputs(study, lambda _stage: None)
+    with pytest.raises(error, match=named):
+        check_study(study, inputs)
+
+
+@pytest.mark.parametrize(
+    ("spot", "named"),
+    [
+        ("controls: [matched_units]", "spot mine: matched_units draws whole units, and sum selects weights"),
+        ("recipe: units, parameters: {per_tensor: true}", "spot mine: per_tensor is for recipes computed from scores"),
+        ("recipe: units, parameters: {score: attribution}", "spot mine: unit score 'attribution' is signed"),
+        ("recipe: units, parameters: {token_budget: 0}", "spot mine: recipe 'units': token_budget is 0"),
+    ],
+)
+def test_what_a_study_can_not_ask_for(spot, named):
+    with pytest.raises(StudyError, match=named):
+        parse_study(f"name: a\nspots: [{{name: mine, k_percent: [1], {spot}}}]", "a.yaml")
