@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codingspot.corpus import Corpus, pack
-from codingspot.errors import CorpusError, NonFiniteError, StudyError
+from codingspot.errors import ArtefactError, CorpusError, NonFiniteError, StudyError
 from codingspot.importance import FineTune, ScoreStore, disjoint_draws, merge, score
 from codingspot.importance.draws import sample_offsets
 from codingspot.models import fingerprint, unique_parameters
@@ -168,6 +168,13 @@ def test_folded_languages_give_the_same_spots_exactly(loaded, corpus, tmp_path) 
     for name in kept.layout.names:
         summed = kept.tensor("C#", name).abs() + kept.tensor("Rust", name).abs()
         assert torch.equal(folded.tensor("code", name), summed)
+    assert folded.texts("code") == ("C#", "Rust")
+    assert folded.texts("general") == kept.texts("general") == ("English",)
+    exchanged = folded.with_kinds({"code": "general", "English": "code"})
+    assert exchanged.texts("general") == ("C#", "Rust")
+    assert [domain.name for domain in folded.of(["Rust", "C#"], ["English"]).domains] == ["code", "English"]
+    with pytest.raises(ArtefactError, match="keeps the sum of C#, Rust alone"):
+        folded.of(["Rust"], [])
     mean = sum(float(folded.tensor("code", name).sum()) for name in kept.layout.names) / kept.layout.total
     assert folded.domain("code").mean == pytest.approx(mean)
     for recipe in ("sum", "set_difference", "log_ratio", "share", "orthogonal", "rank_difference"):

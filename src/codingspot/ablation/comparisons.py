@@ -93,7 +93,7 @@ class Controlled:
             raise SelectionError(f"a spot by {recipe!r} takes its text to be found again; name the control in a study")
         given = self.given()
         texts = {**given.code, **given.general}
-        code, general = ({name: texts[name] for name in store.names(kind)} for kind in ("code", "general"))
+        code, general = ({name: texts[name] for name in store.texts(kind)} for kind in ("code", "general"))
         again = replace(given, store=store, code=code, general=general, worst_first=worst_first, without=without)
         return measure_spot(again, recipe=recipe, **parameters).spot
 

@@ -147,6 +147,14 @@ class ScoreStore:
         """Names of the domains of one kind."""
         return tuple(domain.name for domain in self.domains if domain.kind == kind)
 
+    def texts(self, kind: DomainKind) -> tuple[str, ...]:
+        """Names of the text of one kind that was scored: those of its domains, or of the languages that were folded."""
+        names: list[str] = []
+        for domain in self.domains:
+            if domain.kind == kind:
+                names += [str(each["name"]) for each in domain.details.get("languages", [{"name": domain.name}])]
+        return tuple(names)
+
     def with_normalisation(self, normalise: Normalisation) -> ScoreStore:
         """The same scores whose magnitudes are normalised otherwise."""
         return replace(self, normalise=normalise)
@@ -160,8 +168,17 @@ class ScoreStore:
         """The same scores of these domains alone, the first called code and the others general.
 
         Raises:
-            ArtefactError: there is no domain of such a name.
+            ArtefactError: there is no domain of such a name, or its scores were added to others' that aren't asked for.
         """
+        code = tuple(code)
+        if self.folded:
+            added = set(self.texts("code"))
+            if set(code) != added:
+                raise ArtefactError(
+                    f"score store {self.folder} keeps the sum of {', '.join(sorted(added))} alone; score again with "
+                    "scoring.keep: all"
+                )
+            code = (FOLDED,)
         kinds: dict[str, DomainKind] = {**dict.fromkeys(code, "code"), **dict.fromkeys(general, "general")}
         return replace(self, domains=tuple(replace(self.domain(name), kind=kind) for name, kind in kinds.items()))
 
