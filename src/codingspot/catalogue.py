@@ -1,4 +1,4 @@
-"""Everything a study file may name: estimators, recipes, edits, controls, scopes, the benchmark's methods, and views.
+"""Everything a study file may name: estimators, recipes, edits, controls, scopes, benchmark methods, views and tasks.
 
 Third parties add to each by an entry point of their package (:mod:`codingspot.registry`).
 """
@@ -20,7 +20,7 @@ class Method:
     """One registered function.
 
     Attributes:
-        sort: recipe, estimator, edit, control, scope, method (of the benchmark) or view.
+        sort: recipe, estimator, edit, control, scope, method (of the benchmark), view or task.
         name: as a study file gives it.
         source: ``codingspot``, or the package and version that registers it.
         parameters: name of each parameter to its type and, where it has one, its default, as texts.
@@ -54,11 +54,12 @@ def registries() -> Iterator[Registry[Any, Any]]:
     """The registries that entry points may add to."""
     from codingspot.ablation import CONTROLS, EDITS
     from codingspot.bench import METHODS
+    from codingspot.evaluation.declared import TASKS
     from codingspot.importance import ESTIMATORS
     from codingspot.spot import RECIPES
     from codingspot.views import VIEWS
 
-    yield from (ESTIMATORS, RECIPES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS)
+    yield from (ESTIMATORS, RECIPES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS, TASKS)
 
 
 def _described(registry: Registry[Any, Any], name: str) -> Method:

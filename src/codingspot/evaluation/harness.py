@@ -24,6 +24,7 @@ from lm_eval.tasks import TaskManager
 from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import CodingSpotError, EvaluationError
 from codingspot.evaluation.code_tasks import runs_programs, without_metric
+from codingspot.evaluation.declared import TASKS
 from codingspot.evaluation.local_data import LocalData, misfit, read_rows
 
 _GROUP_ONLY = frozenset({"group", "group_alias", "task", "tag", "aggregate_metric_list", "metadata"})
@@ -41,7 +42,7 @@ class _Leaf:
 
 
 class TaskLibrary:
-    """Finds tasks by name: in folders of YAML files, then among the testbed's, then among the harness's own.
+    """Finds tasks by name: among those declared, in folders of YAML files, the testbed's, and the harness's own.
 
     Args:
         folders: searched first; of two tasks of one name in them, the later folder's is taken.
@@ -65,6 +66,8 @@ class TaskLibrary:
         Raises:
             EvaluationError: there is no such task, or its data can't be read.
         """
+        if name in TASKS:
+            return [_declared(name, overrides or {}, data)]
         manager = self._manager_with(name)
         leaves = list(_leaves(manager, name, {}))
         subjects = frozenset(str(leaf.settings.get("dataset_name")) for leaf in leaves)
@@ -172,6 +175,24 @@ def _load(manager: TaskManager, leaf: _Leaf, changes: Mapping[str, Any], data: P
         raise EvaluationError(
             f"task {leaf.name} can't be loaded ({reason}); check its YAML file and data, or give it local files as data"
         ) from error
+
+
+def _declared(name: str, overrides: Mapping[str, Any], data: Path | None) -> ConfigurableTask:
+    """A registered task, whose rows it brings itself."""
+    if data is not None:
+        raise EvaluationError(f"task {name} of {TASKS.source(name)} brings its own rows; leave out data")
+    try:
+        settings = dict(TASKS[name]())
+        rows = DatasetDict({"test": Dataset.from_list(settings.pop("rows"))})
+        with quiet():
+            return ConfigurableTask(
+                config={"task": name, "test_split": "test", **settings, **overrides, "custom_dataset": lambda **_: rows}
+            )
+    except CodingSpotError:
+        raise
+    except Exception as error:  # whatever a third party's function may give
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise EvaluationError(f"task {name} of {TASKS.source(name)} can't be made ({reason}); repair it") from error
 
 
 def _own_files(leaf: _Leaf) -> dict[str, Any]:
