@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def methods(
     sort: Annotated[
         str | None,
-        typer.Argument(help="estimator, recipe, scope, edit, control, method, view or task; all where not given."),
+        typer.Argument(help="One sort, such as recipe or view; all where not given."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

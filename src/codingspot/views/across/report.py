@@ -6,12 +6,14 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
+from codingspot.report.curves import COLOURS
 from codingspot.report.drawing import Panel, Picture
 from codingspot.report.labels import domain_label, general_names
 from codingspot.report.section import Section
-from codingspot.report.square_plots import draw_profiles
 from codingspot.report.table import Column, Number, Row, Table, number
+from codingspot.report.theme import MARKERS
 from codingspot.study.cells import Plan
 from codingspot.views import Tables
 
@@ -116,3 +118,27 @@ def _pairs(table: pd.DataFrame) -> Table:
 
 def _log_mean(ratios: pd.Series[float]) -> float | None:
     return float(np.exp(np.log(ratios).mean())) if len(ratios) else None
+
+
+def draw_profiles(axes: Axes, *, table: pd.DataFrame) -> None:
+    """Every view over depth, relative to its largest.
+
+    Args:
+        axes: empty.
+        table: ``view``, ``spot`` (empty for the views that are no spot's), ``depth``, ``relative``.
+    """
+    names = {"neurons": "specific neurons", "alignment": "alignment", "keywords": "target's keywords"}
+    for index, ((view, spot), rows) in enumerate(table.groupby(["view", "spot"], sort=False)):
+        own = view == "spot"
+        axes.plot(
+            rows["depth"],
+            rows["relative"],
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
+            linestyle="--" if own else "-",
+            label=f"spot {spot}" if own else names.get(str(view), str(view)),
+        )
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("depth (0: first layer, 1: last)")
+    axes.set_ylabel("relative to its largest")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3, columnspacing=1.0)

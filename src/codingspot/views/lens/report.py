@@ -8,10 +8,10 @@ from functools import partial
 import pandas as pd
 from markupsafe import Markup
 
+from codingspot.report.curves import draw_domains
 from codingspot.report.drawing import Panel, Picture
 from codingspot.report.labels import domain_label
 from codingspot.report.section import Section
-from codingspot.report.square_plots import draw_domains
 from codingspot.report.table import Column, Number, Row, Table, number
 from codingspot.study.cells import Plan
 from codingspot.views import Tables

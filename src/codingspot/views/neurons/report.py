@@ -9,10 +9,11 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from codingspot.report.curves import draw_domains
 from codingspot.report.drawing import Panel, Picture
 from codingspot.report.labels import domain_label
 from codingspot.report.section import Section
-from codingspot.report.square_plots import draw_domains, draw_square, square_size, symmetric
+from codingspot.report.squares import draw_square, square_size, symmetric
 from codingspot.report.table import Column, Number, Row, Table
 from codingspot.study.cells import Plan
 from codingspot.views import Tables
