@@ -14,8 +14,8 @@ import random
 
 import torch
 
-from codingspot.alignment.embeddings import TokenisedText, embed
 from codingspot.evaluation.batching import token_batches
+from codingspot.views.mexa.embeddings import TokenisedText, embed
 from paired import SIZES, in_turn, random_model
 
 

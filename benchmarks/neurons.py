@@ -12,7 +12,8 @@ import argparse
 
 import torch
 
-from codingspot.neurons import count_activations, find_sites
+from codingspot.views.neurons.counting import count_activations
+from codingspot.views.neurons.sites import find_sites
 from paired import SIZES, in_turn, random_model
 
 

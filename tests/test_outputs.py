@@ -69,7 +69,7 @@ FOLDERS: dict[str, Callable[[Path, bool], object]] = {
     "tasks": lambda path, force: write_benchmarks(path, force=force),
 }
 DIRECTORIES: dict[str, Callable[[Path], object]] = {
-    "analysis": lambda path: save_analysis(path, "a", {"a": pd.DataFrame({"x": [1]})}, {}),
+    "analysis": lambda path: save_analysis(path, "a", {}, {}),
     "study": lambda path: run_study(parse_study(STUDY, "study"), path),
     "benchmark": lambda path: run_bench(path, methods=[], models=[]),
     "benchmark's report": lambda path: write_bench_report(pd.DataFrame(), path),
@@ -234,8 +234,8 @@ def test_output_keeps_clear_of_input(tmp_path: Path) -> None:
 
 HELD = """
 analysis.py bench/report.py bench/run.py files.py directories.py outputs.py importance/store.py corpus/corpus.py
-lens/analysis.py neurons/analysis.py neurons/counting.py report/build.py study/directory.py tables.py
-testbed/training.py cli/lens.py
+views/lens/analysis.py views/neurons/analysis.py views/neurons/counting.py report/build.py study/directory.py tables.py
+testbed/training.py cli/views.py
 """
 """Modules that write inside a folder that was asked for by `new_folder` or that is `held`."""
 

@@ -10,6 +10,7 @@ import pytest
 from codingspot.analysis_tables import TABLES, read_table, write_table
 from codingspot.errors import ArtefactError
 from codingspot.tables import TableSchema, number, text, truth, whole
+from codingspot.views import VIEWS, views
 
 SCHEMA = TableSchema(
     (text("who", "spot", "control"), whole("layer", optional=True), number("share", 0, 1), truth("right")),
@@ -83,12 +84,13 @@ def test_folders_named_like_columns_add_none(tmp_path: Path) -> None:
 
 
 def test_a_type_does_not_depend_on_the_rows(tmp_path: Path) -> None:
-    rows = pd.DataFrame({"source": [], "target": [], "method": [], "found": [], "answers": []})
-    write_table(tmp_path, "lens_generation", rows)
-    assert pq.read_schema(tmp_path / "lens_generation.parquet").field("answers").type == pa.int64()
-    assert read_table(tmp_path, "lens_generation").empty
+    rows = pd.DataFrame({"seed": [], "domain": [], "step": [], "loss": []})
+    write_table(tmp_path, "finetuning_losses", rows)
+    assert pq.read_schema(tmp_path / "finetuning_losses.parquet").field("step").type == pa.int64()
+    assert read_table(tmp_path, "finetuning_losses").empty
 
 
 def test_every_table_of_a_run_names_each_column_once() -> None:
-    for schema in TABLES.values():
+    of_views = [VIEWS.traits(name).load().schemas for name in views()]
+    for schema in (schema for schemas in (TABLES, *of_views) for schema in schemas.values()):
         assert len(set(schema.names)) == len(schema.names)

@@ -13,15 +13,15 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import codingspot
 from codingspot.ablation.super_weights import super_weights
-from codingspot.alignment.embeddings import tokenise as tokenise_for_embedding
 from codingspot.corpus import Domain
 from codingspot.corpus.tokens import pack
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.perplexity import HeldOutLoss
-from codingspot.lens.prompts import Translation
-from codingspot.lens.prompts import tokenise as tokenise_translation
 from codingspot.models import LoadedModel
 from codingspot.tokenization import BOS_POLICIES, bos_policy, encode, opening_tokens, with_bos
+from codingspot.views.lens.prompts import Translation
+from codingspot.views.lens.prompts import tokenise as tokenise_translation
+from codingspot.views.mexa.embeddings import tokenise as tokenise_for_embedding
 
 _BOS, _EOS = 1, 2
 _TEMPLATES = {"plain": "$A", "bos": "<bos> $A", "bos-eos": "<bos> $A <eos>", "eos": "$A <eos>"}

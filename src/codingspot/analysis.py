@@ -12,12 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from codingspot.analysis_tables import read_table, write_table
+from codingspot.analysis_tables import TABLES, read_table, write_table
 from codingspot.directories import discard_scratch, held, scratch_folder
 from codingspot.errors import ArtefactError, FingerprintError
 from codingspot.files import read_json, write_json
 from codingspot.provenance import library_versions
 from codingspot.records import FileName, Plain, Record, read_model
+from codingspot.tables import TableSchema
 
 FOLDER = "analysis"
 
@@ -29,13 +30,19 @@ class _Record(Record):
     tables: tuple[FileName, ...]
 
 
-def save_analysis(directory: Path, name: str, tables: Mapping[str, pd.DataFrame], inputs: Mapping[str, Any]) -> None:
+def save_analysis(
+    directory: Path,
+    name: str,
+    tables: Mapping[str, pd.DataFrame],
+    inputs: Mapping[str, Any],
+    schemas: Mapping[str, TableSchema] = TABLES,
+) -> None:
     """Write ``tables`` (file stem to rows) and the record of ``inputs`` into ``directory/analysis``.
 
     The same tables give the same bytes. ``inputs`` is plain data: model, fingerprints, options.
 
     Raises:
-        ArtefactError: a table is not what is declared of it (:mod:`codingspot.analysis_tables`).
+        ArtefactError: a table is not what ``schemas`` declare of it.
         FingerprintError: ``directory`` holds this analysis of other inputs, or is no run directory
             (:func:`codingspot.directories.held`).
     """
@@ -44,7 +51,7 @@ def save_analysis(directory: Path, name: str, tables: Mapping[str, pd.DataFrame]
         is_saved(directory, name, inputs)
         (folder / f"{name}.json").unlink(missing_ok=True)
         for stem, table in tables.items():
-            write_table(folder, stem, table)
+            write_table(folder, stem, table, schemas)
         record = {"inputs": dict(inputs), "tables": list(tables), "versions": library_versions()}
         write_json(folder / f"{name}.json", record)
 
@@ -58,18 +65,23 @@ def saved_inputs(directory: Path, name: str) -> Mapping[str, Any] | None:
     file = directory / FOLDER / f"{name}.json"
     if not file.exists():
         return None
-    record = read_model(file, _Record, what="the record of an analysis", way_out="delete it and run the analysis again")
+    record = _record(file)
     whole = all((directory / FOLDER / f"{stem}.parquet").exists() for stem in record.tables)
     return record.inputs if whole else None
 
 
-def load_table(directory: Path, stem: str) -> pd.DataFrame:
-    """One table of an analysis.
+def _record(file: Path) -> _Record:
+    return read_model(file, _Record, what="the record of an analysis", way_out="delete it and run the analysis again")
+
+
+def load_tables(directory: Path, name: str, schemas: Mapping[str, TableSchema]) -> dict[str, pd.DataFrame]:
+    """The tables of a saved analysis by file stem; a newer version's further ones are left alone.
 
     Raises:
-        ArtefactError: it is missing, truncated or corrupt, or not what is declared of it.
+        ArtefactError: its record or a table is missing, truncated or corrupt, or not what is declared of it.
     """
-    return read_table(directory / FOLDER, stem)
+    stems = _record(directory / FOLDER / f"{name}.json").tables
+    return {stem: read_table(directory / FOLDER, stem, schemas) for stem in stems if stem in schemas}
 
 
 def is_saved(directory: Path, name: str, inputs: Mapping[str, Any]) -> bool:

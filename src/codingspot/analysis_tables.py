@@ -1,17 +1,29 @@
-"""The tables of a run's analyses: the file stem of each, its columns and their types, declared here and nowhere else.
+"""The tables of a study's own analyses: the file stem of each, its columns and their types; a view declares its own.
 
 What the columns mean is said by what makes a table. Figures that may not be defined may be missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from codingspot.tables import Column, TableSchema, number, text, truth, whole
+from codingspot.tables import (
+    TableSchema,
+    correlation,
+    domain_kind,
+    figure,
+    k_percent,
+    number,
+    share,
+    text,
+    texts,
+    truth,
+    whole,
+)
 
 LEARNING: Final = "learning-"
 """Beginning of the stem of a learned spot's loss curve; the spot's name follows."""
@@ -19,95 +31,69 @@ UNITS: Final = "units-"
 """Beginning of the stem of the table of a spot's units; the spot's name follows."""
 
 
-def _k() -> Column:
-    return number("k_percent", 0, 100)
-
-
-def _share(name: str, *, absent: bool = False) -> Column:
-    """A share, rate, index or probability: from 0 to 1, or not defined."""
-    return number(name, 0, 1, optional=True, absent=absent)
-
-
-def _figure(name: str, low: float | None = None, *, absent: bool = False) -> Column:
-    return number(name, low, optional=True, absent=absent)
-
-
-def _correlation(name: str) -> Column:
-    return number(name, -1, 1, optional=True)
-
-
-def _texts(*names: str) -> Iterator[Column]:
-    return map(text, names)
-
-
-def _domain_kind(name: str = "kind") -> Column:
-    return text(name, "code", "general")
-
-
 _TENSOR = (text("tensor"), whole("layer", optional=True), text("block"), text("kind"), whole("parameters"))
-_GROUP = (text("group", "spot", "random"), whole("seed", optional=True), _k())
+_GROUP = (text("group", "spot", "random"), whole("seed", optional=True), k_percent())
 _OVERLAP = (
-    _figure("parameters", 0),
-    _figure("common", 0),
-    _figure("expected", 0),
-    *map(_share, ("jaccard", "expected_jaccard", "chance_jaccard", "p_value")),
+    figure("parameters", 0),
+    figure("common", 0),
+    figure("expected", 0),
+    *map(share, ("jaccard", "expected_jaccard", "chance_jaccard", "p_value")),
 )
-_SPLIT = tuple(_share(name, absent=True) for name in ("split_jaccard", "split_low", "split_high"))
-_SILENCED = (*_texts("ablated", "control"), whole("seed", -1), whole("neurons"))
+_SPLIT = tuple(share(name, absent=True) for name in ("split_jaccard", "split_low", "split_high"))
 
-_OF_STUDIES: Mapping[str, TableSchema] = {
+TABLES: Final[Mapping[str, TableSchema]] = {
     stem: TableSchema(columns, pandas_types=True)
     for stem, columns in {
-        "density": (text("spot"), _k(), *_TENSOR, whole("selected"), _share("density"), _share("share")),
+        "density": (text("spot"), k_percent(), *_TENSOR, whole("selected"), share("density"), share("share")),
         "agreement": (
             text("comparison"),
             *(text(name, optional=True, absent=True) for name in ("first", "second")),
-            _k(),
-            _share("jaccard"),
-            _share("expected_jaccard"),
-            _correlation("spearman"),
-            _figure("token_budget", 0, absent=True),
-            _figure("pairs", 0, absent=True),
-            _share("lowest_jaccard", absent=True),
+            k_percent(),
+            share("jaccard"),
+            share("expected_jaccard"),
+            correlation("spearman"),
+            figure("token_budget", 0, absent=True),
+            figure("pairs", 0, absent=True),
+            share("lowest_jaccard", absent=True),
         ),
-        "overlap": (*_texts("scope", "first", "second"), _k(), *_OVERLAP, *_SPLIT),
+        "overlap": (*texts("scope", "first", "second"), k_percent(), *_OVERLAP, *_SPLIT),
         "overlap_tensors": (
-            *_texts("scope", "first", "second"),
-            _k(),
+            *texts("scope", "first", "second"),
+            k_percent(),
             *_TENSOR,
             *map(whole, ("first_selected", "second_selected", "common")),
-            _figure("expected", 0),
-            *map(_share, ("jaccard", "expected_jaccard", "p_value")),
+            figure("expected", 0),
+            *map(share, ("jaccard", "expected_jaccard", "p_value")),
         ),
         "polysemanticity": (
             text("spot"),
             *_GROUP,
             *map(whole, ("parameters", "undefined")),
-            *map(_share, ("mean", "q05", "q25", "q50", "q75", "q95", "q50_low", "q50_high")),
+            *map(share, ("mean", "q05", "q25", "q50", "q75", "q95", "q50_low", "q50_high")),
         ),
-        "shares": (text("spot"), *_GROUP, text("domain"), _domain_kind(), _share("share")),
+        "shares": (text("spot"), *_GROUP, text("domain"), domain_kind(), share("share")),
         "reliability": (
-            *_texts("spot", "split"),
-            _k(),
+            *texts("spot", "split"),
+            k_percent(),
             *map(whole, ("parameters", "pairs")),
-            *map(_share, ("jaccard", "lowest_jaccard", "highest_jaccard", "expected_jaccard", "chance_jaccard")),
-            *map(_correlation, ("spearman", "lowest_spearman")),
+            *map(share, ("jaccard", "lowest_jaccard", "highest_jaccard", "expected_jaccard", "chance_jaccard")),
+            *map(correlation, ("spearman", "lowest_spearman")),
         ),
-        "prediction": (*_texts("cell", "domain"), _domain_kind(), whole("parameters"), number("predicted")),
+        "prediction": (*texts("cell", "domain"), domain_kind(), whole("parameters"), number("predicted")),
         "language_matrix": (
             text("spot"),
-            _domain_kind("spot_kind"),
+            domain_kind("spot_kind"),
             text("measure", "loss", "pass@1"),
             text("of"),
-            *map(_figure, ("original", "value", "low", "high")),
-            _k(),
+            *map(figure, ("original", "value", "low", "high")),
+            k_percent(),
             whole("parameters"),
-            *_texts("scope", "recipe"),
+            *texts("scope", "recipe"),
         ),
         "sequential": (
-            *_texts("cell", "question"),
+            *texts("cell", "question"),
             *map(whole, ("items", "available")),
-            *map(_figure, ("low", "high")),
+            *map(figure, ("low", "high")),
         ),
         "asked": (text("cell"), text("asked", "dead", "dose", "unmoved"), whole("items")),
         "finetuning_losses": (whole("seed"), text("domain"), whole("step"), number("loss")),
@@ -116,22 +102,22 @@ _OF_STUDIES: Mapping[str, TableSchema] = {
             *map(whole, ("step", "seed")),
             *_TENSOR,
             whole("head", optional=True),
-            _figure("mean", 0),
-            _share("share"),
+            figure("mean", 0),
+            share("share"),
         ),
         "importance_evolution": (
             text("comparison", "steps", "domains", "seeds"),
-            *_texts("first_domain", "second_domain"),
+            *texts("first_domain", "second_domain"),
             *map(whole, ("first_step", "first_seed", "second_step", "second_seed")),
-            _k(),
-            *map(_share, ("jaccard", "expected_jaccard")),
-            _correlation("spearman"),
+            k_percent(),
+            *map(share, ("jaccard", "expected_jaccard")),
+            correlation("spearman"),
         ),
         LEARNING: (
             text("spot"),
             whole("step"),
             text("part", "training", "validation"),
-            _k(),
+            k_percent(),
             *map(number, ("code_loss", "general_loss", "objective")),
         ),
         UNITS: (
@@ -139,141 +125,31 @@ _OF_STUDIES: Mapping[str, TableSchema] = {
             whole("rank", 1),
             *map(whole, ("layer", "expert", "index", "parameters")),
             number("code"),
-            *map(_figure, ("general", "key")),
-            _figure("effect", absent=True),
+            *map(figure, ("general", "key")),
+            figure("effect", absent=True),
             truth("selected"),
         ),
     }.items()
 }
 
-_OF_VIEWS: Mapping[str, TableSchema] = {
-    stem: TableSchema(columns, way_out="delete it and run the analysis again")
-    for stem, columns in {
-        "neurons": (
-            *_texts("selection", "domain"),
-            *map(whole, ("rank", "layer", "expert", "neuron")),
-            *map(_share, ("rate", "elsewhere")),
-            _figure("entropy", 0),
-            truth("exclusive"),
-        ),
-        "neurons_layers": (
-            *_texts("selection", "domain"),
-            *map(whole, ("layer", "specific", "exclusive", "neurons")),
-        ),
-        "neurons_sharing": (
-            *_texts("selection", "first", "second"),
-            whole("layer", -1),
-            whole("shared"),
-            *map(_share, ("specific", "active")),
-        ),
-        "neurons_sweep": (
-            *_texts("selection", "varied"),
-            number("quantile", 0, 1),
-            text("domain"),
-            *map(whole, ("tokens", "selected")),
-            _share("jaccard"),
-        ),
-        "neurons_ablation": (
-            text("selection"),
-            *_SILENCED,
-            text("evaluated"),
-            whole("tokens"),
-            number("loss"),
-            _figure("ratio", 0),
-        ),
-        "neurons_tasks": (*_SILENCED, text("task"), whole("items", 1), number("rate", 0, 1), number("original", 0, 1)),
-        "alignment": (
-            whole("layer"),
-            *_texts("first", "second", "pairs"),
-            *map(whole, ("rows", "hits")),
-            *map(_share, ("score", "null_mean", "null_high", "p_value")),
-        ),
-        "alignment_pooled": (
-            *_texts("first", "second", "pairs"),
-            *map(whole, ("rows", "identical")),
-            *map(_share, ("mean", "max")),
-            whole("best_layer", -1),
-        ),
-        "alignment_texts": (text("language"), *map(whole, ("rows", "duplicates", "tokens", "cut"))),
-        "lens_sets": (
-            *_texts("source", "target"),
-            whole("layer"),
-            text("set"),
-            text("kind", "all", "own"),
-            whole("size"),
-            *map(_share, ("share", "probability")),
-            _figure("lift", 0),
-            number("best_rank", 1),
-        ),
-        "lens_targets": (
-            *_texts("source", "target"),
-            *map(whole, ("layer", "positions")),
-            number("probability", 0, 1),
-            number("log_probability"),
-            number("rank", 1),
-            number("first", 0, 1),
-            number("entropy", 0),
-        ),
-        "lens_tokens": (
-            *_texts("source", "target"),
-            *map(whole, ("layer", "place")),
-            text("token"),
-            number("probability", 0, 1),
-        ),
-        "lens_example": (
-            *_texts("source", "target"),
-            *map(whole, ("layer", "position", "place")),
-            text("token"),
-            number("probability", 0, 1),
-            text("answer"),
-            truth("right"),
-        ),
-        "lens_generation": (*_texts("source", "target", "method", "found"), whole("answers")),
-        "lens_keywords": (*_texts("set", "kind"), *map(whole, ("tokens", "skipped"))),
-        "across_profiles": (
-            *_texts("view", "spot"),
-            whole("layer"),
-            number("depth", 0, 1),
-            *map(_figure, ("value", "relative")),
-        ),
-        "across_pairs": (text("overlap"), whole("pairs"), _correlation("rho"), _share("p_value")),
-        "across_spots": (
-            *_texts("spot_name", "domain"),
-            *map(whole, ("layer", "spot", "inside")),
-            number("expected", 0),
-        ),
-        "across_ablation": (
-            *_texts("ablated", "spot", "evaluated"),
-            whole("parameters"),
-            whole("tokens"),
-            number("loss"),
-            _figure("ratio", 0),
-        ),
-    }.items()
-}
 
-TABLES: Final[Mapping[str, TableSchema]] = {**_OF_STUDIES, **_OF_VIEWS}
-"""File stem to the table."""
-
-
-def write_table(folder: Path, stem: str, frame: pd.DataFrame) -> None:
+def write_table(folder: Path, stem: str, frame: pd.DataFrame, schemas: Mapping[str, TableSchema] = TABLES) -> None:
     """Write one table of an analysis into ``folder``, whole or not at all.
 
     Raises:
         ArtefactError: ``frame`` is not what is declared of a table of that name.
     """
-    _schema(stem).write(folder / f"{stem}.parquet", frame)
+    _schema(stem, schemas).write(folder / f"{stem}.parquet", frame)
 
 
-def read_table(folder: Path, stem: str) -> pd.DataFrame:
+def read_table(folder: Path, stem: str, schemas: Mapping[str, TableSchema] = TABLES) -> pd.DataFrame:
     """Read one table of an analysis from ``folder``.
 
     Raises:
         ArtefactError: it is missing, truncated or corrupt, or not what is declared of a table of that name.
     """
-    return _schema(stem).read(folder / f"{stem}.parquet")
+    return _schema(stem, schemas).read(folder / f"{stem}.parquet")
 
 
-def _schema(stem: str) -> TableSchema:
-    beginning = next((each for each in (LEARNING, UNITS) if stem.startswith(each)), stem)
-    return TABLES[beginning]
+def _schema(stem: str, schemas: Mapping[str, TableSchema]) -> TableSchema:
+    return schemas[next((each for each in (LEARNING, UNITS) if stem.startswith(each)), stem)]

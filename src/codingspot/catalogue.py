@@ -1,6 +1,6 @@
-"""Everything a study file may name: estimators, recipes, edits, controls, scopes, and the benchmark's methods.
+"""Everything a study file may name: estimators, recipes, edits, controls, scopes, benchmark methods, views and tasks.
 
-Third parties add to each by an entry point of their package (:mod:`codingspot.models.registry`).
+Third parties add to each by an entry point of their package (:mod:`codingspot.registry`).
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 from codingspot.errors import StudyError
 from codingspot.models import SCOPES, Registry
-from codingspot.models.registry import OWN
+from codingspot.registry import OWN, parameter_types
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Method:
     """One registered function.
 
     Attributes:
-        sort: recipe, estimator, edit, control, scope or method (of the benchmark).
+        sort: recipe, estimator, edit, control, scope, method (of the benchmark), view or task.
         name: as a study file gives it.
         source: ``codingspot``, or the package and version that registers it.
         parameters: name of each parameter to its type and, where it has one, its default, as texts.
@@ -54,11 +54,13 @@ def registries() -> Iterator[Registry[Any, Any]]:
     """The registries that entry points may add to."""
     from codingspot.ablation import CONTROLS, EDITS
     from codingspot.bench import METHODS
+    from codingspot.evaluation.declared import TASKS
     from codingspot.importance import ESTIMATORS
     from codingspot.spot import RECIPES
     from codingspot.units import UNIT_SCORES
+    from codingspot.views import VIEWS
 
-    yield from (ESTIMATORS, RECIPES, UNIT_SCORES, SCOPES, EDITS, CONTROLS, METHODS)
+    yield from (ESTIMATORS, RECIPES, UNIT_SCORES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS, TASKS)
 
 
 def _described(registry: Registry[Any, Any], name: str) -> Method:
@@ -73,7 +75,7 @@ def _described(registry: Registry[Any, Any], name: str) -> Method:
 
 def _parameters(registry: Registry[Any, Any], name: str) -> dict[str, dict[str, str]]:
     function = registry[name]
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    hints = parameter_types(function, ranges=False)
     found = {}
     for parameter, default in registry.parameters(name).items():
         about = {"type": _type_name(hints.get(parameter, Any))}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Self, TypeVar, get_type_hints
+from typing import Annotated, Any, Self, TypeVar, get_args, get_type_hints
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -69,6 +69,9 @@ def _fits_a_file_name(name: str) -> str:
 
 NotEmpty = Annotated[str, AfterValidator(_not_empty)]
 """Text that names something: a model, a source, a language."""
+_READ = "read"
+InputPath = Annotated[NotEmpty, _READ]
+"""A file or folder that is read: what output must keep clear of."""
 Name = Annotated[NotEmpty, AfterValidator(_fits_a_file_name)]
 """Text that becomes part of file names: a spot, a task, a domain."""
 Distinct = AfterValidator(_distinct)
@@ -96,6 +99,13 @@ class Settings(BaseModel):
             if repeated:
                 raise ValueError(f"{name} lists {repeated[0]!r} twice; list it once")
         return self
+
+
+def paths_read(settings: Settings) -> list[str]:
+    """The files and folders that settings name as read."""
+    hints = get_type_hints(type(settings), include_extras=True)
+    named = [getattr(settings, name) for name, hint in hints.items() if InputPath in (hint, *get_args(hint))]
+    return [path for path in named if path is not None]
 
 
 def checked(hint: Any, value: Any) -> Any:

@@ -6,10 +6,12 @@ or where a file was written is in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -209,3 +211,43 @@ def number(
 def truth(name: str) -> Column:
     """A column of truth values."""
     return Column(name, pa.bool_())
+
+
+def texts(*names: str) -> Iterator[Column]:
+    """Columns of any texts."""
+    return map(text, names)
+
+
+def share(name: str, *, absent: bool = False) -> Column:
+    """A share, rate, index or probability: from 0 to 1, or not defined."""
+    return number(name, 0, 1, optional=True, absent=absent)
+
+
+def figure(name: str, low: float | None = None, *, absent: bool = False) -> Column:
+    """A number from ``low`` on, or not defined."""
+    return number(name, low, optional=True, absent=absent)
+
+
+def correlation(name: str) -> Column:
+    """From -1 to 1, or not defined."""
+    return number(name, -1, 1, optional=True)
+
+
+def k_percent() -> Column:
+    """The dose, in percent of all parameters."""
+    return number("k_percent", 0, 100)
+
+
+def domain_kind(name: str = "kind") -> Column:
+    """Of a domain."""
+    return text(name, "code", "general")
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as plain data; what is not a number is None."""
+    plain = table.astype(object).where(table.notna(), None)
+    return [{str(key): _plain(value) for key, value in row.items()} for row in plain.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -25,6 +25,7 @@ from codingspot.spot import find_spot
 from codingspot.study.cells import ORIGINAL, Cell, EvaluatedDomain, ModelSummary, Plan, Task
 from codingspot.study.config import Study
 from codingspot.tables import Column, TableSchema
+from codingspot.views import VIEWS, saved_name, views
 
 DOMAINS = {"go": "code", "rust": "code", "english": "general"}
 TASKS = {"humaneval": ("code", 0.0), "hellaswag": ("general", 0.25)}
@@ -34,7 +35,8 @@ STUDY = {
     "spots": [{"name": "paper", "recipe": "sum", "k_percent": [1.0, 10.0], "controls": ["matched"]}],
     "evaluation": {"code": ["humaneval"], "general": ["hellaswag"], "other": [], "samples": 2},
 }
-OF_VIEWS = ("neurons", "alignment", "lens", "across")
+OF_VIEWS = {saved_name(name): VIEWS.traits(name).load().schemas for name in views()}
+"""The tables of each view, by the name it is saved under."""
 
 
 def make_all(folder: Path) -> None:
@@ -59,9 +61,8 @@ def make_all(folder: Path) -> None:
     for stem, schema in TABLES.items():
         name = f"{LEARNING}paper" if stem == LEARNING else stem
         write_table(run / "analysis", name, frame_of(schema, plan))
-    for view in OF_VIEWS:
-        stems = [stem for stem in TABLES if stem.split("_")[0] == view]
-        save_analysis(run, view, {stem: frame_of(TABLES[stem], plan) for stem in stems}, _inputs())
+    for view, schemas in OF_VIEWS.items():
+        save_analysis(run, view, {stem: frame_of(schemas[stem], plan) for stem in schemas}, _inputs(), schemas)
 
 
 def _model(folder: Path) -> LlamaForCausalLM:

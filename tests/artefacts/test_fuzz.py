@@ -66,7 +66,12 @@ READERS: dict[str, tuple[tuple[str, ...], Callable[[Path], object]]] = {
     "analyses": (("run/analysis/*.json",), _views),
     "tables": (
         ("run/analysis/*.parquet",),
-        lambda folder: [read_table(folder / "run" / "analysis", stem) for stem in TABLES if stem[-1] != "-"],
+        lambda folder: [
+            read_table(folder / "run" / "analysis", stem, schemas)
+            for schemas in (TABLES, *OF_VIEWS.values())
+            for stem in schemas
+            if stem[-1] != "-"
+        ],
     ),
 }
 """Kind of artefact: its files, and what reads them."""

@@ -10,8 +10,11 @@ import lm_eval.tasks
 import pytest
 from lm_eval.tasks import TaskManager
 
+from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import EvaluationError
-from codingspot.evaluation.harness import SHIPPED_TASKS, TaskLibrary, _leaves
+from codingspot.evaluation.harness import TaskLibrary, _leaves
+
+SHIPPED_TASKS = WORLDS.traits("testbed").tasks
 
 HARNESS = Path(lm_eval.tasks.__file__).parent
 

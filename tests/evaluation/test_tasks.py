@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.generation import Completion
-from codingspot.evaluation.harness import SHIPPED_TASKS, TaskLibrary
+from codingspot.evaluation.harness import TaskLibrary
 from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.tasks import NON_FINITE, EvaluationTask, TaskSpec, load_tasks
 from codingspot.sandbox import Outcome, Program, Verdict
+
+SHIPPED_TASKS = WORLDS.traits("testbed").tasks
 
 _ITEMS: dict[str, list[dict[str, Any]]] = {
     "arithmetic": [

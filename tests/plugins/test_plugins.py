@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
+import yaml
 from typer.testing import CliRunner
 
 from codingspot.ablation import CONTROLS, EDITS
+from codingspot.cli import views as view_commands
 from codingspot.cli.app import app
+from codingspot.errors import StudyError
+from codingspot.evaluation.declared import TASKS
 from codingspot.importance import ESTIMATORS
 from codingspot.report import build_report
 from codingspot.report.run_files import read_run
@@ -18,6 +23,7 @@ from codingspot.report.specificity import matched_controls
 from codingspot.report.summary import summarise
 from codingspot.spot import RECIPES
 from codingspot.study import RunDirectory, parse_study, run_study
+from codingspot.views import VIEWS
 
 POINTS = """
 [codingspot.estimators]
@@ -29,6 +35,10 @@ second_half = plugged.second_half:second_half
 shrink = plugged.shrink:shrink
 [codingspot.controls]
 next_door = plugged.next_door:next_door
+[codingspot.tasks]
+opposites = plugged.opposites:opposites
+[codingspot.views]
+surprise = plugged.surprise:SurpriseSettings
 """
 STUDY = """
 name: plugged
@@ -38,7 +48,8 @@ spots:
   - {name: least, recipe: least_general, scope: mlp, k_percent: [0.5], controls: [next_door], control_seeds: [0, 1],
      edit: shrink, edit_parameters: {by: 4.0}}
   - {name: half, recipe: second_half, scope: blocks, k_percent: [0.5]}
-evaluation: {code: [], general: [], other: []}
+evaluation: {code: [], general: [opposites], other: []}
+views: {surprise: {texts: 2}}
 """
 
 
@@ -51,7 +62,7 @@ def _installed(tmp_path_factory: pytest.TempPathFactory):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-methods\nVersion: 0.3\n")
     (info / "entry_points.txt").write_text(POINTS)
-    registries = (ESTIMATORS, RECIPES, EDITS, CONTROLS)
+    registries = (ESTIMATORS, RECIPES, EDITS, CONTROLS, VIEWS, TASKS)
     before = [dict(registry._entries) for registry in registries]
     sys.path.insert(0, str(site))
     for registry in registries:
@@ -96,6 +107,41 @@ def test_a_matched_control_is_one_that_a_specific_spot_must_surpass(run) -> None
     assert matched_controls(summarise(read_run(run.path)), "least") == ["next_door"]
 
 
+def test_a_task_is_evaluated_in_every_cell_and_has_its_label(run) -> None:
+    outcomes = pd.read_parquet(run.path / "results.parquet")
+    assert outcomes.groupby("cell")["task"].agg(list).map(lambda tasks: tasks == ["opposites"] * 4).all()
+    assert "opposites in English" in (run.path / "tables" / "table1_dose_response.md").read_text()
+
+
+def test_a_view_has_study_keys_tables_pictures_and_a_section(run) -> None:
+    assert yaml.safe_load((run.path / "study.yaml").read_text())["views"]["surprise"] == {"texts": 2}
+    assert analysis(run, "surprise")["domain"].tolist() == ["go", "python", "english"]
+    assert (run.path / "tables" / "surprise.tex").exists()
+    assert (run.path / "figures" / "surprise.png").exists()
+    page = (run.path / "report.html").read_text()
+    assert '<section id="view-surprise">' in page
+    assert "The model is surprised most by " in page
+    made = (run.analysis / "surprise.parquet").stat().st_mtime_ns
+    run_study(parse_study(STUDY, "plugged.yaml"), run.path)
+    assert (run.analysis / "surprise.parquet").stat().st_mtime_ns == made
+
+
+def test_a_view_s_settings_are_checked_and_studies_without_it_stay_as_they_are() -> None:
+    with pytest.raises(StudyError, match=r"views\.surprise\.texts"):
+        parse_study(STUDY.replace("texts: 2", "texts: 0"), "plugged.yaml")
+    assert "surprise" not in parse_study(STUDY.replace("{surprise: {texts: 2}}", "{}"), "plugged.yaml").to_yaml()
+
+
+def test_a_view_has_a_command(tmp_path: Path) -> None:
+    fresh = typer.Typer()
+    view_commands.register(fresh)
+    arguments = ["surprise", "testbed", "--documents", "20", "-l", "go", "--out", str(tmp_path / "run"), "--json"]
+    result = CliRunner().invoke(fresh, arguments)
+    assert result.exit_code == 0, result.output
+    assert {row["domain"] for row in json.loads(result.stdout)["surprise"]} == {"go", "english"}
+    assert "--texts" in CliRunner().invoke(fresh, ["surprise", "--help"], env={"COLUMNS": "200"}).output
+
+
 def test_labels_stand_in_tables_and_page(run) -> None:
     page = (run.path / "report.html").read_text()
     assert "Next-door parameters" in page
@@ -107,5 +153,13 @@ def test_labels_stand_in_tables_and_page(run) -> None:
 def test_the_package_is_listed_with_its_parameters() -> None:
     listed = json.loads(CliRunner().invoke(app, ["methods", "--json"]).stdout)
     own = {method["name"]: method for method in listed if method["source"] == "plugged-methods 0.3"}
-    assert set(own) == {"doubled_taylor", "least_general", "second_half", "shrink", "next_door"}
+    assert set(own) == {
+        "doubled_taylor",
+        "least_general",
+        "second_half",
+        "shrink",
+        "next_door",
+        "surprise",
+        "opposites",
+    }
     assert own["shrink"]["parameters"] == {"by": {"type": "float", "default": "2.0"}}

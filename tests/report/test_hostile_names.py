@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from codingspot.cli.app import app
 from codingspot.evaluation.results import Results
 from codingspot.report import build_report, console_report
-from codingspot.report.lens_table import example_page
 from codingspot.report.run_files import read_run
+from codingspot.views.lens.example import example_page
 
 ESC = "\x1b]0;owned\x07\x1b[31m\u202egnp\x9b1m\ufffe"
 SHOWN = r"\x1b]0;owned\x07\x1b[31m\u202egnp\x9b1m\ufffe"

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from synthetic_runs import RunMaker
 
-from codingspot.report.run_files import Run, read_run
+from codingspot.report.run_files import read_run
 from codingspot.report.table import Number, Table
-from codingspot.report.view_tables import view_tables
+from codingspot.views.across.report import across_section
 
 
 def across_ablation(run_directory: Path, generals: tuple[str, ...], ratios: dict[str, float]) -> Table:
@@ -21,12 +21,13 @@ def across_ablation(run_directory: Path, generals: tuple[str, ...], ratios: dict
     zeroed = pd.DataFrame(
         {"ablated": "neurons", "spot": "", "evaluated": list(ratios), "parameters": 9, "ratio": list(ratios.values())}
     )
-    further = {
+    tables = {
+        "across_profiles": pd.DataFrame(),
         "across_spots": pd.DataFrame(columns=["spot_name", "domain", "layer", "spot", "inside", "expected"]),
         "across_ablation": zeroed,
     }
-    changed = Run(run.plan.model_copy(update={"domains": domains}), run.study, run.results, {}, None, None, further)
-    return next(table for table in view_tables(changed) if table.name == "across_ablation")
+    plan = run.plan.model_copy(update={"domains": domains})
+    return next(table for table in across_section(tables, plan).tables if table.name == "across_ablation")
 
 
 @pytest.mark.parametrize("generals", [("english",), ("german",), ("german", "encyclopaedia"), ()])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 
 from codingspot.bench.run import DOSES, bench_directory
 from codingspot.files import write_text
@@ -16,6 +15,9 @@ from codingspot.report.drawing import Panel, Picture, save_png
 from codingspot.report.labels import dose, join_words
 from codingspot.report.table import Column, Number, Row, Table, Value, to_csv, to_latex, to_markdown
 from codingspot.report.theme import MARKERS, MUTED, SPOTS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Record = Mapping[Any, Any]
 

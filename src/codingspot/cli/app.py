@@ -7,11 +7,8 @@ from typing import Annotated
 import typer
 
 import codingspot
-from codingspot.cli import align as align_command
-from codingspot.cli import bench, corpus, estimate, roles, stages, study, testbed
-from codingspot.cli import lens as lens_command
+from codingspot.cli import bench, corpus, estimate, roles, stages, study, testbed, views
 from codingspot.cli import methods as methods_command
-from codingspot.cli import neurons as neurons_command
 from codingspot.cli import units as units_command
 from codingspot.cli.console import out
 
@@ -30,9 +27,7 @@ estimate.register(app)
 roles.register(app)
 bench.register(app)
 methods_command.register(app)
-neurons_command.register(app)
-align_command.register(app)
-lens_command.register(app)
+views.register(app)
 app.add_typer(testbed.app, name="testbed")
 
 

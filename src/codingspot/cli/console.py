@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
@@ -29,6 +29,9 @@ from rich.text import Text
 from codingspot.cli.lines import ProgressLines
 from codingspot.errors import CodingSpotError, StudyError
 from codingspot.escaping import visible
+
+if TYPE_CHECKING:
+    from codingspot.settings import Settings
 
 Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wrote there before.")]
 
@@ -141,17 +144,22 @@ def _signals_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def setting_error() -> Iterator[None]:
-    """Turn what pydantic says of a setting into the one line of an error about its option."""
+def setting_error(settings: type[Settings] | None = None) -> Iterator[None]:
+    """Turn what pydantic says of a setting into the one line of an error about its option, of ``settings``' own."""
     from pydantic import ValidationError  # loading it takes time, which `--help` should not
+
+    from codingspot.cli.options import option_name
 
     try:
         yield
     except ValidationError as error:
         first = error.errors()[0]
-        parts = [_OPTIONS.get(part, part) for part in first["loc"] if isinstance(part, str)]
-        option = "-".join(parts).replace("_", "-")
-        raise StudyError(f"--{option}: {first['msg'].removeprefix('Value error, ')}") from None
+        names = [part for part in first["loc"] if isinstance(part, str)]
+        if settings is not None and names and names[0] in settings.model_fields:
+            option = option_name(settings, names[0])
+        else:
+            option = "--" + "-".join(_OPTIONS.get(name, name) for name in names).replace("_", "-")
+        raise StudyError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _fail(message: str) -> None:

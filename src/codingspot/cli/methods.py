@@ -23,11 +23,12 @@ def register(app: typer.Typer) -> None:
 
 def methods(
     sort: Annotated[
-        str | None, typer.Argument(help="estimator, recipe, scope, edit, control or method; all where not given.")
+        str | None,
+        typer.Argument(help="One sort, such as recipe or view; all where not given."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List estimators, recipes, scopes, edits, controls and benchmark methods with their parameters.
+    """List estimators, recipes, scopes, edits, controls, benchmark methods, views and tasks with their parameters.
 
     Those of installed packages are among them, each with the package it comes from.
 

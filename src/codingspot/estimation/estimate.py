@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from codingspot.corpus.languages import STUDIED
+from codingspot.corpus.schemas import ENGLISH
+from codingspot.corpus.worlds import WORLDS
 from codingspot.estimation.footprint import Footprint, measure_footprint
 from codingspot.estimation.peaks import MemoryPeak, finetuning_peaks, learning_peak, scoring_peak, selection_peak
 from codingspot.importance.draws import SAMPLE
 from codingspot.importance.finetune import optimizer_bytes
-from codingspot.models import TESTBED, ParameterLayout, configured_model, scope_sizes
+from codingspot.models import ParameterLayout, configured_model, scope_sizes
 from codingspot.spot.selection import count_for
 from codingspot.study.checking import check_room
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.planning import control_draws, plan_cells
-from codingspot.testbed.world import ENGLISH, HELD_OUT_LANGUAGE
 
 _SPOT_BYTES = 12  # a position and a key
 
@@ -92,7 +93,8 @@ class _Needs:
         self.study = study
         self._layout: ParameterLayout | None = None
         corpus = study.corpus
-        own = (HELD_OUT_LANGUAGE,) if corpus.source == TESTBED else ()
+        source = corpus.source
+        own = WORLDS.traits(source).held_out if isinstance(source, str) and source in WORLDS else ()
         general = set(corpus.general or (ENGLISH,))
         languages = set(STUDIED if corpus.languages is None else corpus.languages) - general
         held_out = set(own if corpus.held_out is None else corpus.held_out)

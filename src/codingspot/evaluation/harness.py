@@ -21,12 +21,11 @@ from datasets import Dataset, DatasetDict
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
 
+from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import CodingSpotError, EvaluationError
 from codingspot.evaluation.code_tasks import runs_programs, without_metric
+from codingspot.evaluation.declared import TASKS
 from codingspot.evaluation.local_data import LocalData, misfit, read_rows
-
-SHIPPED_TASKS = Path(__file__).parents[1] / "testbed" / "tasks"
-"""Folder of the testbed's tasks."""
 
 _GROUP_ONLY = frozenset({"group", "group_alias", "task", "tag", "aggregate_metric_list", "metadata"})
 """Settings of a group that are about the group; others are handed to its members."""
@@ -43,14 +42,15 @@ class _Leaf:
 
 
 class TaskLibrary:
-    """Finds tasks by name: in folders of YAML files, then among the testbed's, then among the harness's own.
+    """Finds tasks by name: among those declared, in folders of YAML files, the testbed's, and the harness's own.
 
     Args:
         folders: searched first; of two tasks of one name in them, the later folder's is taken.
     """
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
-        self._folders = [SHIPPED_TASKS, *folders]
+        worlds = [WORLDS.traits(name).tasks for name in WORLDS]
+        self._folders = [*(folder for folder in worlds if folder is not None), *folders]
         self._manager = self._index(self._folders)
 
     def load(
@@ -66,6 +66,8 @@ class TaskLibrary:
         Raises:
             EvaluationError: there is no such task, or its data can't be read.
         """
+        if name in TASKS:
+            return [_declared(name, overrides or {}, data)]
         manager = self._manager_with(name)
         leaves = list(_leaves(manager, name, {}))
         subjects = frozenset(str(leaf.settings.get("dataset_name")) for leaf in leaves)
@@ -173,6 +175,24 @@ def _load(manager: TaskManager, leaf: _Leaf, changes: Mapping[str, Any], data: P
         raise EvaluationError(
             f"task {leaf.name} can't be loaded ({reason}); check its YAML file and data, or give it local files as data"
         ) from error
+
+
+def _declared(name: str, overrides: Mapping[str, Any], data: Path | None) -> ConfigurableTask:
+    """A registered task, whose rows it brings itself."""
+    if data is not None:
+        raise EvaluationError(f"task {name} of {TASKS.source(name)} brings its own rows; leave out data")
+    try:
+        settings = dict(TASKS[name]())
+        rows = DatasetDict({"test": Dataset.from_list(settings.pop("rows"))})
+        with quiet():
+            return ConfigurableTask(
+                config={"task": name, "test_split": "test", **settings, **overrides, "custom_dataset": lambda **_: rows}
+            )
+    except CodingSpotError:
+        raise
+    except Exception as error:  # whatever a third party's function may give
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise EvaluationError(f"task {name} of {TASKS.source(name)} can't be made ({reason}); repair it") from error
 
 
 def _own_files(leaf: _Leaf) -> dict[str, Any]:

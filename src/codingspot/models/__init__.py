@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from codingspot.models.layout import Located, ParameterLayout, fingerprint, unique_parameters
     from codingspot.models.loading import LoadedModel, load_model, usable_device
     from codingspot.models.output_head import MAX_LOGITS, OutputHead
-    from codingspot.models.registry import Registry
     from codingspot.models.roles import SCOPES, Role, Scope, ScopeName, role_of, scope_sizes
     from codingspot.models.shipped import (
         TESTBED,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     )
     from codingspot.models.structure import Part, Structure, describe, kinds_table
     from codingspot.models.units import UnitKind, Units, find_units
+    from codingspot.registry import Registry
 
 __all__ = [
     "MAX_LOGITS",

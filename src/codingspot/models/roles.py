@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from codingspot.models.layout import ParameterLayout
-from codingspot.models.registry import Registry
+from codingspot.registry import Registry
 
 Block = Literal["attention", "mlp", "embedding", "head", "norm", "other"]
 Kind = Literal[
@@ -131,9 +131,15 @@ Scope = Callable[[Role], bool]
 
 @dataclass(frozen=True)
 class ScopeTraits:
-    """``inside`` ends a sentence about the scope, as in: by this recipe inside the transformer blocks alone."""
+    """What the program may know of a scope.
+
+    Attributes:
+        inside: ends a sentence about it, as in: by this recipe inside the transformer blocks alone.
+        of_the_verdict: claims are made about it, since removing what lies outside removes no ability alone.
+    """
 
     inside: str | None = None
+    of_the_verdict: bool = False
 
 
 SCOPES: Registry[Scope, ScopeTraits] = Registry("scope", ScopeTraits())
@@ -147,7 +153,9 @@ def every_parameter(role: Role) -> bool:  # noqa: ARG001 - a scope is a predicat
 
 
 @SCOPES.register(
-    "blocks", label="attention and MLP matrices", traits=ScopeTraits(" inside the transformer blocks alone")
+    "blocks",
+    label="attention and MLP matrices",
+    traits=ScopeTraits(" inside the transformer blocks alone", of_the_verdict=True),
 )
 def blocks(role: Role) -> bool:
     """The attention and MLP matrices of the layers, with their biases; no norm, embedding or head."""

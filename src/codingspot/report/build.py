@@ -17,6 +17,7 @@ from codingspot.report.specificity import judge_all
 from codingspot.report.summary import summarise
 from codingspot.report.table import Table, to_csv, to_latex, to_markdown
 from codingspot.report.tables import build_tables
+from codingspot.report.view_sections import view_sections
 
 _FORMAT = "codingspot-report"
 
@@ -40,7 +41,10 @@ def build_report(run_directory: Path) -> Path:
             findings = judge_all(summary, run.density)
             tables = build_tables(run, summary)
             pictures = build_figures(run, summary, findings)
-            page = render_page(run, summary, findings, tables, pictures)
+            sections = view_sections(run)
+            page = render_page(run, summary, findings, tables, pictures, sections)
+        tables += tuple(table for section in sections.values() for table in section.tables)
+        pictures += tuple(picture for section in sections.values() for picture in section.pictures)
         _write_folders(run_directory, tables, pictures)
         write_json(run_directory / "summary.json", summary.records())
         write_text(run_directory / "report.html", page)

@@ -16,14 +16,13 @@ from codingspot.report.plots import draw_agreement, draw_dose_response, draw_per
 from codingspot.report.run_files import Run
 from codingspot.report.specificity import KEPT, PERPLEXITY_LIMIT, Finding
 from codingspot.report.summary import RunSummary
-from codingspot.report.view_pictures import view_pictures
 
 
 def build_figures(run: Run, summary: RunSummary, findings: Sequence[Finding]) -> tuple[Picture, ...]:
-    """Every figure that the run has data for, the main one (specificity) first."""
+    """Every figure of spots that the run has data for, the main one (specificity) first."""
     spots = summary.plan.spots()
     if not spots:
-        return view_pictures(run)
+        return ()
     figures = [specificity(summary), dose_response(summary)] if summary.plan.tasks else []
     figures.append(perplexity(summary))
     if run.density is not None:
@@ -33,7 +32,6 @@ def build_figures(run: Run, summary: RunSummary, findings: Sequence[Finding]) ->
     more = (matrix.shared_regions(run), matrix.language_matrix(run), matrix.prediction(run))
     figures += [figure for figure in more if figure is not None]
     figures += evolution_pictures(run)
-    figures += view_pictures(run)
     return tuple(figure for figure in figures if figure.panels)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from statistics import fmean
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from codingspot.evaluation.metrics import KEPT, LEAST_MARGIN, ONSET_RATE
 from codingspot.report.labels import control_label, domain_label, scope_label, task_label
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary, resample
-from codingspot.report.table import Column, Number, Row, Table, Value
+from codingspot.report.table import Column, Number, Row, Table, Value, mean
 from codingspot.study.cells import ORIGINAL, Asked
 
 Holds = NDArray[np.bool_]
@@ -127,7 +126,7 @@ def prediction(run: Run, summary: RunSummary) -> Table:
             parts = [code if name is None else found[found["domain"] == name] for name in names]
             values: list[Value] = [control_label(cell.cell.control).capitalize(), Number(cell.cell.k_percent)]
             for part in parts:
-                values += [Number(_mean(part["predicted"])), _change(part)]
+                values += [Number(mean(part["predicted"])), _change(part)]
             spot = str(cell.cell.spot)
             rows.append(Row(spot, summary.title(spot), "control" if cell.cell.control else "spot", tuple(values)))
     caption = (
@@ -275,7 +274,7 @@ def _sufficiency_row(summary: RunSummary, spot: str, cell: CellSummary) -> Row:
 def _change(part: pd.DataFrame) -> Number:
     if len(part) == 1:
         return Number(*(float(part.iloc[0][name]) for name in ("change", "low", "high")))
-    return Number(_mean(part["change"]), float(part["change"].min()), float(part["change"].max()))
+    return Number(mean(part["change"]), float(part["change"].min()), float(part["change"].max()))
 
 
 def _rank_agreement(joined: pd.DataFrame) -> str:
@@ -284,8 +283,3 @@ def _rank_agreement(joined: pd.DataFrame) -> str:
         return ""
     correlation = float(spearmanr(finite["predicted"], finite["change"]).statistic)
     return f" Spearman correlation over all cells and domains: {correlation:.2f}."
-
-
-def _mean(values: Sequence[float] | pd.Series) -> float | None:
-    found = [float(value) for value in values]
-    return fmean(found) if found else None

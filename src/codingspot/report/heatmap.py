@@ -6,17 +6,15 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
-from codingspot.report.theme import GENERAL, INK, MUTED
+from codingspot.report.squares import bare, shaded_cell
+from codingspot.report.theme import MUTED
 
 _KINDS: Final = ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down", "router", "norm", "other")
 _OUTSIDE: Final = ("embedding", "position", "norm", "head", "other")
 _OUTSIDE_LABELS: Final = {"position": "positions", "norm": "final norm", "head": "output head"}
 _COLUMN_INCHES: Final = 0.46
 _ROW_INCHES: Final = 0.2
-_DARKEST: Final = 0.72
-_GAP: Final = 0.06
 _NOTHING: Final = "·"
 
 
@@ -38,14 +36,19 @@ def draw_density(axes: Axes, *, rows: pd.DataFrame) -> None:
     layers = sorted({layer for layer, _ in inside})
     kinds = [kind for kind in _KINDS if any(found == kind for _, found in inside)]
     highest = max((place.density for place in [*inside.values(), *outside.values()]), default=0.0)
+
+    def cell(x: float, y: float, width: float, place: _Place, text: str) -> None:
+        shade = (place.density / highest) ** 0.5 if highest else 0.0
+        shaded_cell(axes, x, y, shade, text, width=width, fontsize=7.5)
+
     for (layer, kind), place in inside.items():
-        _cell(axes, kinds.index(kind), layers.index(layer), 1, place.density, highest, _percent(place.density))
+        cell(kinds.index(kind), layers.index(layer), 1, place, _percent(place.density))
     below = [kind for kind in _OUTSIDE if kind in outside]
     width = max(len(kinds), 1) / max(len(below), 1)
     for index, kind in enumerate(below):
         place = outside[kind]
         text = f"{_percent(place.density)} ({_percent(place.selected / total)}%)" if place.selected else _NOTHING
-        _cell(axes, index * width, len(layers) + 0.9, width, place.density, highest, text)
+        cell(index * width, len(layers) + 0.9, width, place, text)
         axes.text(
             (index + 0.5) * width,
             len(layers) + 0.78,
@@ -65,11 +68,7 @@ def draw_density(axes: Axes, *, rows: pd.DataFrame) -> None:
     axes.set_yticks([index + 0.5 for index in range(len(layers))], [str(layer) for layer in layers])
     axes.set_ylabel("layer")
     axes.yaxis.set_label_coords(-0.07, 1 - 0.5 * len(layers) / (len(layers) + 2))
-    axes.grid(visible=False)
-    axes.tick_params(length=0, labelsize=7.5)
-    axes.xaxis.tick_top()
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    bare(axes)
 
 
 class _Place(NamedTuple):
@@ -88,13 +87,6 @@ def _pooled(rows: pd.DataFrame, *, inside_layers: bool) -> dict[tuple[Any, ...],
         tuple(place): _Place(selected / parameters, int(selected))
         for *place, selected, parameters in zip(*columns, strict=True)
     }
-
-
-def _cell(axes: Axes, x: float, y: float, width: float, density: float, highest: float, text: str) -> None:
-    alpha = _DARKEST * (density / highest) ** 0.5 if highest else 0.0
-    box = (x + _GAP / 2, y + _GAP / 2), width - _GAP, 1 - _GAP
-    axes.add_patch(Rectangle(*box, facecolor=GENERAL, alpha=alpha, linewidth=0))
-    axes.text(x + width / 2, y + 0.52, text, ha="center", va="center", fontsize=7.5, color=INK)
 
 
 def _percent(share: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from codingspot import learning as learning  # registers its recipe
 from codingspot import units as units  # registers its recipe and controls
 from codingspot.ablation import CONTROLS
+from codingspot.evaluation.declared import TASKS
 from codingspot.models import SCOPES
 from codingspot.spot import RECIPES
 from codingspot.study.cells import Cell, Plan
@@ -41,9 +42,11 @@ MISSING: Final = "–"
 
 
 def task_label(name: str) -> str:
-    """A task's name for people: the benchmark's own spelling, or the task name without its prefix."""
+    """A task's name for people: the benchmark's own spelling, its label, or the task name without its prefix."""
     if name in _TASKS:
         return _TASKS[name]
+    if name in TASKS:
+        return TASKS.label(name)
     return name.removeprefix("testbed_").replace("_", " ").capitalize()
 
 

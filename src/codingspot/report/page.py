@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -12,11 +12,11 @@ from markupsafe import Markup
 from codingspot.escaping import visible
 from codingspot.report.drawing import Picture, to_svg
 from codingspot.report.labels import dose, join_words
-from codingspot.report.lens_table import LENS_STYLE
 from codingspot.report.provenance import details, estimator_phrase, fewer_phrase
 from codingspot.report.questions import answered
 from codingspot.report.run_files import Run
 from codingspot.report.samples import sample_problems
+from codingspot.report.section import Section
 from codingspot.report.specificity import (
     KEPT,
     LOST,
@@ -27,8 +27,8 @@ from codingspot.report.specificity import (
 )
 from codingspot.report.summary import RunSummary
 from codingspot.report.table import Column, Number, Row, Table, main_text, side_text
-from codingspot.report.views import views
 from codingspot.report.words import headline, sentence
+from codingspot.views import VIEWS, saved_name
 
 _TONES = {
     Verdict.SPECIFIC: "good",
@@ -50,12 +50,23 @@ class _Drawn:
     panels: tuple[tuple[str, Markup], ...]
 
 
+@dataclass(frozen=True)
+class _View:
+    """A section on the page."""
+
+    name: str
+    title: str
+    section: Section
+    pictures: tuple[_Drawn, ...]
+
+
 def render_page(
     run: Run,
     summary: RunSummary,
     findings: Sequence[Finding],
     tables: Sequence[Table],
     pictures: Sequence[Picture],
+    sections: Mapping[str, Section],
 ) -> str:
     """The whole page. Everything that came from outside (names, samples) is escaped, and all of it can be seen."""
     environment = Environment(
@@ -69,7 +80,7 @@ def render_page(
     styles = files("codingspot.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     lead = headline(summary, tuple(findings))
     page = environment.get_template("page.html.j2").render(
-        styles=Markup(styles + LENS_STYLE),
+        styles=Markup(styles + "".join(section.style for section in sections.values())),
         plan=run.plan,
         model=run.model_name(),
         description=str(run.study.get("description") or ""),
@@ -82,7 +93,7 @@ def render_page(
         pictures={picture.name: _drawn(picture) for picture in pictures},
         places=_places(summary, findings),
         problems=sample_problems(run, findings),
-        views=views(run),
+        views=[_shown(name, section) for name, section in sections.items()],
         questions=answered({table.name for table in tables}, {picture.name for picture in pictures}),
         details=details(run),
         notes=[fewer_phrase(run)] if fewer_phrase(run) else [],
@@ -106,6 +117,10 @@ def _drawn(picture: Picture) -> _Drawn:
         (panel.title, Markup(to_svg(panel, f"{picture.name}-{number}"))) for number, panel in enumerate(picture.panels)
     ]
     return _Drawn(picture.name, picture.title, picture.caption, tuple(panels))
+
+
+def _shown(name: str, section: Section) -> _View:
+    return _View(saved_name(name), VIEWS.label(name), section, tuple(map(_drawn, section.pictures)))
 
 
 def _findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:

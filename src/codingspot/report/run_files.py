@@ -19,6 +19,7 @@ from codingspot.records import Count, Plain, Record, first_fault, read_model, re
 from codingspot.settings_text import parse_settings
 from codingspot.study.cells import ORIGINAL, Asked, Cell, Plan
 from codingspot.tables import check_known
+from codingspot.views import VIEWS, views
 
 _BUDGET = "budget"
 _OWN = ("density", "agreement")
@@ -73,6 +74,7 @@ class Run:
         agreement: how far choices of scoring agree; None likewise. Rows whose ``comparison`` is ``budget`` are of
             token budgets, all others of pairs of choices.
         further: the tables of further analyses that the run has, by name.
+        views: the tables of each view that it has.
         missing: cells of a run that isn't finished yet; ``plan`` has the others.
     """
 
@@ -83,6 +85,7 @@ class Run:
     density: pd.DataFrame | None
     agreement: pd.DataFrame | None
     further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    views: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
     missing: tuple[Cell, ...] = ()
 
     @property
@@ -168,6 +171,7 @@ def read_run(directory: Path) -> Run:
         missing=tuple(cell for cell in whole.cells if cell not in finished),
         further=further,
         **{stem: None if analyses[stem] is None else _of_plan(stem, analyses[stem], plan) for stem in tables},
+        views=_views(directory / "analysis"),
     )
 
 
@@ -233,6 +237,16 @@ def _study(path: Path) -> Mapping[str, Any]:
     except StudyError as error:
         raise ArtefactError(f"{error}: put back the one the run was made with") from None
     found: Mapping[str, Any] = study
+    return found
+
+
+def _views(folder: Path) -> dict[str, Mapping[str, pd.DataFrame]]:
+    found: dict[str, Mapping[str, pd.DataFrame]] = {}
+    for name in views():
+        schemas = VIEWS.traits(name).load().schemas
+        stems = [stem for stem in schemas if (folder / f"{stem}.parquet").exists()]
+        if stems:
+            found[name] = {stem: read_table(folder, stem, schemas) for stem in stems}
     return found
 
 

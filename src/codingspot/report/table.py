@@ -6,8 +6,9 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Final, Literal
 
 from codingspot.escaping import visible
@@ -31,6 +32,17 @@ class Number:
 
 
 Value = str | Number
+
+
+def number(value: float) -> Number:
+    """A value; not defined where it is not a number."""
+    return Number(None if math.isnan(value) else float(value))
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are defined; None where none is."""
+    defined = [float(value) for value in values if value is not None]
+    return fmean(defined) if defined else None
 
 
 @dataclass(frozen=True)

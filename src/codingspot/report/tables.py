@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from statistics import fmean
 from typing import Final
 
@@ -25,8 +24,7 @@ from codingspot.report.provenance import (
 )
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary
-from codingspot.report.table import Column, Number, Role, Row, Table, Value
-from codingspot.report.view_tables import view_tables
+from codingspot.report.table import Column, Number, Role, Row, Table, Value, mean, number
 from codingspot.study.cells import ORIGINAL, EvaluatedDomain, Plan
 
 VERDICTS: Final = ("passed", "wrong answer", "exception", "syntax error", "empty", "timed out", "killed")
@@ -57,9 +55,13 @@ def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
         regions.overlap_by_module(run),
         regions.polysemanticity(run, summary),
         regions.reliability(run, summary),
-        *view_tables(run),
     )
-    return tuple(table for table in tables if any(row.role != "original" for row in table.rows))
+    return tuple(filter(has_rows, tables))
+
+
+def has_rows(table: Table) -> bool:
+    """Whether there is a row of an edited model."""
+    return any(row.role != "original" for row in table.rows)
 
 
 def dose_response(run: Run, summary: RunSummary) -> Table:
@@ -162,7 +164,7 @@ def retention(run: Run, summary: RunSummary) -> Table:
             _with_interval(cells, lambda c: c.metrics.code_retention, lambda c: c.intervals.code_retention),
             _with_interval(cells, lambda c: c.metrics.general_retention, lambda c: c.intervals.general_retention),
         ]
-        values += [Number(_mean(c.perplexity_ratio.get(d.name) for c in cells)) for d in domains]
+        values += [Number(mean(c.perplexity_ratio.get(d.name) for c in cells)) for d in domains]
         rows.append(Row(spot, heading, role, tuple(values)))
     caption = (
         "Retention R = (a - c) / (a0 - c): 1 keeps all that the original model has above chance, 0 is chance. a and "
@@ -258,7 +260,7 @@ def scoring_agreement(run: Run) -> Table:
         "Agreement between ways of scoring",
         caption,
         columns,
-        tuple(Row("", "", "spot", (*row[:3], *map(_number, row[3:]))) for row in rows),
+        tuple(Row("", "", "spot", (*row[:3], *map(number, row[3:]))) for row in rows),
     )
 
 
@@ -331,7 +333,7 @@ Figure = Callable[[CellSummary], float | None]
 
 
 def _task_rate(cells: tuple[CellSummary, ...], task: str) -> Value:
-    return _pooled_or_not_asked(cells, lambda cells: Number(_mean(c.metrics.rates.get(task) for c in cells)))
+    return _pooled_or_not_asked(cells, lambda cells: Number(mean(c.metrics.rates.get(task) for c in cells)))
 
 
 def _pooled_or_not_asked(cells: tuple[CellSummary, ...], pool: Callable[[tuple[CellSummary, ...]], Number]) -> Value:
@@ -346,7 +348,7 @@ def _changed(cells: tuple[CellSummary, ...], figure: Figure, change: Figure) -> 
 
 def _with_change(cells: tuple[CellSummary, ...], figure: Figure, change: Figure) -> Number:
     pooled = _number_of(cells, figure)
-    changed = None if cells[0].cell.name == ORIGINAL else _mean(change(c) for c in cells)
+    changed = None if cells[0].cell.name == ORIGINAL else mean(change(c) for c in cells)
     return Number(pooled.value, pooled.low, pooled.high, changed)
 
 
@@ -358,7 +360,7 @@ def _number_of(cells: tuple[CellSummary, ...], figure: Figure) -> Number:
     """The figure of one cell; of several seeds its mean with the smallest and largest, where it is defined."""
     values = [value for value in map(figure, cells) if value is not None]
     if len(values) < 2:
-        return Number(_mean(values))
+        return Number(mean(values))
     return Number(fmean(values), min(values), max(values))
 
 
@@ -375,15 +377,6 @@ def _with_interval(
 def _bare(cells: tuple[CellSummary, ...], figure: Figure) -> Value:
     """The pooled figure without its range."""
     return _pooled_or_not_asked(cells, lambda cells: Number(_number_of(cells, figure).value))
-
-
-def _number(value: float) -> Number:
-    return Number(None if math.isnan(value) else float(value))
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return fmean(defined) if defined else None
 
 
 def _shown_domains(plan: Plan) -> list[EvaluatedDomain]:

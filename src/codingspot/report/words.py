@@ -52,7 +52,7 @@ def _said(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]
     first, others = findings[0], findings[1:]
     if first.verdict is Verdict.UNDEFINED:
         return (sentence(summary, first),)
-    inside = [finding for finding in others if finding.cell.cell.scope == "blocks"]
+    inside = [each for each in others if SCOPES.traits_if_known(each.cell.cell.scope or "").of_the_verdict]
     controlled = [finding for finding in inside if finding.matched]
     second = next(iter([*controlled, *inside, *others]), None)
     return (

@@ -12,7 +12,6 @@ from codingspot.errors import ModelError, SelectionError, StudyError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import require_answerable
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
-from codingspot.neurons import find_sites
 from codingspot.sandbox import Sandbox
 from codingspot.spot import RECIPES, check_recipe
 from codingspot.spot.recipes import recipe_parameters
@@ -20,7 +19,7 @@ from codingspot.spot.requirements import Domains, require
 from codingspot.spot.selection import count_for
 from codingspot.study.config import Study
 from codingspot.study.inputs import StudyInputs
-from codingspot.study.parallel import open_parallel
+from codingspot.views.making import check_view
 
 
 def check_study(study: Study, inputs: StudyInputs, *, unsafe_no_sandbox: bool = False) -> None:
@@ -34,10 +33,10 @@ def check_study(study: Study, inputs: StudyInputs, *, unsafe_no_sandbox: bool = 
     check_room(study, inputs.scopes)
     _check_domains(study, inputs)
     _check_fit(study, inputs)
-    _check_views(study)
     _check_tasks(study, inputs, unsafe_no_sandbox)
-    if study.views.neurons is not None:
-        find_sites(inputs.loaded.model)  # it reads two tokens to see them, so after what needs no pass
+    given = inputs.for_views(unsafe_no_sandbox=unsafe_no_sandbox)
+    for name, settings in study.views.asked().items():
+        check_view(name, settings, given)
 
 
 def check_room(study: Study, scopes: Mapping[str, int]) -> None:
@@ -110,17 +109,9 @@ def _check_recipe(where: str, recipe: str, parameters: Mapping[str, object], dom
     require(RECIPES.traits(recipe, own).needs, f"{where}: {recipe}", chosen, **own)
 
 
-def _check_views(study: Study) -> None:
-    for view in (study.views.align, study.views.lens):
-        if view is not None:
-            open_parallel(view.parallel, languages=view.languages, rows=view.rows, seed=view.seed)
-
-
 def _check_tasks(study: Study, inputs: StudyInputs, unsafe_no_sandbox: bool) -> None:
-    """The tasks of the cells, those of the language matrix, and those run with neurons silenced."""
+    """The tasks of the cells and those of the language matrix."""
     further = [] if study.language_matrix is None else [(study.language_matrix.tasks, study.language_matrix.limit)]
-    if study.views.neurons is not None:
-        further.append((study.views.neurons.tasks, study.views.neurons.limit))
     specs = [TaskSpec(name, limit=limit) for names, limit in further for name in names]
     tasks = [*inputs.tasks, *load_tasks(specs, tokenizer=inputs.loaded.tokenizer)]
     adapter = ModelAdapter(inputs.loaded.model, inputs.loaded.tokenizer, share_prefixes=False)

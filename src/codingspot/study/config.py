@@ -30,8 +30,9 @@ from codingspot.settings import Count, Dose, Doses, Name, NotEmpty, Seconds, See
 from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters, training_cost
 from codingspot.study.cells import Cell, Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
-from codingspot.study.views_config import ViewsSection
+from codingspot.study.views_section import ViewsSection
 from codingspot.tokenization import BosPolicy
+from codingspot.views import VIEWS, views
 
 LARGE_MODEL = 200_000_000
 """Parameters from which a study keeps less of the scores, and asks cells fewer items, where it says nothing."""
@@ -364,6 +365,11 @@ AnalysisName = Literal["reductions", "overlap", "polysemanticity", "reliability"
 ANALYSES: tuple[AnalysisName, ...] = get_args(AnalysisName)
 
 
+def _view_keys() -> str:
+    *others, last = [f"views.{name}" for name in views() if not VIEWS.traits(name).by_default]
+    return f"{', '.join(others)} or {last}"
+
+
 class Study(Settings):
     """A whole run: one model, one corpus, one scoring, any number of spots, one evaluation."""
 
@@ -386,7 +392,7 @@ class Study(Settings):
     @model_validator(mode="after")
     def _asks_for_something(self) -> Study:
         if not self.spots and not self.views.any:
-            raise ValueError("a study needs at least one spot, or a view (views.neurons, views.align or views.lens)")
+            raise ValueError(f"a study needs at least one spot, or a view ({_view_keys()})")
         return self
 
     @model_validator(mode="after")

@@ -7,16 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from codingspot.corpus import Choice, Corpus, Domain, Source, open_corpus
+from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import CorpusError
-from codingspot.models import TESTBED
 from codingspot.study.config import CorpusSection
-from codingspot.testbed.world import world_corpus
 
 if TYPE_CHECKING:  # loading transformers takes seconds
     from transformers import PreTrainedTokenizerBase
 
 _SOURCES = "a folder, a file, a Hub id, or testbed, the testbed's small world"
-_WORLD_DOCUMENTS = 700  # of the testbed's world, which has no end, where all texts are asked for
+_WORLD_DOCUMENTS = 700  # of a world, which has no end, where all texts are asked for
 
 
 def study_corpora(section: CorpusSection) -> tuple[Corpus, Corpus]:
@@ -64,9 +63,9 @@ def require_source(section: CorpusSection, model: str = "the model") -> str | So
 def _whole(section: CorpusSection, kept: int, **limit: Any) -> Corpus:
     source = require_source(section)
     wanted = section.documents + kept if section.documents else None
-    if source == TESTBED:
+    if isinstance(source, str) and source in WORLDS:
         # Repeated programs are dropped, so more are made than are wanted.
-        world = world_corpus(2 * (wanted or _WORLD_DOCUMENTS + kept), section.seed)
+        world = WORLDS[source](2 * (wanted or _WORLD_DOCUMENTS + kept), section.seed)
         return Choice(section.languages, section.general, section.held_out).of(world)
     listed = source if isinstance(source, tuple) else (source,)
     return open_corpus(

@@ -1,4 +1,4 @@
-"""What a study of a testbed model has where it doesn't say (:mod:`codingspot.testbed.defaults`)."""
+"""What a study of a shipped model has where it doesn't say: what goes with the world that the model learned."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from codingspot.models import TESTBED
-from codingspot.testbed.defaults import study_defaults
+from codingspot.corpus.worlds import WORLDS
+from codingspot.models import TESTBED, names_shipped
 
 
 def with_testbed_defaults(study: Any) -> Any:
@@ -17,7 +17,9 @@ def with_testbed_defaults(study: Any) -> Any:
         return study
     model = study.get("model", {})
     found = _value(model, "id") if isinstance(model, Mapping | BaseModel) else None
-    return _filled({"corpus": {}, "evaluation": {}, **study}, study_defaults(TESTBED if found is None else str(found)))
+    if found is not None and not names_shipped(str(found)):
+        return _filled({"corpus": {}, "evaluation": {}, **study}, {})
+    return _filled({"corpus": {}, "evaluation": {}, **study}, WORLDS.traits(TESTBED).study())
 
 
 def _filled(given: Any, defaults: Mapping[str, Any]) -> Any:
@@ -36,4 +38,4 @@ def _filled(given: Any, defaults: Mapping[str, Any]) -> Any:
 
 
 def _value(section: Mapping[str, Any] | BaseModel, key: str) -> Any:
-    return section.get(key) if isinstance(section, Mapping) else getattr(section, key)
+    return section.get(key) if isinstance(section, Mapping) else getattr(section, key, None)

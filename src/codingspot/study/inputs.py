@@ -11,10 +11,12 @@ from codingspot.evaluation.tasks import EvaluationTask, load_tasks
 from codingspot.files import digest
 from codingspot.models import LoadedModel, ParameterLayout, input_places, load_model, scope_sizes
 from codingspot.outputs import Place
+from codingspot.settings import paths_read
 from codingspot.study.cells import Cell, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
 from codingspot.study.config import ModelSection, Study
 from codingspot.study.corpora import require_source, study_corpora
-from codingspot.study.parallel import require_parallel
+from codingspot.study.parallel import open_view_corpus, require_parallel
+from codingspot.views import ParallelSettings, ViewInputs
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class StudyInputs:
             "evaluation_corpus": self.evaluation.fingerprint,
             "evaluation_items": digest(*(task.fingerprint for task in self.tasks)),
         }
+
+    def for_views(self, *, unsafe_no_sandbox: bool) -> ViewInputs:
+        """What views may look at, beside a study's spots."""
+        return ViewInputs(
+            self.loaded, open_view_corpus, self.scoring, self.evaluation, unsafe_no_sandbox=unsafe_no_sandbox
+        )
 
     def plan(self, study: Study, cells: Sequence[Cell]) -> Plan:
         """The inputs and cells of ``study`` as a reader of its results needs them."""
@@ -92,21 +100,19 @@ def require_sources(study: Study) -> None:
         CorpusError: no corpus is named, or a view has no parallel code.
     """
     require_source(study.corpus, study.model.id)
-    for view in (study.views.align, study.views.lens):
-        if view is not None:
+    for view in study.views.asked().values():
+        if isinstance(view, ParallelSettings):
             require_parallel(view.parallel, study.model.id)
 
 
 def input_paths(study: Study) -> list[Place]:
     """The paths that ``study`` reads, beside names on the Hub: what its run directory must keep clear of."""
     sources = study.corpus.source if isinstance(study.corpus.source, tuple) else (study.corpus.source,)
-    views = study.views
     named: list[Place] = [
         study.scoring.reuse,
         *(each.path if isinstance(each, Source) else each for each in sources),
         *(spec.data for _, spec in study.evaluation.tasks()),
-        *(view.parallel for view in (views.align, views.lens) if view is not None),
-        *((views.lens.keywords, views.lens.tuned_lens) if views.lens is not None else ()),
+        *(path for view in study.views.asked().values() for path in paths_read(view)),
     ]
     return input_places(study.model.id, *named)
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from codingspot.corpus.languages import canonical_language
 from codingspot.corpus.parallel import ParallelCorpus, read_parallel
+from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import CorpusError
-from codingspot.models import TESTBED
-from codingspot.testbed.parallel import parallel_programs
-from codingspot.testbed.programs import LANGUAGES
+from codingspot.views import ParallelSettings
 
-_TESTBED_ROWS = 200
+
+def open_view_corpus(settings: ParallelSettings, *, seed: int = 0, one_line: bool = False) -> ParallelCorpus:
+    """The parallel code that a view's settings name, as :func:`open_parallel` opens it."""
+    return open_parallel(
+        settings.parallel, languages=settings.languages, rows=settings.rows, one_line=one_line, seed=seed
+    )
 
 
 def open_parallel(
@@ -36,12 +39,9 @@ def open_parallel(
         CorpusError: no source is named, the file can't be read or is no parallel corpus, or a language isn't in it.
     """
     source = require_parallel(source)
-    if source == TESTBED:
-        wanted = [canonical_language(language) or language for language in languages or sorted(LANGUAGES)]
-        unknown = [language for language in wanted if language not in LANGUAGES]
-        if unknown:
-            raise CorpusError(f"the testbed has no {unknown[0]}; it has {', '.join(sorted(LANGUAGES))}")
-        return parallel_programs(rows or _TESTBED_ROWS, seed, tuple(wanted), one_line=one_line)
+    world = WORLDS.traits(source).parallel if source in WORLDS else None
+    if world is not None:
+        return world(languages, rows=rows, seed=seed, one_line=one_line)
     corpus = read_parallel(Path(source), languages)
     return corpus if rows is None else corpus.first_rows(rows)
 

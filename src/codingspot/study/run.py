@@ -189,12 +189,9 @@ class _Run:
         """The views that the study asks for, set beside its spots."""
         study_views(
             self.study.views,
-            self.inputs.loaded,
-            self.inputs.scoring,
-            self.inputs.evaluation,
+            self.inputs.for_views(unsafe_no_sandbox=self.unsafe),
             {section.name: spots[section.name] for section in self.study.spots},
             self.directory.path,
-            unsafe_no_sandbox=self.unsafe,
             stage=self.progress.stage,
         )
 

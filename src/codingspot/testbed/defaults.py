@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codingspot.models import TESTBED, names_shipped
+from codingspot.views import VIEWS, ParallelSettings, views
 
 CODE_TASKS = ("testbed_humaneval",)
 GENERAL_TASKS = (
@@ -21,7 +22,7 @@ _STUDY: Mapping[str, Mapping[str, Any]] = {
     "corpus": {"source": TESTBED},
     "evaluation": {"code": CODE_TASKS, "general": GENERAL_TASKS, "other": OTHER_TASKS},
     "language_matrix": {"tasks": (*CODE_TASKS, "testbed_humaneval_javascript", "testbed_humaneval_bash")},
-    "views": {"align": {"parallel": TESTBED}, "lens": {"parallel": TESTBED}},
+    "views": {name: {"parallel": TESTBED} for name in views() if issubclass(VIEWS[name], ParallelSettings)},
 }
 
 

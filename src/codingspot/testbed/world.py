@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from codingspot.corpus.corpus import Corpus, Domain
+from codingspot.corpus.schemas import ENGLISH
 from codingspot.testbed import english, programs
 
 HELD_OUT_LANGUAGE = "python"
-ENGLISH = "english"
 
 
 @dataclass(frozen=True)

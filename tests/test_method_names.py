@@ -1,0 +1,114 @@
+"""No module asks for a method by its name: what is to be known of one is in its traits."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import codingspot
+from codingspot.catalogue import registries
+
+SOURCE = Path(codingspot.__file__).parent
+SORTS = {registry.sort: registry for registry in registries()}
+OWN = {
+    (name, sort): registry[name].__module__
+    for sort, registry in SORTS.items()
+    for name in registry
+    if registry.source(name) == "codingspot"
+}
+
+WORDS = {
+    "all": "of everything: selections, kinds of keywords, rows",
+    "bottom": "the side of a plot",
+    "lens": "the name of the table's file and picture",
+    "magnitude": "of a weight: what a control matches",
+    "matched": "a trait of controls, and a column",
+    "mean": "a statistic",
+    "neurons": "a column, and the name of tables and pictures",
+    "random": "what controls are, in columns and words",
+    "share": "a statistic",
+    "sum": "a statistic",
+    "units": "a column, and a spot's metadata",
+    **dict.fromkeys(("attention", "blocks", "layers", "mlp", "norms", "vocabulary"), "parts of a model, as roles say"),
+}
+"""Names that are words of other things, too: of those only comparisons with a method's name are looked for."""
+
+PLACES = {
+    ("zero", "ablation/editor.py"): "the default of the Python API",
+    ("zero", "bench/run.py"): "methods are compared by removing what they find",
+    ("zero", "cli/stages.py"): "the default of an option",
+    ("zero", "learning/relearning.py"): "an answer of its own to what becomes of removed weights",
+    ("zero", "study/config.py"): "a setting's default",
+    ("zero", "study/evaluating.py"): "plans of older versions name no edit",
+    ("zero", "study/language_matrix.py"): "the matrix is of removals",
+    ("zero", "testbed/english/signs.py"): "an English word",
+    ("zero", "testbed/english/words.py"): "an English word",
+    ("zero", "views/across/analysis.py"): "spots and neurons are compared by removing them",
+    ("keep_only", "study/planning.py"): "sufficiency is what this edit shows",
+    ("set_difference", "learning/learner.py"): "the default shortlist",
+    ("set_difference", "learning/recipe.py"): "the default shortlist",
+    ("learned", "learning/mask.py"): "the spot's own record of its recipe",
+    ("matched", "ablation/controls.py"): "the control's own record",
+    ("uniform", "ablation/controls.py"): "the control's own record",
+    ("uniform", "report/compare.py"): "the published control",
+    ("super_weights", "ablation/__init__.py"): "a function's name",
+    ("taylor", "cli/stages.py"): "the default of an option",
+}
+"""Where a name may stand outside the module that registers it, and why."""
+
+COMPARED = {
+    ("sum", "study/language_matrix.py"): "one pass over the scores finds the spots of all domains by it",
+}
+"""Where a method is asked for by its name all the same, and why."""
+
+
+def constants() -> Iterator[tuple[str, str, int]]:
+    """Every text in the source that isn't documentation: text, file and line."""
+    for path in SOURCE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value, path.relative_to(SOURCE).as_posix(), node.lineno
+
+
+def is_at_home(sort: str, module: str, file: str) -> bool:
+    """Whether a file is the module that registers a method, or in the folder of a view."""
+    home = module.removeprefix("codingspot.").replace(".", "/")
+    return file in (f"{home}.py", f"{home}/__init__.py") or (sort == "view" and file.startswith(f"{home}/"))
+
+
+def test_names_stand_only_where_methods_are_registered() -> None:
+    names = {name for name, _ in OWN} - WORDS.keys()
+    strays = [
+        f"{file}:{line} {text}"
+        for text, file, line in constants()
+        if text in names
+        and (text, file) not in PLACES
+        and not any(is_at_home(sort, module, file) for (name, sort), module in OWN.items() if name == text)
+    ]
+    assert strays == []
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_no_exception_is_left_over(place: tuple[str, str]) -> None:
+    assert place in {(text, file) for text, file, _ in constants()}
+
+
+def test_no_method_is_compared_by_name() -> None:
+    strays = []
+    for path in SOURCE.rglob("*.py"):
+        file = path.relative_to(SOURCE).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [node.left, *node.comparators]
+            texts = {side.value for side in sides if isinstance(side, ast.Constant)}
+            asked = {getattr(side, "attr", getattr(side, "id", "")) for side in sides}
+            strays += [
+                f"{file}:{node.lineno} {sort} {name}"
+                for (name, sort), module in OWN.items()
+                if name in texts and sort in asked and (name, file) not in COMPARED
+                if not is_at_home(sort, module, file)
+            ]
+    assert strays == []
