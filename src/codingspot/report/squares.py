@@ -91,10 +91,9 @@ def draw_square(
             if not math.isnan(value):
                 shaded_cell(axes, x, y, shade(value), write(value))
     columns, rows = ([domain_label(str(name)) for name in side] for side in (shown.columns, shown.index))
-    slanted: dict[str, Any] = (
-        {"rotation": 0, "ha": "center"} if xlabel else {"rotation": 45, "ha": "left", "rotation_mode": "anchor"}
-    )
-    axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, **slanted)
+    level: dict[str, Any] = {"rotation": 0, "ha": "center"}
+    slanted: dict[str, Any] = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"}
+    axes.set_xticks([i + 0.5 for i in range(len(columns))], columns, **(level if xlabel else slanted))
     axes.set_yticks([i + 0.5 for i in range(len(rows))], rows)
     axes.set_xlim(0, len(columns))
     axes.set_ylim(len(rows), 0)
