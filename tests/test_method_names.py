@@ -30,6 +30,7 @@ WORDS = {
     "share": "a statistic",
     "sum": "a statistic",
     "units": "a column, and a spot's metadata",
+    "weights": "what a model is made of",
     **dict.fromkeys(("attention", "blocks", "layers", "mlp", "norms", "vocabulary"), "parts of a model, as roles say"),
 }
 """Names that are words of other things, too: of those only comparisons with a method's name are looked for."""
@@ -54,6 +55,11 @@ PLACES = {
     ("uniform", "report/compare.py"): "the published control",
     ("super_weights", "ablation/__init__.py"): "a function's name",
     ("taylor", "cli/stages.py"): "the default of an option",
+    ("rms", "cli/units.py"): "the default of an option",
+    ("rms", "units/recipe.py"): "the default of a parameter",
+    ("pls", "bench/methods.py"): "a method of the benchmark ranks heads by it",
+    ("std", "testbed/english/signs.py"): "an abbreviation",
+    ("write", "testbed/programs/sampling.py"): "an English verb",
 }
 """Where a name may stand outside the module that registers it, and why."""
 
