@@ -1,4 +1,4 @@
-"""The text of the studies of real models: nine languages to score, Python and HumanEval held out, three kinds of general text.
+"""The text of the studies of real models: nine languages are scored, Python and HumanEval held out, beside general text.
 
     python corpus.py DATA OUT
 
@@ -24,11 +24,13 @@ LONGEST = 2_000  # characters of a piece of an article
 
 
 def rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a compressed file of JSON lines."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 
 
 def paragraphs(path: Path) -> list[str]:
+    """Lines of a text that are long enough to be no heading."""
     return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if len(line.strip()) > 200]
 
 
@@ -45,6 +47,7 @@ def pieces(article: str) -> Iterator[str]:
 
 
 def main(data: Path, out: Path) -> None:
+    """Build the corpus and save it."""
     code = open_corpus(
         data / "mt-mbpp" / "parallel_functions.jsonl.gz", languages=(*SCORED, "python"), held_out=("python",)
     )
@@ -63,7 +66,9 @@ def main(data: Path, out: Path) -> None:
     )
     corpus.save(out)
     for domain in corpus.domains:
-        print(f"{domain.name:<12}{domain.kind:<9}{'held out' if domain.held_out else 'scored':<10}{len(domain.texts):>6}")
+        print(
+            f"{domain.name:<12}{domain.kind:<9}{'held out' if domain.held_out else 'scored':<10}{len(domain.texts):>6}"
+        )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from codingspot.spot import Spot, density, find_spot
     from codingspot.study import Study, load_study, run_study
     from codingspot.testbed.world import world_corpus
+    from codingspot.units import find_units_spot
 
 __all__ = [
     "Corpus",
@@ -34,6 +35,7 @@ __all__ = [
     "density",
     "edited",
     "find_spot",
+    "find_units_spot",
     "load_model",
     "load_study",
     "matched_control",

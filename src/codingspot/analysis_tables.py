@@ -126,6 +126,7 @@ TABLES: Final[Mapping[str, TableSchema]] = {
             *map(whole, ("layer", "expert", "index", "parameters")),
             number("code"),
             *map(figure, ("general", "key")),
+            figure("effect", absent=True),
             truth("selected"),
         ),
     }.items()

@@ -57,9 +57,10 @@ def registries() -> Iterator[Registry[Any, Any]]:
     from codingspot.evaluation.declared import TASKS
     from codingspot.importance import ESTIMATORS
     from codingspot.spot import RECIPES
+    from codingspot.units import UNIT_SCORES
     from codingspot.views import VIEWS
 
-    yield from (ESTIMATORS, RECIPES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS, TASKS)
+    yield from (ESTIMATORS, RECIPES, UNIT_SCORES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS, TASKS)
 
 
 def _described(registry: Registry[Any, Any], name: str) -> Method:

@@ -11,6 +11,8 @@ from codingspot.report import build_report
 from codingspot.study import parse_study, run_study
 from codingspot.study.checking import check_study
 from codingspot.study.inputs import load_inputs
+from codingspot.study.keys import StudyKeys
+from codingspot.study.planning import plan_cells
 
 _STUDY = """
 name: units
@@ -85,3 +87,20 @@ spots: [{{name: mine, recipe: units, {spot}}}]
 def test_what_a_study_can_not_ask_for(spot, named):
     with pytest.raises(StudyError, match=named):
         parse_study(f"name: a\nspots: [{{name: mine, k_percent: [1], {spot}}}]", "a.yaml")
+
+
+def test_a_larger_dose_keeps_cells_of_units_but_for_those_chosen_in_rounds():
+    """In one pass a smaller dose is a prefix of a larger; in rounds it isn't. A spot's units are of its key."""
+
+    def keys(largest: float, parameters: str) -> tuple[str, str, str]:
+        text = f"spots: [{{name: mine, recipe: units, k_percent: [0.5, {largest}], parameters: {{{parameters}}}}}]"
+        study = parse_study(f"name: a\n{text}\nevaluation: {{code: [], general: [], other: []}}", "a.yaml")
+        made = StudyKeys(study, {})
+        spots, cells = made.spots(), made.cells(plan_cells(study, 10_000))
+        table = spots["analysis/units-mine.parquet"]
+        return spots["spots/mine.safetensors"], table, cells["losses/mine-k0.5.parquet"]
+
+    for parameters, same in (("unit: head", True), ("rounds: 2", False)):
+        (spot, table, cell), (other_spot, other_table, other_cell) = (keys(k, parameters) for k in (1, 2))
+        assert spot == table != other_spot == other_table
+        assert (cell == other_cell) is same

@@ -95,11 +95,11 @@ def test_a_token_budget_reads_the_beginning_of_each_domain(make_given) -> None:
 
 
 def test_a_text_is_read_once_for_several_spots(make_given, monkeypatch) -> None:
-    from codingspot.units import recipe
+    from codingspot.units import ranking
 
     read = []
-    measure = recipe.measure
-    monkeypatch.setattr(recipe, "measure", lambda *a, **k: read.append(a[2].domain) or measure(*a, **k))
+    measure = ranking.measure
+    monkeypatch.setattr(ranking, "measure", lambda *a, **k: read.append(a[2].domain) or measure(*a, **k))
     given = make_given()
     found(given)
     found(given, score="write", contrast="share")
@@ -138,6 +138,11 @@ def test_what_does_not_fit_the_model_is_known_before_it_is_run(make_given) -> No
             fits(model, "blocks", doses)
     with pytest.raises(SelectionError, match="holds no whole head"):
         fits(model, "mlp", [8.0])
+
+
+def test_only_what_is_made_of_weights_scores_needs_those_of_each_language() -> None:
+    assert RECIPES.traits("units").folds
+    assert not RECIPES.traits("units", {"score": "weights"}).folds
 
 
 def test_it_is_not_found_in_scores_alone(make_given) -> None:

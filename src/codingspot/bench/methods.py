@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float32
@@ -26,7 +27,7 @@ from codingspot import units as units  # registers its recipe and controls
 from codingspot.corpus import Corpus
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, ScoreStore, score
 from codingspot.models import LoadedModel, Registry
-from codingspot.spot import RECIPES, TrainingInput, train_spot, training_text
+from codingspot.spot import RECIPES, TrainingInput, measure_spot, train_spot, training_text
 from codingspot.spot.candidates import candidates
 
 SCOPE = "blocks"
@@ -79,15 +80,18 @@ METHODS: Registry[Method, None] = Registry("method", None)
 def default_methods() -> Iterator[tuple[str, str, Method]]:
     """Estimator, recipe and method of every pair there is, then every registered method under its own name.
 
-    Trained recipes begin with the scores of the default estimator alone.
+    Trained recipes begin with the scores of the default estimator alone; those that read activations take none.
     """
-    trained = [recipe for recipe in RECIPES if RECIPES.traits(recipe).training is not None]
+    traits = {recipe: RECIPES.traits(recipe) for recipe in RECIPES}
     for estimator in ESTIMATORS:
         for recipe in RECIPES:
-            if recipe not in trained:
+            if traits[recipe].from_scores:
                 yield estimator, recipe, partial(ranked, estimator=estimator, recipe=recipe)
-    for recipe in trained:
-        yield DEFAULT_ESTIMATOR, recipe, partial(trained_ranking, recipe=recipe)
+    for recipe in RECIPES:
+        if traits[recipe].training is not None:
+            yield DEFAULT_ESTIMATOR, recipe, partial(trained_ranking, recipe=recipe)
+        if traits[recipe].reading is not None:
+            yield "", recipe, partial(measured_ranking, recipe=recipe)
     for name in METHODS:
         yield "", name, METHODS[name]
 
@@ -106,7 +110,34 @@ def ranked(bench: BenchInput, *, estimator: str, recipe: str) -> Float32[Tensor,
 
 def trained_ranking(bench: BenchInput, *, recipe: str) -> Float32[Tensor, " parameters"]:
     """A trained recipe's order; below it the rest of the shortlist it began with, in its own."""
-    store = bench.scores(DEFAULT_ESTIMATOR)
+    given = _given(bench, LARGEST_K)
+    seeded = {"seed": bench.seed} if "seed" in RECIPES.parameters(recipe) else {}
+    trained = train_spot(given, recipe=recipe, **seeded)
+    shortlist = trained.shortlist
+    keys = torch.full((shortlist.layout.total,), -torch.inf)
+    keys[shortlist.positions] = -torch.arange(len(shortlist), dtype=torch.float32) - len(shortlist)
+    keys[trained.spot.positions] = -torch.arange(len(trained.spot), dtype=torch.float32)
+    return keys
+
+
+def measured_ranking(bench: BenchInput, *, recipe: str, **parameters: Any) -> Float32[Tensor, " parameters"]:
+    """The order of a recipe that reads activations, of all whole units in the blocks; a unit's weights are alike."""
+    given = _given(bench, 100.0)
+    spot = measure_spot(given, recipe=recipe, **parameters).spot
+    keys = torch.full((spot.layout.total,), -torch.inf)
+    sizes = torch.ones(len(spot), dtype=torch.int64) if spot.units is None else spot.units.sizes
+    keys[spot.positions] = -torch.arange(len(sizes), dtype=torch.float32).repeat_interleave(sizes)
+    bench.cost[""] = (0.0, sum(text.tokens for text in (*given.code.values(), *given.general.values())))
+    return keys
+
+
+@METHODS.register("heads")
+def heads(bench: BenchInput) -> Float32[Tensor, " parameters"]:
+    """Attention heads by absolute attribution, code minus general text (arXiv 2512.19980)."""
+    return measured_ranking(bench, recipe="units", unit="head", score="pls", contrast="difference")
+
+
+def _given(bench: BenchInput, max_k_percent: float) -> TrainingInput:
     code, general = training_text(
         bench.corpus,
         bench.loaded,
@@ -114,11 +145,4 @@ def trained_ranking(bench: BenchInput, *, recipe: str) -> Float32[Tensor, " para
         token_budget=bench.token_budget,
         seed=bench.seed,
     )
-    given = TrainingInput(bench.loaded, store, code, general, SCOPE, LARGEST_K)
-    seeded = {"seed": bench.seed} if "seed" in RECIPES.parameters(recipe) else {}
-    trained = train_spot(given, recipe=recipe, **seeded)
-    keys = torch.full((store.layout.total,), -torch.inf)
-    shortlist = trained.shortlist
-    keys[shortlist.positions] = -torch.arange(len(shortlist), dtype=torch.float32) - len(shortlist)
-    keys[trained.spot.positions] = -torch.arange(len(trained.spot), dtype=torch.float32)
-    return keys
+    return TrainingInput(bench.loaded, bench.scores(DEFAULT_ESTIMATOR), code, general, SCOPE, max_k_percent)

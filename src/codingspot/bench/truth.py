@@ -32,7 +32,10 @@ PERCENTS = (0.1, 1.0, 5.0)
 
 
 def ground_truth(keys: Float32[Tensor, " parameters"], model: PreTrainedModel, subset: Subset) -> dict[str, float]:
-    """Every figure of one ranking: ``precision_at_K`` and ``average_precision_KIND`` with KIND neurons or heads."""
+    """Every figure of one ranking: ``precision_at_K`` and ``average_precision_KIND`` with KIND neurons or heads.
+
+    Of units none of whose weights are ranked there is no average precision.
+    """
     layout = ParameterLayout.of(model)
     blocks = block_positions(layout)
     inside = subset_positions(model, subset)[blocks]
@@ -44,7 +47,8 @@ def ground_truth(keys: Float32[Tensor, " parameters"], model: PreTrainedModel, s
     ranks[blocks] = shared_ranks(keys[blocks])
     tensors = {name: ranks[layout.slice(name)].view(layout.shape(name)) for name in layout.names}
     for kind, (scores, labels) in units(tensors, model, subset).items():
-        figures[f"average_precision_{kind}"] = float(average_precision_score(labels, scores))
+        if scores.any():  # otherwise every weight of that kind is left out
+            figures[f"average_precision_{kind}"] = float(average_precision_score(labels, scores))
     return figures
 
 

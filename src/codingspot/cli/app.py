@@ -9,6 +9,7 @@ import typer
 import codingspot
 from codingspot.cli import bench, corpus, estimate, roles, stages, study, testbed, views
 from codingspot.cli import methods as methods_command
+from codingspot.cli import units as units_command
 from codingspot.cli.console import out
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 study.register(app)
 stages.register(app)
+units_command.register(app)
 corpus.register(app)
 estimate.register(app)
 roles.register(app)

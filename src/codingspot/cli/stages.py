@@ -65,7 +65,7 @@ def score(
             documents=documents,
             seed=seed,
         )
-        parameters = _settings([*(setting or []), *([f"reduction={reduction}"] if reduction else [])])
+        parameters = read_settings([*(setting or []), *([f"reduction={reduction}"] if reduction else [])])
         with setting_error():
             scoring = ScoringSection.model_validate(
                 {
@@ -134,7 +134,7 @@ def spot(
 
     with friendly_errors():
         check_file(file, is_spot, inputs=[scores], force=force)
-        settings = check_recipe(recipe, {"per_tensor": per_tensor, **_settings(setting or [])})
+        settings = check_recipe(recipe, {"per_tensor": per_tensor, **read_settings(setting or [])})
         found = find_spot(ScoreStore.open(scores), recipe=recipe, scope=scope, max_k_percent=k, **settings)
         found.save(file, force=force)
         share = density(found).groupby("block", sort=False)[["parameters", "selected"]].sum()
@@ -171,7 +171,7 @@ def ablate(
         friendly_errors(),
         new_folder(directory, "codingspot-model", inputs=input_places(model.id, spot_file), force=force) as temporary,
     ):
-        parameters = EDITS.check(edit, _settings(setting or []))
+        parameters = EDITS.check(edit, read_settings(setting or []))
         loaded = model.load()
         whole = Spot.load(spot_file)
         chosen = whole if k is None else whole.top(k)
@@ -275,7 +275,12 @@ def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:
     return places
 
 
-def _settings(pairs: list[str]) -> dict[str, Any]:
+def read_settings(pairs: list[str]) -> dict[str, Any]:
+    """What ``--set NAME=VALUE`` gives, the values as YAML.
+
+    Raises:
+        StudyError: one isn't of that form, or is there twice.
+    """
     from codingspot.errors import StudyError
     from codingspot.settings_text import parse_settings
 

@@ -151,11 +151,10 @@ class OutputHead:
         return logits[0]
 
 
-def _added(total: Tensor, new: Tensor) -> Tensor:
-    """The float32 ``total`` with ``new`` added in place, part by part: a whole ``new`` in float32 is as large again."""
+def _add(total: Tensor, new: Tensor) -> None:
+    """Add ``new`` to the float32 ``total``, part by part: a whole ``new`` in float32 is as large again."""
     for part, of_new in zip(torch.split(total.view(-1), _PART), torch.split(new.reshape(-1), _PART), strict=True):
         part.add_(of_new)
-    return total
 
 
 class _SummedLoss(torch.autograd.Function):
@@ -165,22 +164,24 @@ class _SummedLoss(torch.autograd.Function):
     def forward(ctx: Any, head: OutputHead, targets: Tensor, states: Tensor, *weights: Tensor) -> Tensor:
         wanted = [weight for weight in weights if weight.requires_grad]
         of_states = torch.empty_like(states)
-        of_weights: list[Tensor] = []
+        chunks = list(head.chunks(states))
+        # Summed in float32, part by part. Of a single chunk they are kept as they are: nothing is rounded or copied.
+        of_weights = [torch.zeros_like(weight, dtype=torch.float32) for weight in wanted if len(chunks) > 1]
         losses = []
-        for chunk in head.chunks(states):
+        for chunk in chunks:
             with torch.enable_grad():
                 part = states[chunk].detach().requires_grad_()
                 loss = head._loss(part, targets[chunk])
-            found = torch.autograd.grad(loss, [part, *wanted])
+            of_part, *found = torch.autograd.grad(loss, [part, *wanted])
             losses.append(loss.detach())
-            of_states[chunk] = found[0]
-            if not of_weights:
-                # The first chunk's are kept as they are: where it is the only one, nothing is rounded or copied.
-                of_weights = list(found[1:])
-                continue
-            of_weights = [_added(whole.float(), new) for whole, new in zip(of_weights, found[1:], strict=True)]
+            of_states[chunk] = of_part
+            if len(chunks) == 1:
+                of_weights = found
+            else:
+                for whole, new in zip(of_weights, found, strict=True):
+                    _add(whole, new)
             del found
-        # Summed in float32, kept in the weights' own type: the largest tensor there is by now.
+        # Kept in the weights' own type: the largest tensor there is by now.
         ctx.of_weights = [whole.to(weight.dtype) for whole, weight in zip(of_weights, wanted, strict=True)]
         ctx.of_states = of_states
         ctx.wanted = [weight.requires_grad for weight in weights]

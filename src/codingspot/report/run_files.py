@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from codingspot.analysis_tables import TABLES, read_table
 from codingspot.errors import ArtefactError, StudyError
-from codingspot.evaluation.results import LOSSES_FILE, OUTCOMES_FILE, Results
+from codingspot.evaluation.results import LOSSES, LOSSES_FILE, OUTCOMES_FILE, Results
 from codingspot.files import read_text
 from codingspot.importance.manifest import StoreManifest
 from codingspot.records import Count, Plain, Record, first_fault, read_model, read_plain
@@ -75,7 +75,8 @@ class Run:
             token budgets, all others of pairs of choices.
         further: the tables of further analyses that the run has, by name.
         views: the tables of each view that it has.
-        missing: cells of a run that isn't finished yet; ``plan`` has the others.
+        missing: cells of a run that isn't finished yet; ``plan`` has the others, and those with losses alone are
+            :attr:`Asked.PENDING`. Without results of the original model it has no tasks.
     """
 
     plan: Plan
@@ -155,20 +156,29 @@ def read_run(directory: Path) -> Run:
     analyses = _analyses(directory / "analysis", whole)
     merged = (directory / OUTCOMES_FILE).exists() or (directory / LOSSES_FILE).exists()
     finished = [cell for cell in whole.cells if merged or (directory / "cells" / cell.name).is_dir()]
-    if not finished or finished[0].name != ORIGINAL:
+    measured = [cell for cell in whole.cells if cell not in finished and _losses_file(directory, cell.name).exists()]
+    known = [cell for cell in whole.cells if cell in finished or cell in measured]
+    if not known or known[0].name != ORIGINAL:
         raise ArtefactError(f"{directory} has no results yet; run its study again, which resumes, to finish it")
-    begun = {cell.spot for cell in finished if cell.purpose == "dose" and cell.control is None}
-    finished = [cell for cell in finished if cell.spot in begun]
-    plan = whole.model_copy(update={"cells": tuple(finished)})
+    begun = {cell.spot for cell in known if cell.purpose == "dose" and cell.control is None}
+    known = [cell for cell in known if cell.spot in begun]
+    plan = whole.model_copy(update={"cells": tuple(known)})
+    if known[0] in measured:  # without the original's rates nothing can be said of any
+        plan = plan.model_copy(update={"tasks": ()})
     tables = ("density", "agreement")
     further = {stem: _of_plan(stem, table, plan) for stem, table in analyses.pop("further").items()}
-    results = _results(directory, plan, set(further["asked"]["cell"]) if "asked" in further else set(), merged)
+    pending = [cell.name for cell in known if cell in measured and plan.tasks]
+    if pending:
+        rows = pd.DataFrame({"cell": pending, "asked": str(Asked.PENDING), "items": 0})
+        further["asked"] = pd.concat([further["asked"], rows]) if "asked" in further else rows
+    fewer = set(further["asked"]["cell"]) if "asked" in further else set()
+    results = _results(directory, plan, fewer, merged, {cell.name for cell in measured})
     return Run(
         plan=plan,
         study=_study(directory / "study.yaml"),
         results=results,
         scores=_scores(directory / "scores" / "manifest.json") or _scores(directory / "scores.json"),
-        missing=tuple(cell for cell in whole.cells if cell not in finished),
+        missing=tuple(cell for cell in whole.cells if cell not in known),
         further=further,
         **{stem: None if analyses[stem] is None else _of_plan(stem, analyses[stem], plan) for stem in tables},
         views=_views(directory / "analysis"),
@@ -191,10 +201,22 @@ def _plan(path: Path) -> Plan:
     return plan
 
 
-def _results(directory: Path, plan: Plan, fewer: set[str], merged: bool) -> Results:
-    """The results of the plan's cells; those of ``fewer`` may lack tasks."""
-    folders = [directory] if merged else [directory / "cells" / cell.name for cell in plan.cells]
-    results = Results.concat([Results.read(folder) for folder in folders])
+def _losses_file(directory: Path, cell: str) -> Path:
+    """Losses of a cell that were saved before its tasks were asked."""
+    return directory / "losses" / f"{cell}.parquet"
+
+
+def _results(directory: Path, plan: Plan, fewer: set[str], merged: bool, measured: set[str]) -> Results:
+    """The results of the plan's cells: those of ``fewer`` may lack tasks, those of ``measured`` have losses alone."""
+    folders = [directory] if merged else [directory / "cells" / c.name for c in plan.cells if c.name not in measured]
+    losses_alone = [_losses_file(directory, cell.name) for cell in plan.cells if cell.name in measured]
+    nothing = Results.of_cell("", ())
+    results = Results.concat(
+        [
+            *(Results.read(folder) for folder in folders),
+            *(replace(nothing, losses=LOSSES.read(file)) for file in losses_alone),
+        ]
+    )
     known = set(results.cells())
     missing = [cell.name for cell in plan.cells if cell.name not in known]
     if missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import fmean
 from typing import Final
 
@@ -18,7 +19,7 @@ from codingspot.report.specificity import (
     general_perplexity_ratio,
 )
 from codingspot.report.summary import CellSummary, RunSummary
-from codingspot.study.cells import Plan, TaskRole
+from codingspot.study.cells import Asked, Plan, TaskRole
 
 _MOSTLY_VOCABULARY: Final = 0.5
 """Share of a spot in embedding and output head from which a sentence mentions it."""
@@ -34,16 +35,19 @@ def headline(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, .
     The second is on the first other spot in scope ``blocks`` that has matched controls, or else on the first there,
     or else on the second spot, or else on the controls of the first.
     """
-    if summary.missing:
-        return (_unfinished(summary), *_said(summary, findings))
-    return _said(summary, findings)
+    return (*_unfinished(summary), *_said(summary, findings))
 
 
-def _unfinished(summary: RunSummary) -> str:
-    total = len(summary.cells) + len(summary.missing)
+def _unfinished(summary: RunSummary) -> Iterator[str]:
+    """What a run that isn't finished lacks; nothing of one that is."""
+    pending = sum(cell.asked is Asked.PENDING for cell in summary.cells)
     names = [cell.name for cell in summary.missing]
-    listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
-    return f"This run isn't finished: {len(names)} of {plural(total, 'cell')} are missing ({listed})."
+    total = plural(len(summary.cells) + len(names), "cell")
+    if names:
+        listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+        yield f"This run isn't finished: {len(names)} of {total} are missing ({listed})."
+    if pending:
+        yield f"Perplexity alone is known of {pending} of {total} so far: their tasks haven't been asked yet."
 
 
 def _said(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float32
 from pydantic import Field
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from codingspot.errors import SelectionError, StudyError
 from codingspot.models import Registry, UnitKind
@@ -24,6 +23,9 @@ from codingspot.spot.aggregation import Aggregation, Trim, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
 from codingspot.spot.requirements import Domains, Requirement
 from codingspot.spot.selection import KeySource, select_top
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 Recipe = Callable[..., Any]
 
@@ -99,6 +101,7 @@ class RecipeTraits:
         reading: what it runs to read activations; None for a recipe that doesn't. One that neither trains nor reads is
             computed from scores alone.
         unit: what it selects, weight by weight or whole.
+        nested: a spot of a smaller k is a prefix of one of a larger; not where the order depends on k.
         fits: of the model, the scope and the doses: raises SelectionError or ModelError where the recipe can't be used
             on them, before anything is run.
         needs: what it needs of the domains.
@@ -112,6 +115,7 @@ class RecipeTraits:
     folds: bool = False
     reading: Reading | None = None
     unit: Literal["weight"] | UnitKind = "weight"
+    nested: bool = True
     fits: Callable[[PreTrainedModel, str, Sequence[float]], None] | None = None
     needs: Requirement | None = None
     by: str = ""

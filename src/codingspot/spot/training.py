@@ -14,7 +14,8 @@ from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
 from codingspot.spot.recipes import RECIPES, TrainingCost
-from codingspot.spot.spot import Spot, find_spot
+from codingspot.spot.requirements import Domains, require
+from codingspot.spot.spot import Spot, find_spot, made_from
 
 if TYPE_CHECKING:  # it takes seconds to load
     import pandas as pd
@@ -38,7 +39,7 @@ class MeasuredSpot:
 
     ``units`` has a row a unit that was ranked, best first: ``rank`` (from 1), ``layer``, ``expert``, ``index``,
     ``parameters``, ``code`` and ``general`` (its scores on the two kinds of text; the latter may be missing), ``key``
-    (what it was ranked by), and ``selected``.
+    (what it was ranked by), ``effect`` (what zeroing it by itself did, where that was measured), and ``selected``.
     """
 
     spot: Spot
@@ -51,7 +52,7 @@ class TrainingInput:
 
     Attributes:
         loaded: the model; its weights are put back bit for bit.
-        store: scores of the same domains as the text.
+        store: scores of the same domains as the text; None where none were made.
         code, general: packed sequences by domain.
         scope: where the spot is to be.
         max_k_percent: its length, as a percentage of all the model's parameters.
@@ -61,7 +62,7 @@ class TrainingInput:
     """
 
     loaded: LoadedModel
-    store: ScoreStore
+    store: ScoreStore | None
     code: Mapping[str, PackedTokens]
     general: Mapping[str, PackedTokens]
     scope: str
@@ -70,6 +71,25 @@ class TrainingInput:
     worst_first: bool = False
     measured: MutableMapping[Any, Any] = field(default_factory=dict)
 
+    @property
+    def scores(self) -> ScoreStore:
+        """The scores of weights.
+
+        Raises:
+            SelectionError: none were made.
+        """
+        if self.store is None:
+            raise SelectionError("this takes the scores of weights; score the model first and give the score store")
+        return self.store
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a spot's metadata say of what it was found in."""
+        if self.store is not None:
+            return made_from(self.store)
+        loaded = self.loaded
+        return {"model": {"id": loaded.id, "revision": loaded.revision, "fingerprint": loaded.fingerprint}}
+
     def shortlist(self, recipe: str, percent: float) -> Spot:
         """The best ``percent`` percent of all parameters by a recipe over the scores of this text's domains.
 
@@ -77,7 +97,7 @@ class TrainingInput:
             SelectionError: the scope has too few parameters.
             ArtefactError: a domain was not scored.
         """
-        store = self.store.of(self.code, self.general)
+        store = self.scores.of(self.code, self.general)
         return find_spot(store, recipe=recipe, scope=self.scope, max_k_percent=percent, without=self.without)
 
 
@@ -137,7 +157,9 @@ def measure_spot(given: TrainingInput, *, recipe: str, **parameters: Any) -> Mea
             or what it refuses.
         StudyError: the recipe or a parameter is unknown, or a parameter has a wrong value.
     """
-    if RECIPES.traits(recipe, parameters).reading is None:
+    traits = RECIPES.traits(recipe, parameters)
+    if traits.reading is None:
         raise SelectionError(f"recipe {recipe!r} doesn't read activations; use find_spot or train_spot")
+    require(traits.needs, recipe, Domains(tuple(given.code), tuple(given.general)), **RECIPES.check(recipe, parameters))
     measured: MeasuredSpot = RECIPES.bind(recipe, parameters)(given)
     return measured

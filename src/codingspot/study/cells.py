@@ -24,11 +24,12 @@ class Asked(StrEnum):
     DEAD = "dead"
     DOSE = "dose"
     UNMOVED = "unmoved"
+    PENDING = "pending"
 
     @property
     def asks_nothing(self) -> bool:
         """Whether the cell has losses alone."""
-        return self in (Asked.DOSE, Asked.UNMOVED)
+        return self in (Asked.DOSE, Asked.UNMOVED, Asked.PENDING)
 
 
 class Cell(BaseModel):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from codingspot.analysis_tables import LEARNING
+from codingspot.analysis_tables import LEARNING, UNITS
 from codingspot.files import digest
 from codingspot.study.cells import Cell
 from codingspot.study.config import SpotSection, Study
@@ -31,10 +31,12 @@ class StudyKeys:
         self._sections = {section.name: section for section in study.spots}
 
     def spots(self) -> dict[str, str]:
-        """Of the spots, their controls, and what is told of the training of a learned one."""
+        """Of the spots, their controls, and the tables of a learned one's training and of whole units."""
         found = {}
         for section in self._study.spots:
-            found[_spot(section.name)] = found[_analysis(f"{LEARNING}{section.name}")] = _digest(self._largest(section))
+            key = _digest(self._largest(section))
+            found[_spot(section.name)] = key
+            found |= {_analysis(f"{told}{section.name}"): key for told in (LEARNING, UNITS)}
             for control, seed in control_draws(section):
                 found[_spot(control_name(section.name, control, seed))] = _digest(
                     [self._largest(section), control, seed]
@@ -86,7 +88,7 @@ class StudyKeys:
         """What a spot's order is made from: a smaller k takes a prefix of it."""
         without = [self._largest(self._sections[name]) for name in section.without]
         found = [section.recipe, dict(section.parameters), section.scope, without]
-        return found if section.training is None else [*found, section.k_percent[-1]]
+        return found if section.training is None and section.traits.nested else [*found, section.k_percent[-1]]
 
     def _largest(self, section: SpotSection) -> list[Any]:
         return [self._selected(section), section.k_percent[-1]]

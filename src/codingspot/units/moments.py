@@ -13,17 +13,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from codingspot.corpus import PackedTokens
 from codingspot.errors import NonFiniteError
 from codingspot.importance.accumulation import gradients_enabled
 from codingspot.models import OutputHead, Units
 from codingspot.models.inputs import observed_inputs
+
+if TYPE_CHECKING:  # it takes seconds to load
+    from transformers import PreTrainedModel
 
 _FORWARD_TOKENS, _BACKWARD_TOKENS = 4096, 1024
 """Tokens run at once, unless said otherwise: a backward pass keeps every layer's activations."""

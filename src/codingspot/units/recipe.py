@@ -10,38 +10,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 from pydantic import Field
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from codingspot.corpus import PackedTokens
 from codingspot.errors import SelectionError, StudyError
-from codingspot.models import UnitKind, Units, find_units, unique_parameters
+from codingspot.models import UnitKind, Units, find_units
 from codingspot.provenance import library_versions
-from codingspot.settings import Count
+from codingspot.settings import Count, Seed
 from codingspot.spot import RECIPES, MeasuredSpot, Reading, RecipeTraits, Spot, TrainingInput, WholeUnits
 from codingspot.spot.requirements import general_text
 from codingspot.spot.selection import count_for
-from codingspot.spot.spot import made_from
-from codingspot.units.contrast import (
-    Contrast,
-    General,
-    Languages,
-    Normalise,
-    contrasted,
-    normalised,
-    together,
-)
-from codingspot.units.moments import Moments, measure
-from codingspot.units.scores import UNIT_SCORES, UnitDomain, UnitScoreName
+from codingspot.units.contrast import Contrast, General, Languages, Normalise
+from codingspot.units.ranking import Ranked, UnitSettings, rank
+from codingspot.units.refining import by_effect, by_masks, in_rounds
+from codingspot.units.scores import UNIT_SCORES, UnitScoreName
+
+if TYPE_CHECKING:  # it takes seconds to load
+    import pandas as pd
+    from transformers import PreTrainedModel
 
 
-def _traits(*, unit: UnitKind, score: str, contrast: Contrast, token_budget: int | None, **_: Any) -> RecipeTraits:
+def _traits(
+    *, unit: UnitKind, score: str, contrast: Contrast, token_budget: int | None, rounds: int, **_: Any
+) -> RecipeTraits:
     about = UNIT_SCORES.traits(score)
     if about.signed and contrast in ("ratio", "share"):
         raise StudyError(f"unit score {score!r} is signed, which has no {contrast}; set contrast to difference or none")
@@ -53,7 +49,8 @@ def _traits(*, unit: UnitKind, score: str, contrast: Contrast, token_budget: int
         contrast=contrast != "none",
         reading=Reading(token_budget, about.backward),
         unit=unit,
-        folds=True,
+        nested=rounds == 1,
+        folds=bool(about.statistics),
         fits=fits,
         needs=None if contrast == "none" else general_text,
         by=f"By whole {unit}s ({UNIT_SCORES.label(score)}, {contrast})",
@@ -78,6 +75,12 @@ def units(
     general_together: General = "largest",
     token_budget: Count | None = None,
     batch_tokens: Count | None = None,
+    rounds: Count = 1,
+    refined: Annotated[int, Field(ge=0)] = 0,
+    refined_tokens: Count = 1024,
+    masks: Annotated[int, Field(ge=0)] = 0,
+    mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.02,
+    seed: Seed = 0,
 ) -> MeasuredSpot:
     """Whole units (neurons, heads, key-value groups, layers) by what they write on code and on general text.
 
@@ -86,88 +89,73 @@ def units(
     (:mod:`codingspot.units.contrast`). Of each domain at most ``token_budget`` tokens are read, all by default, and
     ``batch_tokens`` are run at once. The defaults are selective pruning's (arXiv 2403.01267), with a smoothing.
 
+    With several ``rounds`` the spot is chosen part by part, each scored without the parts before. The best ``refined``
+    units are put in order by what zeroing each does to the losses (:func:`codingspot.units.refining.by_effect`), on
+    ``refined_tokens`` tokens of each domain: a forward pass a unit; or, with ``masks``, as many passes as these, each
+    with a random ``mask_share`` of the units zeroed (:func:`codingspot.units.refining.by_masks`).
+
     Raises:
         SelectionError: the scope holds no such unit, or k is less than the best one has.
         ModelError: the model's units can't be told apart.
         NonFiniteError: an activation or gradient is not a number.
     """
     found = find_units(given.loaded.model, unit)
-    reader = _Reader(given, found, score, token_budget, batch_tokens)
     inside = found.inside(given.scope)
     eligible = _eligible(found, inside, given)
-    code, general = (normalised(reader.scores(texts), normalise, inside) for texts in (given.code, given.general))
-    on_code = together(code, languages_together)
-    on_general = together(general, general_together) if len(general) else torch.full_like(on_code, torch.nan)
-    keys = contrasted(on_code, on_general, contrast, smoothing, inside)
-    ranked = keys.neg() if given.worst_first else keys
-    order = torch.argsort(ranked.masked_fill(~eligible, -torch.inf), descending=True, stable=True)
-    order = order[: int(eligible.sum())]
-    whole = WholeUnits(unit, order, found.sizes[order]).within(count_for(given.max_k_percent, found.layout.total))
+    settings = UnitSettings(
+        score, contrast, smoothing, normalise, languages_together, general_together, token_budget, batch_tokens
+    )
+    ranked = rank(given, found, settings, inside)
+    order = ranked.order(eligible, worst_first=given.worst_first)
+    wanted = count_for(given.max_k_percent, found.layout.total)
+    if rounds > 1:
+        order = in_rounds(given, found, settings, order, eligible, parameters=wanted, rounds=rounds)
+    effects = torch.full((len(order),), torch.nan, dtype=torch.float64)
+    if refined:
+        best, tokens = order[:refined], refined_tokens
+        if masks:
+            effects = by_masks(given, found, settings, best, tokens=tokens, masks=masks, share=mask_share, seed=seed)
+        else:
+            effects = by_effect(given, found, settings, best, tokens=tokens)
+        best = torch.argsort(effects if given.worst_first else effects.neg(), stable=True)
+        order = torch.cat([order[best], order[refined:]])
+        effects = torch.cat([effects[best], torch.full((len(order) - len(best),), torch.nan, dtype=torch.float64)])
+    whole = WholeUnits(unit, order, found.sizes[order]).within(wanted)
     if not len(whole):
         raise SelectionError(f"k = {given.max_k_percent}% is less than the best {unit} has; raise k")
-    table = pd.DataFrame(
+    recipe = {
+        **asdict(settings),
+        "unit": unit,
+        "rounds": rounds,
+        "refined": refined,
+        "refined_tokens": refined_tokens,
+        "masks": masks,
+        "mask_share": mask_share,
+        "seed": seed,
+    }
+    spot = _spot(given, found, whole, ranked, eligible, {"name": "units", **recipe})
+    return MeasuredSpot(spot, _table(found, order, ranked, effects, len(whole)))
+
+
+def _table(
+    units: Units, order: Int64[Tensor, " n"], ranked: Ranked, effects: Float64[Tensor, " n"], selected: int
+) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
         {
             "rank": range(1, len(order) + 1),
-            "layer": found.layers[order],
-            "expert": found.experts[order],
-            "index": found.indices[order],
-            "parameters": found.sizes[order],
-            "code": on_code[order],
-            "general": on_general[order],
-            "key": keys[order],
-            "selected": torch.arange(len(order)) < len(whole),
+            "layer": units.layers[order],
+            "expert": units.experts[order],
+            "index": units.indices[order],
+            "parameters": units.sizes[order],
+            "code": ranked.code[order],
+            "general": ranked.general[order],
+            "key": ranked.keys[order],
+            "effect": effects,
+            "selected": torch.arange(len(order)) < selected,
         }
     )
-    recipe = {
-        "name": "units",
-        "unit": unit,
-        "score": score,
-        "contrast": contrast,
-        "smoothing": smoothing,
-        "normalise": normalise,
-        "languages_together": languages_together,
-        "general_together": general_together,
-        "token_budget": token_budget,
-        "batch_tokens": batch_tokens,
-    }
-    return MeasuredSpot(_spot(given, found, whole, ranked, eligible, recipe), table)
-
-
-class _Reader:
-    """Reads each domain once for a statistic, also for other spots of the same text."""
-
-    def __init__(
-        self, given: TrainingInput, units: Units, score: str, token_budget: int | None, batch_tokens: int | None
-    ) -> None:
-        self._given, self._units, self._score = given, units, score
-        self._token_budget, self._batch_tokens = token_budget, batch_tokens
-        self._weights = unique_parameters(given.loaded.model)
-
-    def scores(self, texts: Mapping[str, PackedTokens]) -> Float64[Tensor, "domains units"]:
-        """The score of every unit on every domain."""
-        rows = [UNIT_SCORES[self._score](self._domain(name, tokens)) for name, tokens in texts.items()]
-        return torch.stack(rows) if rows else torch.empty(0, len(self._units), dtype=torch.float64)
-
-    def _domain(self, name: str, tokens: PackedTokens) -> UnitDomain:
-        store = self._given.store
-
-        def magnitude(parameter: str) -> Tensor:
-            size, shape = store.layout.sizes[parameter], store.layout.shape(parameter)
-            return store.magnitude(name, parameter, 0, size).view(shape)
-
-        return UnitDomain(self._units, self._moments(name, tokens), self._weights.__getitem__, magnitude)
-
-    def _moments(self, name: str, tokens: PackedTokens) -> Moments | None:
-        statistics = UNIT_SCORES.traits(self._score).statistics
-        if not statistics:
-            return None
-        read = tokens.first(self._token_budget)
-        key = (name, self._units.kind, statistics, read.tokens)
-        if key not in self._given.measured:
-            model = self._given.loaded.model
-            self._given.measured[key] = measure(model, self._units, read, statistics, batch_tokens=self._batch_tokens)
-        found: Moments = self._given.measured[key]
-        return found
 
 
 def _eligible(units: Units, inside: Bool[Tensor, " units"], given: TrainingInput) -> Bool[Tensor, " units"]:
@@ -211,13 +199,13 @@ def _spot(
     given: TrainingInput,
     units: Units,
     whole: WholeUnits,
-    keys: Float64[Tensor, " units"],
+    ranked: Ranked,
     eligible: Bool[Tensor, " units"],
     recipe: Mapping[str, Any],
 ) -> Spot:
     inside = units.inside(given.scope)
     metadata = {
-        **made_from(given.store),
+        **given.provenance,
         "recipe": dict(recipe),
         "languages": list(given.code),
         "general": list(given.general),
@@ -231,5 +219,8 @@ def _spot(
         "control": None,
         "versions": library_versions(),
     }
-    scores = keys[whole.numbers].float().repeat_interleave(whole.sizes)
+    in_one_pass = recipe["rounds"] == 1 and not recipe["refined"]
+    places = torch.arange(len(whole), 0, -1, dtype=torch.float64)
+    keys = ranked.keys[whole.numbers] * (-1 if given.worst_first else 1) if in_one_pass else places
+    scores = keys.float().repeat_interleave(whole.sizes)
     return Spot(units.positions(whole.numbers), scores, units.layout, metadata, whole)

@@ -1,0 +1,103 @@
+"""The command ``units``: whole neurons, heads, key-value groups or layers as a spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from codingspot.cli.console import Force, StudyProgress, friendly_errors, print_table, setting_error
+from codingspot.cli.stages import Device, Model, read_settings
+from codingspot.cli.texts import Bos, General, HeldOut, Languages, Sources, corpus_section
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(units)
+
+
+def units(
+    model: Model,
+    file: Annotated[Path, typer.Option("--out", "-o", help="File of the spot.")],
+    corpus: Sources = None,
+    language: Languages = None,
+    general: General = None,
+    held_out: HeldOut = None,
+    documents: Annotated[int, typer.Option(help="Texts a domain, at most; 0: as many as the tokens need.", min=0)] = 0,
+    unit: Annotated[str, typer.Option(help="neuron, head, group or layer.")] = "neuron",
+    score: Annotated[str, typer.Option(help="What one does on a text; see `codingspot methods unit_score`.")] = "rms",
+    contrast: Annotated[
+        str, typer.Option(help="Code against general text: ratio, share, difference or none.")
+    ] = "ratio",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A further parameter of recipe units, NAME=VALUE; repeat.")
+    ] = None,
+    scope: Annotated[str, typer.Option(help="Which weights; see `codingspot methods scope`.")] = "blocks",
+    k: Annotated[
+        float, typer.Option("--k", help="Percentage of all parameters at most; smaller doses are prefixes.")
+    ] = 1.0,
+    token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
+    sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
+    bos: Bos = "tokenizer",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "float32",
+    device: Device = None,
+    force: Force = False,
+) -> None:
+    """Select whole units by what they do on code and on general text, from one pass over it.
+
+    Example: codingspot units testbed --unit head --score pls --contrast difference --k 3 --out heads.safetensors
+    """
+    from codingspot.errors import StudyError
+    from codingspot.models import input_places, load_model
+    from codingspot.outputs import check_file
+    from codingspot.spot.recipes import RECIPES
+    from codingspot.spot.spot import is_spot
+    from codingspot.study.config import SpotSection
+    from codingspot.study.corpora import scoring_corpus
+    from codingspot.units import find_units_spot
+
+    with friendly_errors():
+        check_file(file, is_spot, inputs=input_places(model, *(corpus or ())), force=force)
+        further = read_settings(setting or [])
+        if "token_budget" in further:
+            raise StudyError("--set token_budget is an option here; give --token-budget")
+        parameters = {"unit": unit, "score": score, "contrast": contrast, **further}
+        RECIPES.traits("units", parameters)
+        section = corpus_section(
+            model,
+            corpus,
+            language,
+            general,
+            held_out=tuple(held_out) if held_out else None,
+            documents=documents,
+            seed=seed,
+        )
+        with setting_error():
+            SpotSection.model_validate({"name": "units", "scope": scope, "k_percent": [k]})
+        with StudyProgress() as progress:
+            show = progress.shares()
+            show("loading the model", 0.0)
+            loaded = load_model(model, dtype=dtype, device=device, bos=bos)
+            show("reading the corpus", 0.3)
+            found = find_units_spot(
+                loaded,
+                scoring_corpus(section, loaded.tokenizer, token_budget),
+                max_k_percent=k,
+                scope=scope,
+                token_budget=token_budget,
+                sequence_length=sequence_length,
+                seed=seed,
+                **parameters,
+            )
+        found.spot.save(file, force=force)
+        chosen = found.units[found.units["selected"]].groupby("layer").size()
+        every = found.units.groupby("layer").size()
+        table = Table()
+        for heading in ("layer", f"{unit}s", "selected"):
+            table.add_column(heading, justify="right")
+        for layer, count in every.items():
+            table.add_row(str(layer), f"{count:,}", f"{chosen.get(layer, 0):,}")
+        print_table(f"{file}: {int(chosen.sum()):,} {unit}s, {len(found.spot):,} parameters", table)
