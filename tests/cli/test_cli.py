@@ -99,7 +99,7 @@ def test_score_takes_an_estimator_with_its_parameters_as_a_study_does(tmp_path: 
     assert "unknown estimator 'taylr'" in " ".join(result.output.split())
     result = call("score", "testbed", "--out", str(tmp_path / "s"), "--bos", "everywhere")
     assert result.exit_code == 1
-    assert "unknown bos 'everywhere'; use one of tokenizer, none" in " ".join(result.output.split())
+    assert "--bos: Input should be 'tokenizer', 'none'" in " ".join(result.output.split())
     short = ("--language", "go", "--documents", "20", "--token-budget", "128", "--sequence-length", "64")
     settings = ("--estimator", "taylor", "--set", "reduction=sequence", "--dtype", "bfloat16")
     result = call("score", "testbed", "--out", str(tmp_path / "s"), *short, *settings, "--device", "cpu")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import GenericAlias, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -11,14 +11,19 @@ import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from codingspot.models.section import ModelSection
 from codingspot.settings import Settings
 
+MODEL = Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")]
 
-def settings_options(settings: type[Settings]) -> list[inspect.Parameter]:
-    """One option a field, None where it isn't given; a list's option is repeated and bears the name of one value."""
+
+def settings_options(settings: type[Settings], *, but: Collection[str] = ()) -> list[inspect.Parameter]:
+    """One option a field, ``but`` those; a list's option is repeated and bears the name of one value."""
     hints = get_type_hints(settings)
     found = []
     for name, field in settings.model_fields.items():
+        if name in but:
+            continue
         if _plain(hints[name]) is not None:
             found.append(_option(settings, name, hints[name], field))
         if "none" in _extra(field):
@@ -40,6 +45,28 @@ def option_name(settings: type[Settings], name: str) -> str:
     hints = get_type_hints(settings)
     name = single if name in hints and _repeated(hints[name]) and single not in settings.model_fields else name
     return f"--{name.replace('_', '-')}"
+
+
+def takes_model(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command whose parameter ``model`` is a :class:`~codingspot.models.section.ModelSection` its options.
+
+    Raises:
+        StudyError: one of them has a wrong value.
+    """
+    from codingspot.cli.console import friendly_errors, setting_error
+
+    own = inspect.signature(function, eval_str=True).parameters
+    made = settings_options(ModelSection, but=("id",))
+
+    def call(model: str, **options: Any) -> None:
+        with friendly_errors(), setting_error(ModelSection):
+            given = given_settings(ModelSection, {each.name: options.pop(each.name) for each in made})
+            section = ModelSection.model_validate({**given, "id": model})
+        function(model=section, **options)
+
+    asked = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.values()]
+    asked[0] = asked[0].replace(annotation=MODEL)
+    return command(call, [*asked, *made], function.__name__, inspect.getdoc(function) or "")
 
 
 def command(

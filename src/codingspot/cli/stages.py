@@ -9,22 +9,21 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import Force, StudyProgress, friendly_errors, out, print_json, print_table, setting_error
-from codingspot.cli.texts import Bos, General, HeldOut, Languages, Sources, corpus_section
-
-Model = Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, ...")]
+from codingspot.cli.options import takes_model
+from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
+from codingspot.models.section import ModelSection
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    app.command()(score)
+    app.command()(takes_model(score))
     app.command()(spot)
-    app.command()(ablate)
-    app.command("eval")(evaluate)
+    app.command()(takes_model(ablate))
+    app.command("eval")(takes_model(evaluate))
 
 
 def score(
-    model: Model,
+    model: ModelSection,
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the score store.")],
     corpus: Sources = None,
     language: Languages = None,
@@ -41,9 +40,6 @@ def score(
     token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
-    bos: Bos = "tokenizer",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "float32",
-    device: Device = None,
     force: Force = False,
 ) -> None:
     """Score every parameter for every domain: |theta * dL/dtheta|, kept signed.
@@ -53,15 +49,15 @@ def score(
     Example: codingspot score my-model --corpus corpora/tiny --held-out python --out runs/scores
     """
     from codingspot.importance import score as score_model
-    from codingspot.models import input_places, load_model
+    from codingspot.models import input_places
     from codingspot.outputs import check_folder
     from codingspot.study.config import ScoringSection
     from codingspot.study.corpora import scoring_corpus
 
     with friendly_errors():
-        check_folder(directory, inputs=input_places(model, *(corpus or ())), force=force)
+        check_folder(directory, inputs=input_places(model.id, *(corpus or ())), force=force)
         section = corpus_section(
-            model,
+            model.id,
             corpus,
             language,
             general,
@@ -84,7 +80,7 @@ def score(
         with StudyProgress() as progress:
             show = progress.shares()
             show("loading the model", 0.0)
-            loaded = load_model(model, dtype=dtype, device=device, bos=bos)
+            loaded = model.load()
             show("reading the corpus", 0.0)
             scored = scoring_corpus(section, loaded.tokenizer, token_budget)
             store = score_model(
@@ -152,7 +148,7 @@ def spot(
 
 
 def ablate(
-    model: Model,
+    model: ModelSection,
     spot_file: Annotated[Path, typer.Argument(help="A spot made by `codingspot spot` from the same weights.")],
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the edited model.")],
     k: Annotated[
@@ -160,7 +156,6 @@ def ablate(
     ] = None,
     edit: Annotated[str, typer.Option(help="See `codingspot methods edit`.")] = "zero",
     setting: Annotated[list[str] | None, typer.Option("--set", help="An edit's parameter, NAME=VALUE; repeat.")] = None,
-    device: Device = None,
     force: Force = False,
 ) -> None:
     """Edit a spot and save the edited model with its tokenizer.
@@ -168,16 +163,16 @@ def ablate(
     Example: codingspot ablate testbed spot.safetensors --k 0.25 --out runs/ablated
     """
     from codingspot.ablation import EDITS, edited
-    from codingspot.models import input_places, load_model
+    from codingspot.models import input_places
     from codingspot.outputs import new_folder
     from codingspot.spot import Spot
 
     with (
         friendly_errors(),
-        new_folder(directory, "codingspot-model", inputs=input_places(model, spot_file), force=force) as temporary,
+        new_folder(directory, "codingspot-model", inputs=input_places(model.id, spot_file), force=force) as temporary,
     ):
         parameters = EDITS.check(edit, read_settings(setting or []))
-        loaded = load_model(model, device=device)
+        loaded = model.load()
         whole = Spot.load(spot_file)
         chosen = whole if k is None else whole.top(k)
         with edited(loaded, chosen, edit, **parameters):
@@ -187,7 +182,7 @@ def ablate(
 
 
 def evaluate(
-    model: Model,
+    model: ModelSection,
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.parquet and losses.parquet.")],
     task: Annotated[
         list[str] | None, typer.Option(help="An lm-evaluation-harness task; repeat. A testbed model's own by default.")
@@ -203,8 +198,6 @@ def evaluate(
     ] = None,
     chat_template: Annotated[bool, typer.Option("--chat-template", help="Write prompts as a conversation.")] = False,
     max_new_tokens: Annotated[int | None, typer.Option(help="Most tokens of a generated answer.")] = None,
-    bos: Bos = "tokenizer",
-    device: Device = None,
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
     ] = False,
@@ -223,15 +216,15 @@ def evaluate(
     from codingspot.evaluation.metrics import task_rates
     from codingspot.evaluation.statistics import rate_intervals
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
-    from codingspot.models import input_places, load_model
+    from codingspot.models import input_places
     from codingspot.outputs import new_folder
     from codingspot.sandbox import Sandbox
     from codingspot.testbed.defaults import default_tasks
 
     with friendly_errors():
-        names = task or default_tasks(model)
+        names = task or default_tasks(model.id)
         if not names:
-            raise StudyError(f"no task is named for {model}; name one with --task, such as humaneval")
+            raise StudyError(f"no task is named for {model.id}; name one with --task, such as humaneval")
         places = _places(data or [], names)
         specs = [
             TaskSpec(
@@ -245,16 +238,16 @@ def evaluate(
             )
             for name in names
         ]
-        read = input_places(model, *places.values())
+        read = input_places(model.id, *places.values())
         with new_folder(directory, "codingspot-results", inputs=read, force=force) as temporary:
-            loaded = load_model(model, device=device, bos=bos)
+            loaded = model.load()
             tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
             with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
                 adapter = ModelAdapter(loaded.model, loaded.tokenizer)
                 require_answerable(adapter, tasks, sandbox)
-                results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model, require_finite=True)
+                results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model.id, require_finite=True)
             results.write(temporary)
-        rates = task_rates(results.outcomes)[model]
+        rates = task_rates(results.outcomes)[model.id]
         if as_json:
             print_json(rates)
             return
@@ -267,7 +260,7 @@ def evaluate(
             table.add_row(
                 one.name, f"{rates[one.name]:.3f}", f"{low:.3f}-{high:.3f}", f"{one.chance:.2f}", one.protocol
             )
-        print_table(f"{model}: rows in {directory}", table)
+        print_table(f"{model.id}: rows in {directory}", table)
 
 
 def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:

@@ -31,13 +31,6 @@ HeldOut = Annotated[
     list[str] | None,
     typer.Option(help="A domain left out of scoring; repeat. By default those that the corpus itself holds out."),
 ]
-Bos = Annotated[
-    str,
-    typer.Option(
-        help="What stands before a text: what the tokenizer itself adds (tokenizer), nothing (none), or its "
-        "beginning-of-text token before each document or each packed sequence."
-    ),
-]
 Parallel = Annotated[
     str | None,
     typer.Option(

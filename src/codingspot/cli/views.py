@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
-from codingspot.cli.options import command, given_settings, option, settings_options
-from codingspot.cli.texts import Bos, General, Languages, Sources, corpus_section, parallel_source
+from codingspot.cli.options import MODEL, command, given_settings, option, settings_options
+from codingspot.cli.texts import General, Languages, Sources, corpus_section, parallel_source
+from codingspot.models.section import ModelSection
 from codingspot.settings import Settings, paths_read
 from codingspot.views.view import VIEWS, ParallelSettings, ViewTraits, views
 
-_MODEL = Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")]
 _OUT = Annotated[
     Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
 ]
@@ -26,7 +26,6 @@ _BATCH = Annotated[int | None, typer.Option(help="Most tokens of a forward pass.
 _COMPARE = Annotated[
     list[Path] | None, typer.Option("--compare", help="Run directory of another model's (its --out); repeat.")
 ]
-_DEVICE = Annotated[str | None, typer.Option(help="cpu, cuda, ...")]
 _UNSAFE = Annotated[bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")]
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -51,14 +50,13 @@ def _parameters(settings: type[Settings], traits: ViewTraits) -> list[inspect.Pa
         option("evaluation_documents", _KEPT, 6),
     ]
     return [
-        option("model", _MODEL, "testbed"),
+        option("model", MODEL, "testbed"),
         option("directory", _OUT, None),
         *(texts if traits.reads_texts else ()),
         *settings_options(settings),
         option("batch_tokens", _BATCH, None),
         *([option("compare", _COMPARE, None)] if traits.compares else ()),
-        option("bos", Bos, "tokenizer"),
-        option("device", _DEVICE, None),
+        *settings_options(ModelSection, but=("id",)),
         *([option("unsafe_no_sandbox", _UNSAFE, False)] if traits.runs_programs else ()),
         option("as_json", _JSON, False),
     ]
@@ -70,7 +68,7 @@ def _run(name: str, model: str, directory: Path | None, **options: Any) -> None:
     with friendly_errors("the same command resumes where it stopped"), setting_error(kind):
         from codingspot.directories import held
         from codingspot.files import write_text
-        from codingspot.models import input_places, load_model
+        from codingspot.models import input_places
         from codingspot.study.corpora import study_corpora
         from codingspot.study.parallel import open_view_corpus
         from codingspot.views import ViewInputs
@@ -80,6 +78,8 @@ def _run(name: str, model: str, directory: Path | None, **options: Any) -> None:
         if issubclass(kind, ParallelSettings):
             given["parallel"] = parallel_source(model, given.get("parallel"))
         settings = kind.model_validate(given)
+        with setting_error(ModelSection):
+            named = ModelSection.model_validate({**given_settings(ModelSection, options), "id": model})
         section = _section(model, options) if traits.reads_texts else None
         compared = options.get("compare") or ()
         others = [saved_view(path, name) for path in compared]  # before the work, which takes minutes
@@ -87,7 +87,7 @@ def _run(name: str, model: str, directory: Path | None, **options: Any) -> None:
         read = input_places(model, *(options.get("corpus") or ()), *compared, *paths_read(settings))
         with held(place, inputs=read), StudyProgress() as progress:
             progress.stage("loading the model")
-            loaded = load_model(model, device=options["device"], bos=options["bos"])
+            loaded = named.load()
             scored, kept = (None, None) if section is None else study_corpora(section)
             inputs = ViewInputs(
                 loaded,

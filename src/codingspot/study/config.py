@@ -26,12 +26,12 @@ from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
 from codingspot.models import TESTBED, ScopeName
+from codingspot.models.section import ModelSection
 from codingspot.settings import Count, Dose, Doses, Name, NotEmpty, Seconds, Seed, Settings
 from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters, training_cost
 from codingspot.study.cells import Cell, Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.views_section import ViewsSection
-from codingspot.tokenization import BosPolicy
 from codingspot.views import VIEWS, views
 
 LARGE_MODEL = 200_000_000
@@ -45,19 +45,6 @@ def _as_setting(prefix: str = "") -> Iterator[None]:
         yield
     except (CorpusError, StudyError) as error:
         raise ValueError(f"{prefix}{error}") from None
-
-
-class ModelSection(Settings):
-    """Which model: a Hub id, a local folder, or ``testbed`` or ``testbed-routed``, which ship with the package."""
-
-    id: NotEmpty = TESTBED
-    revision: NotEmpty | None = None
-    dtype: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
-    device: NotEmpty | None = None
-    device_map: NotEmpty | None = Field(None, description="auto, balanced or sequential: over several GPUs")
-    attention: NotEmpty | None = Field(None, description="its implementation: eager, sdpa, flash_attention_2, ...")
-    bos: BosPolicy = Field("tokenizer", description="what stands before a text, wherever the model reads one")
-    trust_remote_code: bool = False
 
 
 class CorpusSection(Settings):

@@ -9,11 +9,11 @@ from functools import cached_property
 from codingspot.corpus import Corpus, Source
 from codingspot.evaluation.tasks import EvaluationTask, load_tasks
 from codingspot.files import digest
-from codingspot.models import LoadedModel, ParameterLayout, input_places, load_model, scope_sizes
+from codingspot.models import LoadedModel, ParameterLayout, input_places, scope_sizes
 from codingspot.outputs import Place
 from codingspot.settings import paths_read
 from codingspot.study.cells import Cell, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
-from codingspot.study.config import ModelSection, Study
+from codingspot.study.config import Study
 from codingspot.study.corpora import require_source, study_corpora
 from codingspot.study.parallel import open_view_corpus, require_parallel
 from codingspot.views import ParallelSettings, ViewInputs
@@ -85,7 +85,7 @@ def load_inputs(study: Study, stage: Callable[[str], None]) -> StudyInputs:
         EvaluationError: a task can't be loaded.
     """
     stage("loading the model")
-    loaded = _load_model(study.model)
+    loaded = study.model.load()
     scoring, evaluation = study_corpora(study.corpus)
     stage("building the tasks' requests")
     entries = study.evaluation.tasks()
@@ -115,19 +115,6 @@ def input_paths(study: Study) -> list[Place]:
         *(path for view in study.views.asked().values() for path in paths_read(view)),
     ]
     return input_places(study.model.id, *named)
-
-
-def _load_model(section: ModelSection) -> LoadedModel:
-    return load_model(
-        section.id,
-        revision=section.revision,
-        dtype=section.dtype,
-        device=section.device,
-        device_map=section.device_map,
-        attention=section.attention,
-        bos=section.bos,
-        trust_remote_code=section.trust_remote_code,
-    )
 
 
 def _described(role: TaskRole, task: EvaluationTask) -> Task:

@@ -8,13 +8,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from codingspot.errors import CodingSpotError, StudyError
+from codingspot.models.section import ModelSection
 from codingspot.settings import reason
 from codingspot.settings_text import LONGEST, parse_settings
 from codingspot.study.config import (
     CorpusSection,
     EvaluationSection,
     LanguageMatrixSection,
-    ModelSection,
     ScoringSection,
     SpotSection,
     Study,

@@ -1,0 +1,38 @@
+"""How a model is named and loaded: a study's section, and the options of every command that takes a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from codingspot.models.shipped import TESTBED
+from codingspot.settings import NotEmpty, Settings
+from codingspot.tokenization import BosPolicy
+
+if TYPE_CHECKING:
+    from codingspot.models.loading import LoadedModel
+
+
+class ModelSection(Settings):
+    """Which model: a Hub id, a local folder, or ``testbed`` or ``testbed-routed``, which ship with the package."""
+
+    id: NotEmpty = TESTBED
+    revision: NotEmpty | None = Field(None, description="of a Hub id: a branch, tag or commit")
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = Field("float32", description="of the weights in memory")
+    device: NotEmpty | None = Field(None, description="where it runs, such as cpu or cuda")
+    device_map: NotEmpty | None = Field(None, description="over several GPUs: auto, balanced or sequential")
+    attention: NotEmpty | None = Field(None, description="its implementation: eager, sdpa, flash_attention_2, ...")
+    bos: BosPolicy = Field("tokenizer", description="what stands before a text, wherever the model reads one")
+    trust_remote_code: bool = Field(False, description="run code that comes with the model")
+
+    def load(self) -> LoadedModel:
+        """The model.
+
+        Raises:
+            ModelError: it can't be loaded.
+        """
+        from codingspot.models.loading import load_model
+
+        given = {name: value for name, value in self if name != "id"}
+        return load_model(self.id, **given)
