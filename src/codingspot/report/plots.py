@@ -22,6 +22,9 @@ from codingspot.report.theme import CODE, GENERAL, INK, MARKERS, MUTED, SPOTS
 from codingspot.report.ticks import decades, set_ticks, write_numbers
 from codingspot.study.cells import Control
 
+_LEGEND_WIDTH = 70
+"""Characters that fit below a panel."""
+
 _BAND_ALPHA: Final = 0.16
 _THIN: Final[dict[str, Any]] = {"linewidth": 1.1, "markersize": 3.8, "markerfacecolor": "none"}
 _CONTROLS: Final = {"matched": ("--", "sDPX"), "drawn": (":", "^<>1"), "": ("-.", "vDP*Xh")}
@@ -244,7 +247,15 @@ def _dose_axis(axes: Axes, doses: Sequence[float]) -> None:
     axes.set_xlabel("k, percent of all parameters")
 
 
+def _width(handles: Sequence[Line2D | Patch], columns: int) -> int:
+    """Characters across a legend, which is filled column by column, a handle being as wide as six."""
+    rows = math.ceil(len(handles) / columns)
+    labels = [len(str(handle.get_label())) for handle in handles]
+    return sum(6 + max(labels[start : start + rows]) for start in range(0, len(labels), rows))
+
+
 def _legend_below(axes: Axes, handles: Sequence[Line2D | Patch], *, columns: int) -> None:
+    columns = next((n for n in range(columns, 1, -1) if _width(handles, n) <= _LEGEND_WIDTH), 1)
     axes.legend(
         handles=list(handles),
         loc="upper center",
