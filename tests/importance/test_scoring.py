@@ -46,7 +46,7 @@ def test_the_manifest_says_what_made_the_scores(loaded, corpus, tmp_path) -> Non
     assert store.manifest["model"] == {"id": "tiny", "revision": "r1", "fingerprint": loaded.fingerprint}
     assert store.manifest["corpus"] == {"name": "words", "fingerprint": corpus.fingerprint}
     assert store.manifest["estimator"] == {"name": "taylor", "reduction": "sequence", "norm": "l1"}
-    assert store.manifest["settings"] == {**SETTINGS, "seed": 0, "bos": "tokenizer", "finetune": None}
+    assert store.manifest["settings"] == {**SETTINGS, "seed": 0, "bos": "tokenizer", "finetune": None, "folded": False}
     assert store.normalise == "zscore"
     assert store.domain("Rust").predicted_tokens == 8 * 7
     assert store.domain("Rust").details["tokens"] == 64
@@ -185,3 +185,52 @@ def test_folded_languages_give_the_same_spots_exactly(loaded, corpus, tmp_path) 
     assert not RECIPES.traits("consensus").folds
     with pytest.raises(StudyError, match="normalised by zscore can't be folded"):
         score(loaded, corpus, tmp_path / "z", folded=True, normalise="zscore", **SETTINGS)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("stop_at", ["C#", "Rust", "English"])
+def test_a_stopped_scoring_goes_on_after_the_domains_it_finished(loaded, corpus, tmp_path, stop_at, folded) -> None:
+    settings = {**SETTINGS, "folded": folded}
+    expected = score(loaded, corpus, tmp_path / "expected", **settings)
+    partial, draws = tmp_path / "partial", [tmp_path / "draw-0", tmp_path / "draw-1"]
+
+    def stop(domain: str, _done: int, _total: int) -> None:
+        if domain == stop_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(loaded, corpus, tmp_path / "s", partial=partial, draws=draws, progress=stop, **settings)
+    assert not (tmp_path / "s").exists()
+    heard = []
+    store = score(
+        loaded,
+        corpus,
+        tmp_path / "s",
+        partial=partial,
+        draws=draws,
+        progress=lambda domain, done, total: heard.append((domain, done, total)),
+        **settings,
+    )
+    names = [domain.name for domain in corpus.scored]
+    assert [heard.count((name, 64 * (place + 1), 192)) for place, name in enumerate(names)] == [1, 1, 1]
+    skipped = names[: names.index(stop_at)]
+    assert [sum(domain == name for domain, *_ in heard) for name in names] == [1 if n in skipped else 4 for n in names]
+    assert store.domains == expected.domains
+    for domain in store.domains:
+        for name in store.layout.names:
+            assert torch.equal(store.tensor(domain.name, name), expected.tensor(domain.name, name))
+    assert [domain.name for domain in ScoreStore.open(draws[1]).domains] == names
+    assert {path.name for path in partial.iterdir()} == {"s.json", "draw-0.json", "draw-1.json"}
+
+
+def test_a_scoring_of_something_else_begins_anew(loaded, corpus, tmp_path) -> None:
+    def stop(domain: str, _done: int, _total: int) -> None:
+        if domain == "Rust":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(loaded, corpus, tmp_path / "s", partial=tmp_path / "partial", progress=stop, **SETTINGS)
+    again = score(loaded, corpus, tmp_path / "s", partial=tmp_path / "partial", seed=1, **SETTINGS)
+    expected = score(loaded, corpus, tmp_path / "expected", seed=1, **SETTINGS)
+    for name in again.layout.names:
+        assert torch.equal(again.tensor("C#", name), expected.tensor("C#", name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,6 +53,7 @@ def score(
     draws: Sequence[Path] = (),
     sample_only: bool = False,
     folded: bool = False,
+    partial: Path | None = None,
     progress: Progress | None = None,
     force: bool = False,
     **parameters: Any,
@@ -67,8 +68,9 @@ def score(
     ``finetune`` asks for. The loss of every step of fine-tuning is kept with the domain. ``draws`` are folders, one for
     each disjoint draw that the budget is cut into, for a store of that draw's scores at a sample of the parameters
     (:mod:`codingspot.importance.draws`); with ``sample_only``, ``out`` itself holds no more. Of ``folded`` languages
-    ``out`` keeps the sum of magnitudes alone, as one domain (:mod:`codingspot.importance.writing`). Memory does not
-    grow with the number of domains. ``force`` replaces what this package wrote to ``out`` before.
+    ``out`` keeps the sum of magnitudes alone, as one domain (:mod:`codingspot.importance.writing`). In the
+    folder ``partial`` a scoring that is stopped leaves the domains that it finished, and the same goes on from there.
+    Memory does not grow with the number of domains. ``force`` replaces what this package wrote to ``out`` before.
 
     Raises:
         OutputError: ``out`` may not be written to (:func:`codingspot.outputs.check_folder`), or overlaps the model's
@@ -103,6 +105,7 @@ def score(
             "seed": seed,
             "bos": loaded.bos,
             "finetune": None if finetune is None else asdict(finetune),
+            "folded": folded,
         },
     }
     share = None if token_budget is None or not draws else token_budget // len(draws)
@@ -112,16 +115,28 @@ def score(
     with ExitStack() as stack:
         writers = [
             stack.enter_context(
-                store_writer(folder, provenance=each, normalise=normalise, inputs=[loaded.folder], force=force)
+                store_writer(
+                    folder,
+                    provenance=each,
+                    normalise=normalise,
+                    inputs=[loaded.folder],
+                    force=force,
+                    partial=None if partial is None else partial / folder.name,
+                )
             )
             for folder, each in made
         ]
         whole, own = (None, writers) if sample_only else (writers[0], writers[1:])
-        for new, of_draws in run.scores(packed, starts):
-            if whole is not None:
-                (whole.fold if folded and new.kind == "code" else whole.add)(new)
+        done = set(writers[0].texts)
+        if any(done - set(writer.texts) for writer in own):  # stopped while the draws' stores were being put in place
+            done = set()
+        for writer in writers:
+            writer.forget_all_but(done)
+        for new, of_draws in run.scores(packed, starts, done):
             for writer, each in zip(own, of_draws, strict=True):
                 writer.add(each)
+            if whole is not None:  # last, so that whatever it has the draws have too
+                (whole.fold if folded and new.kind == "code" else whole.add)(new)
             del new, of_draws  # a domain's scores must be gone before the next domain's are made
     return ScoreStore.open(out)
 
@@ -204,11 +219,14 @@ class _Run:
     sample: Mapping[str, Int64[Tensor, " m"]] = field(default_factory=dict)
 
     def scores(
-        self, packed: Sequence[tuple[Domain, PackedTokens]], starts: Sequence[tuple[int, ...]]
+        self, packed: Sequence[tuple[Domain, PackedTokens]], starts: Sequence[tuple[int, ...]], done: Container[str]
     ) -> Iterator[tuple[NewDomainScores, list[NewDomainScores]]]:
-        """The scores of one domain after the other, and those of its draws at the sample."""
+        """The scores of one domain after the other, but those ``done``, and those of its draws at the sample."""
         counter = _Counter(self.progress, sum(tokens.tokens + self._tuning_tokens(tokens) for _, tokens in packed))
         for (domain, tokens), own_starts in zip(packed, starts, strict=True):
+            if domain.name in done:
+                counter.listener(domain.name)(tokens.tokens + self._tuning_tokens(tokens))
+                continue
             # No local name: a domain's scores must be gone before the next domain's are made.
             yield self._score(domain, tokens, own_starts, counter.listener(domain.name))
 

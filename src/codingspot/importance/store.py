@@ -32,6 +32,7 @@ from codingspot.importance.writing import (
     NewDomainScores,
     store_writer,
     tensor_offsets,
+    texts_of,
 )
 from codingspot.models import ParameterLayout
 from codingspot.outputs import Place
@@ -160,11 +161,7 @@ class ScoreStore:
 
     def texts(self, kind: DomainKind) -> tuple[str, ...]:
         """Names of the text of one kind that was scored: those of its domains, or of the languages that were folded."""
-        names: list[str] = []
-        for domain in self.domains:
-            if domain.kind == kind:
-                names += [str(each["name"]) for each in domain.details.get("languages", [{"name": domain.name}])]
-        return tuple(names)
+        return tuple(text for domain in self.domains if domain.kind == kind for text in texts_of(domain))
 
     def with_normalisation(self, normalise: Normalisation) -> ScoreStore:
         """The same scores whose magnitudes are normalised otherwise."""

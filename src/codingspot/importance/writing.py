@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,17 +23,28 @@ from torch import Tensor
 
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, NonFiniteError
-from codingspot.files import write_json
-from codingspot.importance.manifest import FORMAT, Normalisation
+from codingspot.files import read_json, write_json
+from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation
 from codingspot.models import ParameterLayout
 from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
+from codingspot.records import Count, Record, read_plain
+
+_JOURNAL = "journal.json"
 
 FOLDED = "code"
 """Name of the domain that folded languages make together."""
 
 # The library copies all of a file's tensors while it writes them.
 SHARD_BYTES = 1 << 29
+
+
+class _Journal(Record):
+    """What a writer that was stopped had written."""
+
+    whole: bool
+    domains: tuple[DomainRecord, ...]
+    layout: tuple[tuple[str, tuple[Count, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -66,12 +78,22 @@ class NewDomainScores:
 
 @dataclass
 class StoreWriter:
-    """A store on its way to disk, domain by domain."""
+    """A store on its way to disk, domain by domain; with ``journal`` it can be gone on with after being stopped."""
 
     folder: Path
     shard_bytes: int = SHARD_BYTES
     layout: ParameterLayout | None = None
     domains: list[DomainScores] = field(default_factory=list)
+    journal: bool = False
+
+    @property
+    def texts(self) -> list[str]:
+        """Names of the domains that were written, folded ones by their own."""
+        return [text for domain in self.domains for text in texts_of(domain)]
+
+    def forget_all_but(self, texts: Container[str]) -> None:
+        """Take domains for not written that have other text."""
+        self.domains = [domain for domain in self.domains if all(text in texts for text in texts_of(domain))]
 
     def add(self, new: NewDomainScores) -> None:
         """Write the scores of one domain, which may then be let go.
@@ -84,6 +106,7 @@ class StoreWriter:
             raise ArtefactError(f"two domains are named {new.name!r}; rename one")
         self._take_layout(new)
         self.domains.append(_write_domain(self.folder, new, self.shard_bytes))
+        self._note()
 
     def fold(self, new: NewDomainScores) -> None:
         """Add a language's magnitudes, in place of its scores, to those of :data:`FOLDED`.
@@ -98,7 +121,15 @@ class StoreWriter:
             self.add(replace(new, name=FOLDED, details={**new.details, "languages": [language]}))
             return
         self._take_layout(new)
+        self._note(whole=False)
         self.domains = [self._folded(domain, new, language) for domain in self.domains]
+        self._note()
+
+    def _note(self, *, whole: bool = True) -> None:
+        """Write down what is there; not ``whole`` while the sums are being changed, which can't be gone on with."""
+        if self.journal and self.layout is not None:
+            domains = [asdict(domain) for domain in self.domains]
+            write_json(self.folder / _JOURNAL, {"whole": whole, "domains": domains, "layout": self.layout.to_json()})
 
     def _take_layout(self, new: NewDomainScores) -> None:
         own_layout = ParameterLayout.of(new.scores)
@@ -138,16 +169,26 @@ def store_writer(
     shard_bytes: int = SHARD_BYTES,
     inputs: Iterable[Place] = (),
     force: bool = False,
+    partial: Path | None = None,
 ) -> Iterator[StoreWriter]:
     """What a store is written with, domain by domain; it stands at ``folder`` when the block has ended well.
+
+    Until then it is in the folder ``partial``, if that is given, which stays where the block ends otherwise: the next
+    writer there, for a store of the same provenance, has the domains that were written.
 
     Raises:
         OutputError: as :meth:`ScoreStore.write`.
         ArtefactError: no domain was written.
     """
     with new_folder(folder, FORMAT, inputs=inputs, force=force) as temporary:
-        writer = StoreWriter(temporary, shard_bytes)
+        if partial is not None:
+            temporary.rmdir()
+        place = temporary if partial is None else partial
+        writer = StoreWriter(place, shard_bytes) if partial is None else _gone_on_with(partial, shard_bytes, provenance)
         yield writer
+        if partial is not None:
+            (partial / _JOURNAL).unlink()
+            partial.rename(temporary)
         if writer.layout is None:
             raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
         manifest = {
@@ -159,6 +200,30 @@ def store_writer(
             "layout": writer.layout.to_json(),
         }
         write_json(temporary / "manifest.json", manifest)
+
+
+def texts_of(domain: DomainScores) -> list[str]:
+    """The names of the text whose scores a domain has: its own, or those of the languages that were folded into it."""
+    return [str(each["name"]) for each in domain.details.get("languages", [{"name": domain.name}])]
+
+
+def _gone_on_with(folder: Path, shard_bytes: int, provenance: Mapping[str, Any] | None) -> StoreWriter:
+    """A writer with the domains that an earlier one left in ``folder``, if it was for the same; else without any."""
+    made_from = folder.with_suffix(".json")
+    wanted = json.loads(json.dumps(provenance))
+    journal = folder / _JOURNAL
+    writer = StoreWriter(folder, shard_bytes, journal=True)
+    if journal.exists() and made_from.exists() and read_json(made_from) == wanted:
+        left = read_plain(journal, _Journal, what="the record of a stopped scoring", way_out="remove it")
+        if left["whole"]:
+            writer.layout = ParameterLayout.from_json(left["layout"], str(journal))
+            writer.domains = [DomainScores(**{**each, "files": tuple(each["files"])}) for each in left["domains"]]
+            return writer
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    write_json(made_from, wanted)
+    return writer
 
 
 def mean_and_deviation(scores: Iterable[Tensor]) -> tuple[float, float]:

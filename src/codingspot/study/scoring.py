@@ -18,6 +18,7 @@ import pandas as pd
 
 from codingspot.analysis_tables import write_table
 from codingspot.corpus import Corpus
+from codingspot.directories import discard_scratch, scratch_folder
 from codingspot.errors import StudyError
 from codingspot.importance import EstimatorTraits, ScoreStore, disjoint_draws, estimator_traits, merge, resolve, score
 from codingspot.models import LoadedModel, ParameterLayout
@@ -85,7 +86,9 @@ def _score(
     }
     finetune = study.scoring.finetune
     if finetune is None:
-        score(loaded, corpus, directory.scores, **settings)
+        partial = scratch_folder(directory.path, "scoring")
+        score(loaded, corpus, directory.scores, partial=partial, **settings)
+        discard_scratch(partial)
         return
     finetuned_scores(
         loaded,
