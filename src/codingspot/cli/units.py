@@ -9,17 +9,19 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import Force, StudyProgress, friendly_errors, print_table, setting_error
-from codingspot.cli.stages import Device, Model, read_settings
-from codingspot.cli.texts import Bos, General, HeldOut, Languages, Sources, corpus_section
+from codingspot.cli.options import takes_model
+from codingspot.cli.stages import read_settings
+from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
+from codingspot.models.section import ModelSection
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command()(units)
+    app.command()(takes_model(units))
 
 
 def units(
-    model: Model,
+    model: ModelSection,
     file: Annotated[Path, typer.Option("--out", "-o", help="File of the spot.")],
     corpus: Sources = None,
     language: Languages = None,
@@ -41,9 +43,6 @@ def units(
     token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
     sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
     seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
-    bos: Bos = "tokenizer",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "float32",
-    device: Device = None,
     force: Force = False,
 ) -> None:
     """Select whole units by what they do on code and on general text, from one pass over it.
@@ -51,7 +50,7 @@ def units(
     Example: codingspot units testbed --unit head --score pls --contrast difference --k 3 --out heads.safetensors
     """
     from codingspot.errors import StudyError
-    from codingspot.models import input_places, load_model
+    from codingspot.models import input_places
     from codingspot.outputs import check_file
     from codingspot.spot.recipes import RECIPES
     from codingspot.spot.spot import is_spot
@@ -60,14 +59,14 @@ def units(
     from codingspot.units import find_units_spot
 
     with friendly_errors():
-        check_file(file, is_spot, inputs=input_places(model, *(corpus or ())), force=force)
+        check_file(file, is_spot, inputs=input_places(model.id, *(corpus or ())), force=force)
         further = read_settings(setting or [])
         if "token_budget" in further:
             raise StudyError("--set token_budget is an option here; give --token-budget")
         parameters = {"unit": unit, "score": score, "contrast": contrast, **further}
         RECIPES.traits("units", parameters)
         section = corpus_section(
-            model,
+            model.id,
             corpus,
             language,
             general,
@@ -80,7 +79,7 @@ def units(
         with StudyProgress() as progress:
             show = progress.shares()
             show("loading the model", 0.0)
-            loaded = load_model(model, dtype=dtype, device=device, bos=bos)
+            loaded = model.load()
             show("reading the corpus", 0.3)
             found = find_units_spot(
                 loaded,
