@@ -13,6 +13,7 @@ from codingspot.evaluation.tasks import TaskSpec, load_tasks
 from codingspot.importance import ESTIMATORS, FineTune, ScoreStore, score
 from codingspot.models import LoadedModel, ParameterLayout, fingerprint, load_model
 from codingspot.testbed.world import world_corpus
+from codingspot.units import find_units_spot
 
 DEVICE = "cuda"
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -40,6 +41,14 @@ def close(cpu: ScoreStore, cuda: ScoreStore, tolerance: float = 1e-3) -> None:
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))
 def test_scores(name, tmp_path) -> None:
     close(*both(lambda model: score(model, CORPUS, tmp_path / model.device.type, estimator=name, **SETTINGS)))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"unit": "head", "score": "pls"}, {"unit": "group", "score": "write"}])
+def test_scores_of_units(parameters) -> None:
+    sizes = {"sequence_length": 64, "token_budget": 512, "max_k_percent": 5}
+    tables = both(lambda model: find_units_spot(model, CORPUS, **sizes, **parameters).units)
+    cpu, cuda = (table.sort_values(["layer", "index"])[["code", "general"]].to_numpy() for table in tables)
+    assert abs(cuda - cpu).max() <= 1e-3 * abs(cpu).max()
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ WORDS = {
     "share": "a statistic",
     "sum": "a statistic",
     "units": "a column, and a spot's metadata",
-    "weights": "of a model: what fingerprints are of",
+    "weights": "what a model is made of",
     **dict.fromkeys(("attention", "blocks", "layers", "mlp", "norms", "vocabulary"), "parts of a model, as roles say"),
 }
 """Names that are words of other things, too: of those only comparisons with a method's name are looked for."""
@@ -53,7 +53,6 @@ PLACES = {
     ("learned", "learning/mask.py"): "the spot's own record of its recipe",
     ("matched", "ablation/controls.py"): "the control's own record",
     ("uniform", "ablation/controls.py"): "the control's own record",
-    ("rms", "cli/units.py"): "the default of an option",
     ("rms", "units/recipe.py"): "the default score",
     ("pls", "bench/methods.py"): "a published method is a score of units and its settings",
     ("write", "testbed/programs/sampling.py"): "an English word",
@@ -61,6 +60,7 @@ PLACES = {
     ("uniform", "report/compare.py"): "the published control",
     ("super_weights", "ablation/__init__.py"): "a function's name",
     ("taylor", "cli/stages.py"): "the default of an option",
+    ("rms", "cli/units.py"): "the default of an option",
 }
 """Where a name may stand outside the module that registers it, and why."""
 

@@ -1,4 +1,4 @@
-"""The text of the studies of real models: nine languages are scored, Python and HumanEval held out, beside general text.
+"""The text of the studies of real models: nine languages are scored, Python and HumanEval held out, with general text.
 
     python corpus.py DATA OUT
 

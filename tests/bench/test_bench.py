@@ -28,7 +28,7 @@ def test_every_estimator_meets_every_recipe_and_aliases_run_once() -> None:
     assert {"learned", "units"} <= others
     pairs = len(list(ESTIMATORS)) * len(computed)
     assert len(entries) == len(set(entries)) == pairs + len(others) + len(list(METHODS))
-    assert {("taylor", "learned"), ("", "units"), ("", "heads")} <= set(entries)
+    assert {("taylor", "learned"), ("", "units"), ("", "heads_by_pls")} <= set(entries)
     assert not {estimator for estimator, _ in entries} & set(ALIASES)
 
 
@@ -38,7 +38,7 @@ def test_whole_units_are_ranked_against_the_subset_that_coding_was_routed_to(tmp
     loaded, subset = load_model(path), Subset.load(path)
     bench = BenchInput(loaded, world_corpus(60, 0, languages_of(path)), tmp_path, token_budget=1024)
     methods = {recipe: method for estimator, recipe, method in default_methods() if not estimator}
-    for name, kind, other, least in (("units", "neurons", "heads", 0.75), ("heads", "heads", "neurons", 0.9)):
+    for name, kind, other, least in (("units", "neurons", "heads", 0.75), ("heads_by_pls", "heads", "neurons", 0.9)):
         figures = ground_truth(methods[name](bench), loaded.model, subset)
         assert figures[f"average_precision_{kind}"] > least
         assert f"average_precision_{other}" not in figures

@@ -2,7 +2,7 @@ import pytest
 
 from codingspot.errors import StudyError
 from codingspot.study.config import LARGE_MODEL, Study
-from codingspot.study.keeping import folds
+from codingspot.study.keeping import folds, wants_scores
 
 LARGE = LARGE_MODEL + 1
 
@@ -37,3 +37,17 @@ def test_what_needs_each_language_keeps_them_or_is_named(spot, named) -> None:
     assert not folds(_study(**spot), LARGE)
     with pytest.raises(StudyError, match=f"{named} needs the scores of each language"):
         folds(_study(keep="folded", **spot), 10)
+
+
+@pytest.mark.parametrize(
+    ("spot", "wanted"),
+    [
+        ({"recipe": "sum"}, True),
+        ({"recipe": "learned"}, True),
+        ({"recipe": "units"}, False),
+        ({"recipe": "units", "controls": ["matched_units", "general_spot", "bottom", "uniform"]}, False),
+        ({"recipe": "units", "controls": ["matched_general"]}, True),
+    ],
+)
+def test_weights_are_scored_for_what_reads_their_scores(spot, wanted) -> None:
+    assert wants_scores(_study(**spot)) is wanted

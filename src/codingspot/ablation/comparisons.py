@@ -111,6 +111,7 @@ class ControlTraits:
         own_size: its number of parameters is its own, not the spot's; it is edited whole, once.
         of_units: it draws whole units, for a spot of whole units.
         needs: what it needs of the domains.
+        scored: it reads the scores of weights, whatever the spot's recipe reads.
         regroups: it calls some languages general text, so that their scores must have been kept apart.
         drawn: where its parameters come from, as a sentence says it; empty for one that isn't random.
     """
@@ -119,6 +120,7 @@ class ControlTraits:
     own_size: bool = False
     of_units: bool = False
     needs: Requirement | None = None
+    scored: bool = False
     regroups: bool = False
     drawn: str = ""
 
@@ -171,6 +173,7 @@ def matched_magnitude(controlled: Controlled, *, bins: Count = 10, seed: Seed = 
     label="general-matched random",
     traits=ControlTraits(
         needs=general_text,
+        scored=True,
         matched=("tensor", "general score"),
         drawn="drawn from the same tensors with the same general scores",
     ),

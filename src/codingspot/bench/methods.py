@@ -131,8 +131,8 @@ def measured_ranking(bench: BenchInput, *, recipe: str, **parameters: Any) -> Fl
     return keys
 
 
-@METHODS.register("heads")
-def heads(bench: BenchInput) -> Float32[Tensor, " parameters"]:
+@METHODS.register("heads_by_pls")
+def heads_by_pls(bench: BenchInput) -> Float32[Tensor, " parameters"]:
     """Attention heads by absolute attribution, code minus general text (arXiv 2512.19980)."""
     return measured_ranking(bench, recipe="units", unit="head", score="pls", contrast="difference")
 

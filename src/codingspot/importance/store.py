@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
-from codingspot.corpus import DomainKind
+from codingspot.corpus import Corpus, DomainKind
 from codingspot.errors import ArtefactError, FingerprintError
 from codingspot.files import digest, read_json, reason
 from codingspot.importance.estimators import EstimatorTraits, estimator_traits
@@ -85,6 +85,12 @@ class ScoreStore:
         return cls.open(folder)
 
     @classmethod
+    def unscored(cls, model: nn.Module, corpus: Corpus) -> ScoreStore:
+        """The domains that a corpus has to score, of which nothing was: what a recipe that reads no scores is given."""
+        domains = tuple(DomainScores(domain.name, domain.kind, 1, 0.0, 0.0, ()) for domain in corpus.scored)
+        return cls(Path(), ParameterLayout.of(model), domains, "tokens", {})
+
+    @classmethod
     def open(cls, folder: str | Path) -> ScoreStore:
         """Open a store, checking that every tensor it lists is there whole. Reads headers only.
 
@@ -120,6 +126,11 @@ class ScoreStore:
         found = estimator_traits(str(made.pop("name")), made)
         tuned = (self.manifest.get("settings") or {}).get("finetune") is not None
         return replace(found, additive=False, first_order=False) if tuned or self.folded else found
+
+    @property
+    def scored(self) -> bool:
+        """Whether there are any scores."""
+        return any(domain.files for domain in self.domains)
 
     @property
     def folded(self) -> bool:

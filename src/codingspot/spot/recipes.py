@@ -97,6 +97,7 @@ class RecipeTraits:
         ranks: it keeps the ranks of each domain's parameters, which takes memory.
         training: from the spot's largest dose and all the recipe's parameters, what training it takes (StudyError where
             they don't go together); None for a recipe that isn't trained.
+        scored: it reads the scores of weights, by itself or for what its training begins with.
         folds: it reads nothing of the languages but the sum of their magnitudes, so that folded scores do as well.
         reading: what it runs to read activations; None for a recipe that doesn't. One that neither trains nor reads is
             computed from scores alone.
@@ -112,6 +113,7 @@ class RecipeTraits:
     contrast: bool = False
     ranks: bool = False
     training: Callable[..., TrainingCost] | None = None
+    scored: bool = True
     folds: bool = False
     reading: Reading | None = None
     unit: Literal["weight"] | UnitKind = "weight"

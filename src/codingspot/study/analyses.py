@@ -74,7 +74,7 @@ def analyse_spots(
 
     Each is one pass over the scores; ``advance`` hears the share of the work that was done.
     """
-    several = len(store.domains) > 1
+    several = store.scored and len(store.domains) > 1
     if "polysemanticity" in study.analyses and several and not _exists(directory, "polysemanticity", "shares"):
         _polysemanticity(study, store, spots, directory, lambda share: advance(share / 2))
     if "prediction" in study.analyses and store.traits.first_order and not _exists(directory, "prediction"):

@@ -1,4 +1,4 @@
-"""What is kept of the languages' scores: each, or the sum of their magnitudes (*folded*)."""
+"""What is made and kept of scores: none, those of each language, or the sum of their magnitudes (*folded*)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from codingspot.ablation import CONTROLS
 from codingspot.errors import StudyError
 from codingspot.spot import RECIPES, recipe_parameters
 from codingspot.study.config import LARGE_MODEL, Study
+
+
+def wants_scores(study: Study) -> bool:
+    """Whether anything in the study reads the scores of weights."""
+    return study.language_matrix is not None or any(
+        section.traits.scored or any(CONTROLS.traits(control).scored for control in section.controls)
+        for section in study.spots
+    )
 
 
 def folds(study: Study, parameters: int) -> bool:

@@ -30,6 +30,7 @@ from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
 from codingspot.study.inputs import StudyInputs, input_paths, load_inputs, require_sources
+from codingspot.study.keeping import wants_scores
 from codingspot.study.keys import StudyKeys
 from codingspot.study.language_matrix import language_matrix
 from codingspot.study.planning import plan_cells, with_own_sizes
@@ -106,8 +107,10 @@ class _Run:
         self.progress.start(_SCORING_UNITS + _SELECTION_UNITS + _ANALYSIS_UNITS + len(self.directory.unfinished(cells)))
 
     def score(self) -> ScoreStore:
-        """The scores of every parameter for every domain, made or opened."""
+        """The scores of every parameter for every domain, made or opened; none where the study reads none."""
         study, inputs, directory = self.study, self.inputs, self.directory
+        if not wants_scores(study):
+            return ScoreStore.unscored(inputs.loaded.model, inputs.scoring)
         reuse_scores(study, inputs.loaded, inputs.scoring.fingerprint, directory)
         self.progress.stage("scoring parameters")
         return study_scores(

@@ -50,6 +50,7 @@ def _traits(
         reading=Reading(token_budget, about.backward),
         unit=unit,
         nested=rounds == 1,
+        scored=not about.statistics,
         folds=bool(about.statistics),
         fits=fits,
         needs=None if contrast == "none" else general_text,
