@@ -21,6 +21,7 @@ OWN = {
 WORDS = {
     "all": "of everything: selections, kinds of keywords, rows",
     "bottom": "the side of a plot",
+    "heads": "units of a model",
     "lens": "the name of the table's file and picture",
     "magnitude": "of a weight: what a control matches",
     "matched": "a trait of controls, and a column",
@@ -52,14 +53,14 @@ PLACES = {
     ("learned", "learning/mask.py"): "the spot's own record of its recipe",
     ("matched", "ablation/controls.py"): "the control's own record",
     ("uniform", "ablation/controls.py"): "the control's own record",
+    ("rms", "units/recipe.py"): "the default score",
+    ("pls", "bench/methods.py"): "a published method is a score of units and its settings",
+    ("write", "testbed/programs/sampling.py"): "an English word",
+    ("std", "testbed/english/signs.py"): "a part of a word",
     ("uniform", "report/compare.py"): "the published control",
     ("super_weights", "ablation/__init__.py"): "a function's name",
     ("taylor", "cli/stages.py"): "the default of an option",
     ("rms", "cli/units.py"): "the default of an option",
-    ("rms", "units/recipe.py"): "the default of a parameter",
-    ("pls", "bench/methods.py"): "a method of the benchmark ranks heads by it",
-    ("std", "testbed/english/signs.py"): "an abbreviation",
-    ("write", "testbed/programs/sampling.py"): "an English verb",
 }
 """Where a name may stand outside the module that registers it, and why."""
 

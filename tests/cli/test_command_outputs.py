@@ -23,7 +23,7 @@ WHOLE = {
     "testbed tasks": [],
 }
 """Commands that write a folder whole, with the arguments they need."""
-FILES = {"spot": ["absent"]}
+FILES = {"spot": ["absent"], "units": [ABSENT, "--corpus", "testbed"]}
 RESUMING = {
     "demo": [],
     "run": ["--preset", "paper", "--model", ABSENT],
@@ -108,6 +108,7 @@ def test_what_codingspot_wrote_is_replaced_by_force_alone_and_never_with_a_stran
 INPUTS = {
     "score": ["score {}", "score testbed --corpus {}"],
     "spot": ["spot {}"],
+    "units": ["units {} --corpus testbed", "units testbed --corpus {}"],
     "ablate": ["ablate {} x.safetensors", "ablate testbed {}/one.jsonl"],
     "eval": ["eval {} --task humaneval", "eval testbed --task mmlu --data mmlu={}"],
     "corpus": ["corpus {} --schema files", "corpus {}/*.jsonl"],
