@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from codingspot.errors import FingerprintError
 from codingspot.evaluation.results import Results
 from codingspot.report import console_report
 from codingspot.report.build import build_report
 from codingspot.sandbox import available
+from codingspot.spot import Spot
 from codingspot.study import Study, run_study
 from codingspot.study.directory import RunDirectory
 
@@ -103,8 +105,10 @@ def test_scores_of_another_run_are_read_where_they_are(study: Study, tmp_path: P
     )
     _run(reused, tmp_path / "second")
     assert not (tmp_path / "second" / "scores").exists()
-    for file in ("losses.parquet", "spots/dead.safetensors"):
-        assert (tmp_path / "second" / file).read_bytes() == (tmp_path / "first" / file).read_bytes()
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert (second / "losses.parquet").read_bytes() == (first / "losses.parquet").read_bytes()
+    spots = [Spot.load(run / "spots" / "dead.safetensors") for run in (first, second)]
+    assert torch.equal(spots[0].positions, spots[1].positions)
     build_report(tmp_path / "second")
     seeded = reused.model_copy(update={"scoring": reused.scoring.model_copy(update={"seed": 1})})
     with pytest.raises(FingerprintError, match=r"another scoring\.seed \(0, and this study's is 1\)"):
@@ -124,13 +128,14 @@ def test_tasks_are_asked_where_perplexity_moved_and_dead_models_few_items(study:
     assert len(measured) == 6  # of every cell, before any task
     build_report(out)
     records = json.loads((out / "summary.json").read_text())
-    assert [record["cell"] for record in records if record.get("missing")] == [
+    assert not any(record.get("missing") for record in records)
+    assert [record["cell"] for record in records if record.get("asked") == "pending"] == [
         "paper-k0.01",
         "paper-matched-s3-k0.0001",
         "paper-matched-s3-k0.01",
         "dead-k0.01",
     ]
-    assert "4 of 6 cells are missing" in (out / "report.html").read_text()
+    assert "Perplexity alone is known of 4 of 6 cells so far" in (out / "report.html").read_text()
     resumed = Stages()
     run_study(_changed(study, evaluation=evaluation), out, progress=resumed)
     assert not any(text.startswith("perplexity of ") for text in resumed.seen)

@@ -171,8 +171,9 @@ def read_run(directory: Path) -> Run:
     if pending:
         rows = pd.DataFrame({"cell": pending, "asked": str(Asked.PENDING), "items": 0})
         further["asked"] = pd.concat([further["asked"], rows]) if "asked" in further else rows
-    fewer = set(further["asked"]["cell"]) if "asked" in further else set()
-    results = _results(directory, plan, fewer, merged, {cell.name for cell in measured})
+    asked = further.get("asked", pd.DataFrame({"cell": [], "asked": []}))
+    nothing = {cell for cell, what in zip(asked["cell"], asked["asked"], strict=True) if Asked(what).asks_nothing}
+    results = _results(directory, plan, nothing, merged, {cell.name for cell in measured})
     return Run(
         plan=plan,
         study=_study(directory / "study.yaml"),
@@ -207,7 +208,7 @@ def _losses_file(directory: Path, cell: str) -> Path:
 
 
 def _results(directory: Path, plan: Plan, fewer: set[str], merged: bool, measured: set[str]) -> Results:
-    """The results of the plan's cells: those of ``fewer`` may lack tasks, those of ``measured`` have losses alone."""
+    """The results of the plan's cells: those of ``fewer`` lack tasks, those of ``measured`` have losses alone."""
     folders = [directory] if merged else [directory / "cells" / c.name for c in plan.cells if c.name not in measured]
     losses_alone = [_losses_file(directory, cell.name) for cell in plan.cells if cell.name in measured]
     nothing = Results.of_cell("", ())
