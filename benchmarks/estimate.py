@@ -74,7 +74,7 @@ def _study(model: Path, options: argparse.Namespace) -> Any:
         json.dumps(
             {
                 "name": "benchmark",
-                "model": {"id": str(model), "dtype": options.dtype},
+                "model": {"id": str(model), "dtype": options.dtype, "device": "cpu"},
                 "corpus": {"languages": [name for name in DOMAINS if name != "english"], "held_out": []},
                 "scoring": {
                     "token_budget": 2 * options.micro_batch_tokens,

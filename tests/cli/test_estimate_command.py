@@ -37,7 +37,13 @@ def test_json_holds_what_the_study_asks_for(study: Path) -> None:
     assert found["cells"] == 1 + 2 + 2 * 2  # the original, the spot's doses, those of two draws of its control
     assert found["weight_bytes"] == 4 * parameters
     assert found["disk"]["scores"] == 3 * 4 * parameters
-    assert {peak["stage"] for peak in found["memory"]} == {"scoring", "selection"}
+    assert {peak["stage"] for peak in found["memory"]} == {
+        "scoring",
+        "selection",
+        "held-out losses",
+        "choices of tasks",
+        "generation",
+    }
     for peak in found["memory"]:
         assert peak["total"] == sum(peak["parts"].values())
 
@@ -48,9 +54,35 @@ def test_options_take_the_place_of_the_study_s_own(study: Path) -> None:
     assert half["weight_bytes"] == own["weight_bytes"] / 2
     routed = json.loads(call("testbed-routed", "--study", str(study), "--json").output)
     assert (routed["model"], routed["tokens"]) == ("testbed-routed", own["tokens"])
+    assert (own["device"], json.loads(call(str(study), "--json", "--device", "cuda").output)["device"]) == (
+        "cpu",
+        "cuda",
+    )
     larger = json.loads(call(str(study), "--json", "--micro-batch-tokens", "4096").output)
     peaks = [found["memory"][0]["parts"]["activations and gradient"] for found in (own, larger)]
     assert peaks[1] > peaks[0]
+
+
+def test_measure_times_every_stage(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codingspot.estimation.speed._SECONDS", 0.0)
+    found = json.loads(call(str(study), "--measure", "--json").output)
+    seconds = found["seconds"]
+    assert seconds.keys() == {"scoring", "selection", *found["evaluation_tokens"], "total"}
+    assert seconds["total"] == pytest.approx(sum(seconds.values()) - seconds["total"])
+    assert "seconds" not in json.loads(call(str(study), "--json").output)
+    shown = call(str(study), "--measure").output
+    assert "Time on this machine, an estimate" in shown
+    assert "From speeds just measured on random tokens" in shown
+
+
+def test_items_on_the_hub_are_said_to_be_unknown(study: Path) -> None:
+    study.write_text(STUDY + "evaluation: {code: [], general: [hellaswag], other: []}\n")
+    shown = call(str(study)).output
+    assert (
+        " ".join(next(line for line in shown.splitlines() if "hellaswag" in line).split())
+        == "hellaswag unknown unknown"
+    )
+    assert "Items on the Hub are not read here" in shown
 
 
 def test_the_tables_fit_a_terminal(study: Path) -> None:

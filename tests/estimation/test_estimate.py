@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 from transformers import LlamaConfig
 
+from codingspot.errors import ModelError
 from codingspot.estimation import estimate, measure_footprint
 from codingspot.importance import score
-from codingspot.models import load_model
+from codingspot.models import MAX_LOGITS, load_model
 from codingspot.spot import find_spot
 from codingspot.studies import DEMO
 from codingspot.studies.presets import preset_study
@@ -70,6 +71,9 @@ def test_fine_tuning_and_learning_have_peaks_of_their_own() -> None:
         ("fine-tuning", "host"),
         ("learned mask", "device"),
         ("selection", "host"),
+        ("held-out losses", "device"),
+        ("choices of tasks", "device"),
+        ("generation", "device"),
     }
     adafactor = peaks["fine-tuning", "device"].parts["optimizer"]
     tuning = region.scoring.finetune
@@ -78,23 +82,84 @@ def test_fine_tuning_and_learning_have_peaks_of_their_own() -> None:
     assert peaks["fine-tuning", "host"].total == 4 * 3_148_224
 
 
-def test_published_models_by_their_configuration(tmp_path: Path) -> None:
-    """Llama-3.2-3B's shape: 3,212,749,824 parameters; in bfloat16 it is scored within 32 GB."""
+def test_a_sum_of_scores_is_one_domain_and_no_scores_are_none() -> None:
+    folded = estimate(study(scoring=study().scoring.model_copy(update={"keep": "folded"})))
+    own = estimate(study())
+    languages = own.domains - 1  # and english
+    assert folded.disk["scores"] == 2 * own.disk["scores"] / own.domains
+    assert folded.disk["draws"] == own.disk["draws"]
+    assert folded.selected_from == own.selected_from / languages == own.footprint.parameters
+    contrast = next(spot for spot in load_study(DEMO).spots if spot.traits.contrast)
+    assert estimate(study(spots=(contrast,))).selected_from == own.domains * own.footprint.parameters
+
+    units = estimate(parse_study("name: u\nspots: [{name: u, recipe: units, k_percent: [5]}]", "units.yaml"))
+    assert (units.disk["scores"], units.disk["draws"], units.tokens, units.selected_from) == (0, 0, 0, 0)
+    assert {peak.stage for peak in units.peaks} & {"scoring", "selection", "unit scores"} == {"unit scores"}
+
+
+def test_units_are_read_once_for_several_spots_and_again_in_rounds_and_trials() -> None:
+    def passes(*spots: str) -> float:
+        listed = ", ".join(f"{{name: s{n}, recipe: units, k_percent: [5], {each}}}" for n, each in enumerate(spots))
+        found = estimate(parse_study(f"name: u\nscoring: {{token_budget: 1024}}\nspots: [{listed}]", "units.yaml"))
+        return found.flops.get("unit scores", 0.0) / found.footprint.flops_per_token / found.domains / 1024
+
+    once = passes("parameters: {}")
+    assert once == pytest.approx(1 / 3)
+    assert passes("parameters: {}", "parameters: {contrast: share}") == pytest.approx(once)
+    assert passes("parameters: {score: pls, contrast: difference}") == pytest.approx(2 / 3)
+    assert passes("parameters: {rounds: 4}") == pytest.approx(4 / 3)
+    assert passes("parameters: {refined: 8, refined_tokens: 512}") == pytest.approx(5 / 3)
+    assert passes("parameters: {refined: 8, refined_tokens: 512, masks: 100}") == pytest.approx(51 / 3)
+    assert passes("parameters: {score: weights}") == 0  # of which nothing is read
+
+
+def test_a_gpu_holds_more_logits_at_once() -> None:
+    def scoring(**model: str) -> int:
+        return estimate(study(model=study().model.model_copy(update=model))).peaks[0].total
+
+    model = measure_footprint(shipped_model(), sequences=8, sequence_length=256, max_logits=MAX_LOGITS["cuda"])
+    assert scoring(device="cuda:0") == 8 * model.parameters + model.pass_bytes
+    assert scoring(device="cpu") <= scoring(device="cuda") == scoring(device_map="auto")
+    with pytest.raises(ModelError, match="unknown device 'gpu'; use cpu, or cuda for a GPU"):
+        scoring(device="gpu")
+
+
+def llama(folder: Path, **shape: object) -> str:
+    """A folder with nothing but the configuration of a model of Llama 3's vocabulary."""
     LlamaConfig(
         vocab_size=128_256,
-        hidden_size=3072,
-        intermediate_size=8192,
-        num_hidden_layers=28,
-        num_attention_heads=24,
         num_key_value_heads=8,
         head_dim=128,
-        tie_word_embeddings=True,
+        max_position_embeddings=131_072,
         architectures=["LlamaForCausalLM"],
-    ).save_pretrained(tmp_path)
+        **shape,
+    ).save_pretrained(folder)
+    return str(folder)
+
+
+def test_the_paper_s_study_of_eight_billion_parameters_fits_a_gpu_of_80_gb(tmp_path: Path) -> None:
+    """Llama-3.1-8B's shape. On an H100 scoring 2,048 tokens at once peaked at 65.7 GB."""
+    shape = {"hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32, "num_attention_heads": 32}
+    asked = preset_study("paper", llama(tmp_path, **shape))
+    found = estimate(asked.model_copy(update={"model": asked.model.model_copy(update={"device": "cuda"})}))
+    assert found.footprint.parameters == 8_030_261_248
+    peaks = {peak.stage: peak.total for peak in found.peaks}
+    assert set(peaks) == {"scoring", "selection", "held-out losses", "choices of tasks", "generation"}
+    assert max(peaks.values()) < 80e9
+    assert peaks["scoring"] == pytest.approx(65.7e9, rel=0.03)
+    assert found.disk["scores"] == 4 * 8_030_261_248
+    assert sum(found.disk.values()) < 200e9
+    assert {name for name, tokens in found.evaluation.items() if tokens} == {"held-out losses"}
+
+
+def test_published_models_by_their_configuration(tmp_path: Path) -> None:
+    """Llama-3.2-3B's shape: 3,212,749,824 parameters; in bfloat16 it is scored within 32 GB."""
+    shape = {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28, "num_attention_heads": 24}
+    llama(tmp_path, tie_word_embeddings=True, **shape)
     found = estimate(preset_study("paper", str(tmp_path)))
     assert found.footprint.parameters == 3_212_749_824
     assert (found.domains, found.tokens, found.cells) == (10, 40_960, 13)
-    assert found.disk["scores"] == 4 * 3_212_749_824 * 10
+    assert found.disk["scores"] == 4 * 3_212_749_824  # the sum of ten languages
     assert 19.3e9 < found.peaks[0].total < 32e9
     assert found.flops["scoring"] == pytest.approx(6 * 3.2e9 * 40_960, rel=0.05)
     assert found.to_json()["memory"][0]["parts"]["accumulators"] == 4 * 3_212_749_824

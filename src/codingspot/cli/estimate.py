@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.study import Study
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
+_WORDS = ("stage", "place", "made of", "what")  # headings of columns without numbers
 
 
 def register(app: typer.Typer) -> None:
@@ -40,28 +43,39 @@ def estimate(
     micro_batch_tokens: Annotated[
         int | None, typer.Option(help="Tokens run at once, instead of the study's.", min=1)
     ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda, instead of the study's.")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Load the model, and measure for ten seconds how long stages will take.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what a study will take: memory, disk, operations. No weights are loaded.
+    """Tell what a study will take: memory, disk, operations, tokens. No weights are loaded without --measure.
 
     Without --study or --preset a MODEL is taken through the paper's.
 
     Example: codingspot estimate my-study.yaml
 
-    Example: codingspot estimate meta-llama/Llama-3.1-8B-Instruct --preset code-region
+    Example: codingspot estimate meta-llama/Llama-3.1-8B-Instruct --preset code-region --measure
     """
     from codingspot.estimation import estimate as estimate_study
+    from codingspot.estimation import measure_speeds, stage_seconds
     from codingspot.study.asking import notes
 
     with friendly_errors():
-        asked = _changed(_asked(target, study, preset), dtype, micro_batch_tokens)
+        asked = _changed(_asked(target, study, preset), micro_batch_tokens, dtype=dtype, device=device)
         with err.status("running the model without its weights"):
             found = estimate_study(asked)
+        seconds: dict[str, float | None] = {}
+        if measure:
+            with err.status("measuring how fast this machine is"):
+                seconds = stage_seconds(found, measure_speeds(asked, asked.model.load()))
         said = notes(asked.evaluation, found.footprint.parameters)
         if as_json:
-            print_json({**found.to_json(), "evaluation": list(said)})
+            print_json({**found.to_json(), "evaluation": list(said), **({"seconds": seconds} if measure else {})})
             return
         _print(asked, found)
+        if measure:
+            _print_seconds(seconds)
         for sentence in said:
             out.print(sentence, style="dim", soft_wrap=True)
 
@@ -82,13 +96,13 @@ def _asked(target: str, file: Path | None, preset: str | None) -> Study:
     return load_study(file, target)
 
 
-def _changed(study: Study, dtype: str | None, micro_batch_tokens: int | None) -> Study:
+def _changed(study: Study, micro_batch_tokens: int | None, **model: str | None) -> Study:
     from codingspot.models import torch_dtype
 
-    changes: dict[str, Any] = {}
-    if dtype is not None:
-        torch_dtype(dtype)  # refuses one that there isn't
-        changes["model"] = study.model.model_copy(update={"dtype": dtype})
+    given = {name: value for name, value in model.items() if value is not None}
+    if "dtype" in given:
+        torch_dtype(given["dtype"])  # refuses one that there isn't
+    changes: dict[str, Any] = {"model": study.model.model_copy(update=given)}
     if micro_batch_tokens is not None:
         changes["scoring"] = study.scoring.model_copy(update={"micro_batch_tokens": micro_batch_tokens})
     return study.model_copy(update=changes)
@@ -98,7 +112,7 @@ def _print(study: Study, found: Estimate) -> None:
     scoring, model = study.scoring, found.footprint
     out.print(f"{found.model}, study {study.name}", style="bold", soft_wrap=True)
     out.print(
-        f"{model.parameters:,} parameters, {_bytes(model.weight_bytes)} as {study.model.dtype}; "
+        f"{model.parameters:,} parameters, {_bytes(model.weight_bytes)} as {study.model.dtype} on {found.device}; "
         f"{found.domains} domains of {scoring.token_budget:,} tokens; {found.cells} cells\n",
         soft_wrap=True,
     )
@@ -120,13 +134,34 @@ def _print(study: Study, found: Estimate) -> None:
     for name, flops in found.flops.items():
         work.add_row(name, f"{flops:.2e}")
     out.print(work)
-    out.print("Those of evaluation depend on the tasks' texts and aren't counted.", style="dim")
+    out.print()
+    out.print("Tokens of evaluation, over all cells, at most", style="bold")
+    tokens = _table("stage", "read", "generated")
+    for name, each in found.evaluation.items():
+        tokens.add_row(name, *(("unknown", "unknown") if each is None else (f"{each.read:,}", f"{each.written:,}")))
+    out.print(tokens)
+    if None in found.evaluation.values():
+        out.print("Items on the Hub are not read here; name local files (data) to know.", style="dim")
+
+
+def _print_seconds(seconds: dict[str, float | None]) -> None:
+    out.print()
+    out.print("Time on this machine, an estimate", style="bold")
+    times = _table("stage", "time")
+    for name, each in seconds.items():
+        times.add_row(name, "unknown" if each is None else str(timedelta(seconds=math.ceil(each))))
+    out.print(times)
+    out.print(
+        "From speeds just measured on random tokens; the disk, views, and programs in the sandbox are not in it.",
+        style="dim",
+        soft_wrap=True,
+    )
 
 
 def _table(*headings: str) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0))
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in ("total", "size", "operations") else "left")
+        table.add_column(heading, justify="left" if heading in _WORDS else "right")
     return table
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -170,6 +171,23 @@ class Corpus:
         Raises:
             ArtefactError: the folder is missing, truncated, corrupt, or holds something else.
         """
+        corpus, fingerprint = cls._read(folder)
+        if corpus.fingerprint != fingerprint:
+            raise ArtefactError(f"corpus {folder} is truncated or was edited since it was saved; make it again")
+        return corpus
+
+    @classmethod
+    def glance(cls, folder: Path, texts: int) -> Corpus:
+        """The domains of a corpus written by :meth:`save`, each with its first ``texts`` texts.
+
+        Raises:
+            ArtefactError: as :meth:`load`, as far as that is seen.
+        """
+        return cls._read(folder, texts)[0]
+
+    @classmethod
+    def _read(cls, folder: Path, texts: int | None = None) -> tuple[Corpus, str]:
+        """The corpus, or the beginning of it, and the fingerprint that it was saved with."""
         file = folder / "manifest.json"
         manifest = read_json(file)
         if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
@@ -180,16 +198,15 @@ class Corpus:
             corpus = cls(
                 record.name,
                 tuple(
-                    Domain(entry.name, entry.kind, _read_texts(folder / entry.file), entry.held_out, entry.dropped)
+                    Domain(entry.name, entry.kind, read, entry.held_out, entry.dropped)
                     for entry in record.domains
+                    for read in [_read_texts(folder / entry.file, texts)]
                 ),
                 manifest.get("made", {}),
             )
         except CorpusError as error:
             raise ArtefactError(f"corpus {folder} is corrupt ({error}); make it again") from None
-        if corpus.fingerprint != record.fingerprint:
-            raise ArtefactError(f"corpus {folder} is truncated or was edited since it was saved; make it again")
-        return corpus
+        return corpus, record.fingerprint
 
 
 class _Made(Record):
@@ -225,13 +242,13 @@ class _Line(Record):
     text: str
 
 
-def _read_texts(file: Path) -> tuple[str, ...]:
+def _read_texts(file: Path, most: int | None) -> tuple[str, ...]:
     way_out = "make the corpus again"
     try:
         with file.open(encoding="utf-8") as lines:
             return tuple(
                 parse_model(line, _Line, str(file), what=f"a domain's texts in line {number}", way_out=way_out).text
-                for number, line in enumerate(lines, start=1)
+                for number, line in enumerate(islice(lines, most), start=1)
             )
     except (OSError, UnicodeDecodeError) as error:
         raise ArtefactError(f"{file} is missing, truncated or corrupt ({reason(error)}); {way_out}") from None

@@ -1,7 +1,17 @@
-"""What a study will take - memory, disk, floating-point operations - from the model's configuration alone."""
+"""What a study will take - memory, disk, operations, and time - from the model's configuration and measured speeds."""
 
 from codingspot.estimation.estimate import Estimate, estimate
 from codingspot.estimation.footprint import Footprint, measure_footprint
 from codingspot.estimation.peaks import MemoryPeak
+from codingspot.estimation.speed import Speeds, measure_speeds, stage_seconds
 
-__all__ = ["Estimate", "Footprint", "MemoryPeak", "estimate", "measure_footprint"]
+__all__ = [
+    "Estimate",
+    "Footprint",
+    "MemoryPeak",
+    "Speeds",
+    "estimate",
+    "measure_footprint",
+    "measure_speeds",
+    "stage_seconds",
+]

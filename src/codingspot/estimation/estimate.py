@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from codingspot.corpus.languages import STUDIED
-from codingspot.corpus.schemas import ENGLISH
-from codingspot.corpus.worlds import WORLDS
-from codingspot.estimation.footprint import Footprint, measure_footprint
-from codingspot.estimation.peaks import MemoryPeak, finetuning_peaks, learning_peak, scoring_peak, selection_peak
+import torch
+
+from codingspot.errors import ModelError
+from codingspot.estimation.domains import known_domains
+from codingspot.estimation.evaluating import Tokens, evaluation_peaks, evaluation_tokens
+from codingspot.estimation.footprint import DatalessModel, Footprint
+from codingspot.estimation.peaks import (
+    MemoryPeak,
+    finetuning_peaks,
+    learning_peak,
+    reading_peak,
+    scoring_peak,
+    selection_peak,
+)
 from codingspot.importance.draws import SAMPLE
 from codingspot.importance.finetune import optimizer_bytes
-from codingspot.models import ParameterLayout, configured_model, scope_sizes
+from codingspot.models import MAX_LOGITS, ParameterLayout, scope_sizes
+from codingspot.models.section import ModelSection
 from codingspot.spot.selection import count_for
 from codingspot.study.checking import check_room
 from codingspot.study.config import SpotSection, Study
+from codingspot.study.keeping import folds, wants_scores
 from codingspot.study.planning import control_draws, plan_cells
+from codingspot.study.scoring import draw_count
 
 _SPOT_BYTES = 12  # a position and a key
 
@@ -28,16 +40,21 @@ class Estimate:
 
     Attributes:
         model: its id or folder.
+        device: ``cpu`` or ``cuda``, where it will run.
         footprint: of the model and one micro-batch of scoring.
         domains: how many are scored.
         tokens: scored, in all domains together.
         cells: edited models that are evaluated, the original among them.
         peaks: the largest memory of each stage.
         disk: bytes by what they hold: ``scores``, ``draws`` (at a sample of the parameters), ``spots``.
-        flops: floating-point operations by stage; those of evaluation depend on the tasks' texts and aren't counted.
+        flops: floating-point operations by stage; those of tasks depend on their texts and aren't counted.
+        evaluation: tokens read and generated over all cells, at most: of held-out losses, and of each task; None of a
+            task whose items are on the Hub.
+        selected_from: scores that are read to select the spots.
     """
 
     model: str
+    device: str
     footprint: Footprint
     domains: int
     tokens: int
@@ -45,11 +62,14 @@ class Estimate:
     peaks: tuple[MemoryPeak, ...]
     disk: Mapping[str, int]
     flops: Mapping[str, float]
+    evaluation: Mapping[str, Tokens | None]
+    selected_from: int
 
     def to_json(self) -> dict[str, Any]:
         """The estimate as JSON values."""
         return {
             "model": self.model,
+            "device": self.device,
             "parameters": self.footprint.parameters,
             "weight_bytes": self.footprint.weight_bytes,
             "domains": self.domains,
@@ -61,29 +81,33 @@ class Estimate:
             ],
             "disk": dict(self.disk),
             "flops": dict(self.flops),
+            "evaluation_tokens": {name: found and asdict(found) for name, found in self.evaluation.items()},
         }
 
 
 def estimate(study: Study) -> Estimate:
-    """What ``study`` will take, from the configuration of its model alone.
+    """What ``study`` will take, from the configuration of its model and what its corpus and tasks say of themselves.
 
     Raises:
         ModelError: the model isn't found, or can't be run without data.
         StudyError: a recipe's settings are wrong, or a spot has more parameters than its scope.
+        CorpusError, ArtefactError: as :func:`codingspot.estimation.domains.known_domains`.
+        EvaluationError: the local items of a task can't be read.
     """
-    needs = _Needs(study)
-    check_room(study, scope_sizes(needs.layout))
-    model = needs.passes(max(1, study.scoring.micro_batch_tokens // study.scoring.sequence_length))
-    return Estimate(
-        model=study.model.id,
-        footprint=model,
-        domains=needs.domains,
-        tokens=needs.tokens,
-        cells=len(plan_cells(study, model.parameters)) if study.spots else 1,
-        peaks=tuple(needs.peaks(model)),
-        disk=needs.disk(model),
-        flops=needs.flops(model),
-    )
+    return _Needs(study).estimate()
+
+
+def device_kind(section: ModelSection) -> str:
+    """Where a model will run: ``cpu``, or ``cuda`` for any other device.
+
+    Raises:
+        ModelError: there is no such device.
+    """
+    named = section.device or ("cuda" if section.device_map or torch.cuda.is_available() else "cpu")
+    try:
+        return "cpu" if torch.device(named).type == "cpu" else "cuda"
+    except RuntimeError:
+        raise ModelError(f"unknown device {named!r}; use cpu, or cuda for a GPU") from None
 
 
 class _Needs:
@@ -91,63 +115,83 @@ class _Needs:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self._layout: ParameterLayout | None = None
-        corpus = study.corpus
-        source = corpus.source
-        own = WORLDS.traits(source).held_out if isinstance(source, str) and source in WORLDS else ()
-        general = set(corpus.general or (ENGLISH,))
-        languages = set(STUDIED if corpus.languages is None else corpus.languages) - general
-        held_out = set(own if corpus.held_out is None else corpus.held_out)
-        self.domains = len((languages | general) - held_out)
-        self.languages = len(languages - held_out)
-        self.tokens = self.domains * study.scoring.token_budget
-
-    @property
-    def layout(self) -> ParameterLayout:
-        """The model's parameters."""
-        if self._layout is None:
-            section = self.study.model
-            built = configured_model(section.id, revision=section.revision, trust_remote_code=section.trust_remote_code)
-            self._layout = ParameterLayout.of(built)
-        return self._layout
-
-    def passes(self, sequences: int) -> Footprint:
-        """The footprint of a pass over so many of the study's sequences."""
-        section = self.study.model
-        return measure_footprint(
+        section = study.model
+        self.device = device_kind(section)
+        self.run = DatalessModel(
             section.id,
-            sequences=sequences,
-            sequence_length=self.study.scoring.sequence_length,
             dtype=section.dtype,
             revision=section.revision,
             attention=section.attention,
             trust_remote_code=section.trust_remote_code,
         )
+        self.layout = ParameterLayout.of(self.run.model)
+        check_room(study, scope_sizes(self.layout))
+        self.corpus, self.own_texts = known_domains(study.corpus)
+        self.domains = len(self.corpus.scored)
+        self.languages = sum(domain.kind == "code" for domain in self.corpus.scored)
+        self.sequences = max(1, study.scoring.micro_batch_tokens // study.scoring.sequence_length)
+        self.scored = wants_scores(study)
+        folded = self.scored and folds(study, self.layout.total)
+        # What a selection reads at once, and the disk holds: the languages, or their sum, and general text.
+        self.kept_languages = min(1, self.languages) if folded else self.languages
+        self.kept = self.kept_languages + self.domains - self.languages if self.scored else 0
 
-    def peaks(self, model: Footprint) -> list[MemoryPeak]:
-        found = [scoring_peak(model)]
+    def estimate(self) -> Estimate:
+        study, model = self.study, self.passes(self.sequences)
+        cells = plan_cells(study, model.parameters)
+        documents = study.corpus.evaluation_documents if self.own_texts else None
+        return Estimate(
+            model=study.model.id,
+            device=self.device,
+            footprint=model,
+            domains=self.domains,
+            tokens=self.domains * study.scoring.token_budget if self.scored else 0,
+            cells=len(cells),
+            peaks=tuple(self.peaks(model)),
+            disk=self.disk(model),
+            flops=self.flops(model),
+            evaluation=evaluation_tokens(study.evaluation, cells, self.corpus, documents),
+            selected_from=model.parameters * sum(map(self._read_by, study.spots)),
+        )
+
+    def passes(self, sequences: int) -> Footprint:
+        """The footprint of a pass over so many of the study's sequences."""
+        return self.run.footprint(sequences, self.study.scoring.sequence_length, MAX_LOGITS[self.device])
+
+    def peaks(self, model: Footprint) -> Iterator[MemoryPeak]:
+        if self.scored:
+            yield scoring_peak(model)
         finetune = self.study.scoring.finetune
-        if finetune is not None:
+        if finetune is not None and self.scored:
             state = optimizer_bytes(self.layout, finetune.optimizer)
-            found += finetuning_peaks(model, self.passes(finetune.sequences_per_step), finetune, state)
+            yield from finetuning_peaks(model, self.passes(finetune.sequences_per_step), finetune, state)
         trained = [section.training for section in self.study.spots if section.training is not None]
         if trained:
             sequences = max(cost.sequences for cost in trained)
             shortlisted = count_for(max(cost.shortlist_percent for cost in trained), model.parameters)
-            found.append(learning_peak(model, self.passes(sequences), shortlisted))
-        if self.study.spots:
-            found.append(max((self._selection(section, model) for section in self.study.spots), key=lambda p: p.total))
-        return found
+            yield learning_peak(model, self.passes(sequences), shortlisted)
+        if any(map(_reads, self.study.spots)):
+            yield reading_peak(model)
+        if selected := [section for section in self.study.spots if self._read_by(section)]:
+            yield max((self._selection(section, model) for section in selected), key=lambda peak: peak.total)
+        yield from evaluation_peaks(self.run, model.weight_bytes, self.study.evaluation, self.device)
 
     def _selection(self, section: SpotSection, model: Footprint) -> MemoryPeak:
         selected = count_for(section.selected[-1], model.parameters)
         recipe = section.traits
-        domains = self.domains if recipe.contrast else self.languages
-        return selection_peak(selected, domains, model.largest_tensor, ranked=recipe.ranks)
+        return selection_peak(selected, self._read_by(section), model.largest_tensor, ranked=recipe.ranks)
+
+    def _read_by(self, section: SpotSection) -> int:
+        """Domains of which a spot is selected from the scores."""
+        traits = section.traits
+        if not traits.scored:
+            return 0
+        return self.kept if traits.contrast else self.kept_languages
 
     def disk(self, model: Footprint) -> dict[str, int]:
-        scores = 4 * model.parameters * self.domains
-        sampled = 4 * min(model.parameters, SAMPLE) * self.domains * self.study.scoring.draws
+        scores = 4 * model.parameters * self.kept
+        draws = draw_count(self.study) if self.scored else 0
+        sampled = 4 * min(model.parameters, SAMPLE) * self.domains * draws
         spots = sum(
             _SPOT_BYTES * count_for(section.k_percent[-1], model.parameters) * (1 + len(list(control_draws(section))))
             for section in self.study.spots
@@ -158,21 +202,32 @@ class _Needs:
         scoring = self.study.scoring
         # One draw again by the two other reductions.
         extra = 2 / scoring.draws if scoring.draws > 1 and "reductions" in self.study.analyses else 0.0
-        found = {"scoring": model.flops_per_token * self.tokens * (1 + extra)}
-        if scoring.finetune is not None:
+        tokens = {"scoring": self.domains * scoring.token_budget * (1 + extra)} if self.scored else {}
+        if scoring.finetune is not None and self.scored:
             tuning = scoring.finetune
             stepped = tuning.steps * tuning.sequences_per_step * scoring.sequence_length
             snapshots = len(tuning.snapshots) * scoring.token_budget
-            seeds = 1 + len(scoring.snapshot_seeds)
-            found["fine-tuning"] = model.flops_per_token * self.domains * seeds * (stepped + snapshots)
-        for section in self.study.spots:
-            if section.training is not None:
-                read = 2 * section.training.steps * section.training.sequences * scoring.sequence_length
-                found["learned masks"] = found.get("learned masks", 0.0) + model.flops_per_token * read
+            tokens["fine-tuning"] = self.domains * (1 + len(scoring.snapshot_seeds)) * (stepped + snapshots)
+        trained = [section.training for section in self.study.spots if section.training is not None]
+        if trained:
+            tokens["learned masks"] = sum(2 * cost.steps * cost.sequences * scoring.sequence_length for cost in trained)
+        if any(map(_reads, self.study.spots)):
+            tokens["unit scores"] = self.domains * sum(self._unit_passes())
+        return {stage: model.flops_per_token * read for stage, read in tokens.items()}
+
+    def _unit_passes(self) -> Iterator[float]:
+        """Tokens of each domain that spots of units read, as so many of a pass forward and backward."""
+        shared = set()  # several spots have what the first of their rounds reads in common
+        for section in filter(_reads, self.study.spots):
             reading = section.traits.reading
-            if reading is not None:
-                budget = min(reading.tokens or scoring.token_budget, scoring.token_budget)
-                share = 2 / 3 if reading.backward else 1 / 3  # of forward, backward by activations and by weights
-                read = self.domains * budget
-                found["unit scores"] = found.get("unit scores", 0.0) + share * model.flops_per_token * read
-        return found
+            assert reading is not None
+            budget = min(reading.tokens or self.study.scoring.token_budget, self.study.scoring.token_budget)
+            rounds = reading.rounds - ((budget, reading.backward) in shared)
+            shared.add((budget, reading.backward))
+            # A pass is forward, backward by activations and backward by weights.
+            yield (2 if reading.backward else 1) / 3 * budget * rounds + reading.trial_tokens / 3
+
+
+def _reads(section: SpotSection) -> bool:
+    """Whether a spot is found by reading activations."""
+    return section.traits.reading is not None and not section.traits.scored

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -51,58 +51,92 @@ class Footprint:
         return self.flops / self.tokens
 
 
-def measure_footprint(
-    id_or_path: str | Path,
-    *,
-    sequences: int,
-    sequence_length: int,
-    dtype: str = "float32",
-    revision: str | None = None,
-    attention: str | None = None,
-    trust_remote_code: bool = False,
-) -> Footprint:
-    """The footprint of a pass over ``sequences`` sequences at once. Neither weights nor memory for them are needed.
+class DatalessModel:
+    """A model without data, on which things are run to see what they take.
 
     Raises:
-        ModelError: the model isn't found, or its forward pass depends on values and so can't be run without them.
+        ModelError: it isn't found, or can't be built.
     """
-    settings: dict[str, Any] = {
-        "revision": revision,
-        "attention": attention,
-        "trust_remote_code": trust_remote_code,
-        "device": "cpu",
-    }
-    with FakeTensorMode():
-        model = configured_model(id_or_path, dtype=dtype, **settings)
-        measured, halves = model, False
-        if dtype == "float32" and _has_fused_experts(model):
-            # Grouped matrix products exist without data in bfloat16 only; its tensors are then counted twice.
-            measured, halves = configured_model(id_or_path, dtype="bfloat16", **settings), True
-        meter = _StorageMeter(double_bfloat16=halves)
+
+    def __init__(
+        self,
+        id_or_path: str | Path,
+        *,
+        dtype: str = "float32",
+        revision: str | None = None,
+        attention: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        settings: dict[str, Any] = {
+            "revision": revision,
+            "attention": attention,
+            "trust_remote_code": trust_remote_code,
+            "device": "cpu",
+        }
+        self._source, self._mode = id_or_path, FakeTensorMode()
+        with self._mode:
+            self.model = configured_model(id_or_path, dtype=dtype, **settings)
+            self._measured, self._halves = self.model, False
+            if dtype == "float32" and _has_fused_experts(self.model):
+                # Grouped matrix products exist without data in bfloat16 only; its tensors are then counted twice.
+                self._measured, self._halves = configured_model(id_or_path, dtype="bfloat16", **settings), True
+
+    def takes(self, run: Callable[[PreTrainedModel], object]) -> tuple[int, int]:
+        """Peak bytes beside the weights, and floating-point operations, of ``run``.
+
+        Raises:
+            ModelError: it depends on values, and so can't be run without them.
+        """
+        meter = _StorageMeter(double_bfloat16=self._halves)
         flops = FlopCounterMode(display=False, custom_mapping=_FURTHER_FLOPS)
         flops.mod_tracker = _NoModules()  # type: ignore[assignment]
         try:
-            with _silent(), _gradients_dropped(measured):
-                meter.ignore(measured)
-                head = OutputHead(measured)
+            with self._mode, _silent(), _gradients_dropped(self._measured):
+                meter.ignore(self._measured)
                 with flops, meter:
-                    ids = torch.zeros((sequences, sequence_length), dtype=torch.int64)
-                    head.text_loss(ids).backward()  # type: ignore[no-untyped-call]
+                    run(self._measured)
         except Exception as error:  # whatever a model's own code may raise
             reason = " ".join(str(error).split())[:160]
             raise ModelError(
-                f"what {id_or_path} takes can't be told from its configuration: {type(model).__name__} doesn't run "
-                f"without data ({reason}); measure it on a short text instead"
+                f"what {self._source} takes can't be told from its configuration: {type(self.model).__name__} doesn't "
+                f"run without data ({reason}); measure it on a short text instead"
             ) from None
-        parameters = unique_parameters(model).values()
+        return meter.peak, int(flops.get_total_flops())
+
+    def footprint(self, sequences: int, sequence_length: int, max_logits: int | None = None) -> Footprint:
+        """The footprint of a pass over ``sequences`` sequences at once; ``max_logits`` as :data:`MAX_LOGITS`.
+
+        Raises:
+            ModelError: as :meth:`takes`.
+        """
+
+        def run(model: PreTrainedModel) -> None:
+            ids = torch.zeros((sequences, sequence_length), dtype=torch.int64)
+            OutputHead(model, max_logits=max_logits).text_loss(ids).backward()  # type: ignore[no-untyped-call]
+
+        peak, flops = self.takes(run)
+        parameters = unique_parameters(self.model).values()
         return Footprint(
             parameters=sum(parameter.numel() for parameter in parameters),
             weight_bytes=sum(parameter.numel() * parameter.element_size() for parameter in parameters),
             largest_tensor=max(parameter.numel() for parameter in parameters),
             tokens=sequences * sequence_length,
-            pass_bytes=meter.peak,
-            flops=int(flops.get_total_flops()),
+            pass_bytes=peak,
+            flops=flops,
         )
+
+
+def measure_footprint(
+    id_or_path: str | Path, *, sequences: int, sequence_length: int, max_logits: int | None = None, **settings: Any
+) -> Footprint:
+    """The footprint of a pass over ``sequences`` sequences at once. Neither weights nor memory for them are needed.
+
+    ``settings`` are those of :class:`DatalessModel`.
+
+    Raises:
+        ModelError: the model isn't found, or its forward pass depends on values and so can't be run without them.
+    """
+    return DatalessModel(id_or_path, **settings).footprint(sequences, sequence_length, max_logits)
 
 
 class _NoModules(AbstractContextManager[None]):

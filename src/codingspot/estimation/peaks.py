@@ -84,6 +84,12 @@ def learning_peak(model: Footprint, batch: Footprint, shortlisted: int) -> Memor
     )
 
 
+def reading_peak(model: Footprint) -> MemoryPeak:
+    """Scores of units: weights, and at most what scoring a micro-batch takes, which has gradients of weights too."""
+    parts = {"weights": model.weight_bytes, "activations and gradient": model.pass_bytes}
+    return MemoryPeak("unit scores", "device", parts)
+
+
 def selection_peak(selected: int, domains: int, largest_tensor: int, *, ranked: bool) -> MemoryPeak:
     """Selecting from a store on disk: a run of every domain's scores, and the selected positions and keys.
 

@@ -27,10 +27,10 @@ from codingspot.evaluation.generation import Completion, Decoding, Generator
 from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
 from codingspot.tokenization import bos_policy, encode
 
-_MAX_NEW_TOKENS = 256  # of a task that sets none, as in HFLM
+MAX_NEW_TOKENS = 256  # of a task that sets none, as in HFLM
 # On a CPU larger tensors leave the processor's cache; on a GPU these leave room for the weights of an 8 B model.
-_BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
-_CACHE_TOKENS = {"cpu": 32768, "cuda": 65536}
+BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
+CACHE_TOKENS = {"cpu": 32768, "cuda": 65536}
 _TEXTS_AT_A_TIME = 512
 _UNSUPPORTED_SAMPLING = ("top_p", "top_k", "num_beams", "repetition_penalty")
 
@@ -73,8 +73,8 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         self.tokenizer = tokenizer
         self._device = next(model.parameters()).device
         device = "cpu" if self._device.type == "cpu" else "cuda"
-        self.batch_tokens = batch_tokens or _BATCH_TOKENS[device]
-        self.generator = Generator(model, tokenizer, max_batch_tokens=cache_tokens or _CACHE_TOKENS[device])
+        self.batch_tokens = batch_tokens or BATCH_TOKENS[device]
+        self.generator = Generator(model, tokenizer, max_batch_tokens=cache_tokens or CACHE_TOKENS[device])
         self._share_prefixes = share_prefixes is not False
         self._plans: dict[tuple[Any, ...], list[LikelihoodBatch]] = {}
         self._prompts: dict[tuple[Any, ...], list[list[int]]] = {}
@@ -229,7 +229,7 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
             )
 
     def _decoding(self, settings: dict[str, Any], seed: int) -> Decoding:
-        known = normalize_gen_kwargs(settings, _MAX_NEW_TOKENS)
+        known = normalize_gen_kwargs(settings, MAX_NEW_TOKENS)
         temperature = float(known.get("temperature", 0.0)) if known["do_sample"] else 0.0
         unsupported = [name for name in _UNSUPPORTED_SAMPLING if name in settings]
         if temperature and unsupported:

@@ -53,6 +53,10 @@ class TaskLibrary:
         self._folders = [*(folder for folder in worlds if folder is not None), *folders]
         self._manager = self._index(self._folders)
 
+    def has_items(self, name: str) -> bool:
+        """Whether the items of a task come with it, so that loading it reads nothing from the Hub."""
+        return name in TASKS or name in self._manager.task_index
+
     def load(
         self, name: str, overrides: Mapping[str, Any] | None = None, data: Path | None = None
     ) -> list[ConfigurableTask]:

@@ -76,13 +76,16 @@ class TrainingCost:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a recipe that reads activations runs: its text forward once, and backward where it says so.
+    """What a recipe that reads activations runs: its text forward, and backward where it says so.
 
-    ``tokens`` are those of each domain at most; None: all that the study scores.
+    ``tokens`` are those of each domain at most; None: all that the study scores. They are read in each of ``rounds``.
+    Trials then read ``trial_tokens`` of each domain forward, all of them together.
     """
 
     tokens: int | None = None
     backward: bool = False
+    rounds: int = 1
+    trial_tokens: int = 0
 
 
 @dataclass(frozen=True)

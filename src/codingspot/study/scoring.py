@@ -44,7 +44,7 @@ def study_scores(
     study: Study, loaded: LoadedModel, corpus: Corpus, directory: RunDirectory, advance: Callable[[float], None]
 ) -> ScoreStore:
     """The score store of ``study``, made or opened; ``advance`` hears the share of the scoring that was done."""
-    folders = [directory.draws / f"draw-{number}" for number in range(_draws(study))]
+    folders = [directory.draws / f"draw-{number}" for number in range(draw_count(study))]
     passes = len(folders) + len(_other_reductions(study))
     folded = folds(study, ParameterLayout.of(loaded.model).total)
     if not (directory.scores / "manifest.json").exists():
@@ -143,12 +143,13 @@ def _settings(study: Study) -> dict[str, Any]:
     }
 
 
-def _draws(study: Study) -> int:
+def draw_count(study: Study) -> int:
+    """Parts of a study's text that are scored by themselves; one where their scores don't add up."""
     return study.scoring.draws if _traits(study).additive and study.scoring.finetune is None else 1
 
 
 def _other_reductions(study: Study) -> list[str]:
-    if _draws(study) == 1 or "reductions" not in study.analyses:
+    if draw_count(study) == 1 or "reductions" not in study.analyses:
         return []
     own = _reduction(study)
     return [reduction for reduction in _traits(study).reductions if reduction != own]

@@ -36,7 +36,16 @@ if TYPE_CHECKING:  # it takes seconds to load
 
 
 def _traits(
-    *, unit: UnitKind, score: str, contrast: Contrast, token_budget: int | None, rounds: int, **_: Any
+    *,
+    unit: UnitKind,
+    score: str,
+    contrast: Contrast,
+    token_budget: int | None,
+    rounds: int,
+    refined: int,
+    refined_tokens: int,
+    masks: int,
+    **_: Any,
 ) -> RecipeTraits:
     about = UNIT_SCORES.traits(score)
     if about.signed and contrast in ("ratio", "share"):
@@ -47,7 +56,7 @@ def _traits(
 
     return RecipeTraits(
         contrast=contrast != "none",
-        reading=Reading(token_budget, about.backward),
+        reading=Reading(token_budget, about.backward, rounds, refined_tokens * (masks or refined) if refined else 0),
         unit=unit,
         nested=rounds == 1,
         scored=not about.statistics,
