@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -112,7 +113,7 @@ def evaluation_peaks(
         known["generation"] = ("key-value cache and activations", generation)
     for stage, (what, run) in known.items():
         try:
-            peak, _ = model.takes(torch.no_grad()(run))
+            peak, _ = model.takes(partial(partial, torch.no_grad()(run)))
         except ModelError:
             continue
         yield MemoryPeak(stage, "device", {"weights": weight_bytes, what: peak})

@@ -81,11 +81,11 @@ class DatalessModel:
                 # Grouped matrix products exist without data in bfloat16 only; its tensors are then counted twice.
                 self._measured, self._halves = configured_model(id_or_path, dtype="bfloat16", **settings), True
 
-    def takes(self, run: Callable[[PreTrainedModel], object]) -> tuple[int, int]:
-        """Peak bytes beside the weights, and floating-point operations, of ``run``.
+    def takes(self, begin: Callable[[PreTrainedModel], Callable[[], object]]) -> tuple[int, int]:
+        """Peak bytes beside the weights, and floating-point operations, of what ``begin`` makes ready to be called.
 
         Raises:
-            ModelError: it depends on values, and so can't be run without them.
+            ModelError: either depends on values, and so can't be run without them.
         """
         meter = _StorageMeter(double_bfloat16=self._halves)
         flops = FlopCounterMode(display=False, custom_mapping=_FURTHER_FLOPS)
@@ -93,8 +93,9 @@ class DatalessModel:
         try:
             with self._mode, _silent(), _gradients_dropped(self._measured):
                 meter.ignore(self._measured)
+                ready = begin(self._measured)
                 with flops, meter:
-                    run(self._measured)
+                    ready()
         except Exception as error:  # whatever a model's own code may raise
             reason = " ".join(str(error).split())[:160]
             raise ModelError(
@@ -110,11 +111,12 @@ class DatalessModel:
             ModelError: as :meth:`takes`.
         """
 
-        def run(model: PreTrainedModel) -> None:
+        def begin(model: PreTrainedModel) -> Callable[[], object]:
+            head = OutputHead(model, max_logits=max_logits)
             ids = torch.zeros((sequences, sequence_length), dtype=torch.int64)
-            OutputHead(model, max_logits=max_logits).text_loss(ids).backward()  # type: ignore[no-untyped-call]
+            return lambda: head.text_loss(ids).backward()  # type: ignore[no-untyped-call]
 
-        peak, flops = self.takes(run)
+        peak, flops = self.takes(begin)
         parameters = unique_parameters(self.model).values()
         return Footprint(
             parameters=sum(parameter.numel() for parameter in parameters),
