@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from codingspot.corpus import PackedTokens
 from codingspot.importance import ESTIMATORS, DomainInput
-from codingspot.models import unique_parameters
+from codingspot.models import load_model, unique_parameters
 from paired import SIZES, in_turn, random_model
 
 
@@ -26,6 +26,7 @@ def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SIZES, default="3m")
+    parser.add_argument("--model", help="a folder with a real model, instead of a random one of --size")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tokens", type=int, default=8192)
@@ -36,7 +37,10 @@ def main() -> None:
     options = parser.parse_args()
 
     device = torch.device(options.device)
-    model = random_model(options.size, device, options.dtype)
+    if options.model is None:
+        model = random_model(options.size, device, options.dtype)
+    else:
+        model = load_model(options.model, dtype=options.dtype, device=device).model
     shape = (options.tokens // options.sequence_length, options.sequence_length)
     tokens = PackedTokens("random", torch.randint(0, model.config.vocab_size, shape), documents=1, duplicates=0)
     domain = DomainInput(model, tokens, unique_parameters(model), options.micro_batch_tokens)
