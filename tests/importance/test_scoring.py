@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codingspot.corpus import Corpus, pack
-from codingspot.errors import ArtefactError, CorpusError, NonFiniteError, StudyError
+from codingspot.errors import ArtefactError, CorpusError, NonFiniteError, OutputError, StudyError
 from codingspot.importance import FineTune, ScoreStore, disjoint_draws, merge, score
 from codingspot.importance.draws import sample_offsets
 from codingspot.models import fingerprint, unique_parameters
@@ -220,7 +220,15 @@ def test_a_stopped_scoring_goes_on_after_the_domains_it_finished(loaded, corpus,
         for name in store.layout.names:
             assert torch.equal(store.tensor(domain.name, name), expected.tensor(domain.name, name))
     assert [domain.name for domain in ScoreStore.open(draws[1]).domains] == names
-    assert {path.name for path in partial.iterdir()} == {"s.json", "draw-0.json", "draw-1.json"}
+    assert list(partial.iterdir()) == []
+
+
+def test_what_is_somebody_else_s_is_not_gone_on_with(loaded, corpus, tmp_path) -> None:
+    (tmp_path / "partial" / "s").mkdir(parents=True)
+    (tmp_path / "partial" / "s" / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="no scoring that was stopped"):
+        score(loaded, corpus, tmp_path / "s", partial=tmp_path / "partial", **SETTINGS)
+    assert (tmp_path / "partial" / "s" / "mine.txt").read_text() == "mine"
 
 
 def test_a_scoring_of_something_else_begins_anew(loaded, corpus, tmp_path) -> None:

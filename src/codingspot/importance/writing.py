@@ -22,13 +22,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.corpus import DomainKind
-from codingspot.errors import ArtefactError, NonFiniteError
-from codingspot.files import read_json, write_json
+from codingspot.errors import ArtefactError, NonFiniteError, OutputError
+from codingspot.files import write_json
 from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation
 from codingspot.models import ParameterLayout
 from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
-from codingspot.records import Count, Record, read_plain
+from codingspot.records import Count, Plain, Record, read_plain
 
 _JOURNAL = "journal.json"
 
@@ -42,6 +42,7 @@ SHARD_BYTES = 1 << 29
 class _Journal(Record):
     """What a writer that was stopped had written."""
 
+    made_from: Plain
     whole: bool
     domains: tuple[DomainRecord, ...]
     layout: tuple[tuple[str, tuple[Count, ...]], ...]
@@ -78,13 +79,16 @@ class NewDomainScores:
 
 @dataclass
 class StoreWriter:
-    """A store on its way to disk, domain by domain; with ``journal`` it can be gone on with after being stopped."""
+    """A store on its way to disk, domain by domain.
+
+    With ``made_from``, its provenance, it keeps a journal in the folder, and can be gone on with after being stopped.
+    """
 
     folder: Path
     shard_bytes: int = SHARD_BYTES
     layout: ParameterLayout | None = None
     domains: list[DomainScores] = field(default_factory=list)
-    journal: bool = False
+    made_from: Mapping[str, Any] | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -127,9 +131,11 @@ class StoreWriter:
 
     def _note(self, *, whole: bool = True) -> None:
         """Write down what is there; not ``whole`` while the sums are being changed, which can't be gone on with."""
-        if self.journal and self.layout is not None:
+        if self.made_from is not None:
             domains = [asdict(domain) for domain in self.domains]
-            write_json(self.folder / _JOURNAL, {"whole": whole, "domains": domains, "layout": self.layout.to_json()})
+            layout = [] if self.layout is None else self.layout.to_json()
+            journal = {"made_from": self.made_from, "whole": whole, "domains": domains, "layout": layout}
+            write_json(self.folder / _JOURNAL, journal)
 
     def _take_layout(self, new: NewDomainScores) -> None:
         own_layout = ParameterLayout.of(new.scores)
@@ -177,7 +183,7 @@ def store_writer(
     writer there, for a store of the same provenance, has the domains that were written.
 
     Raises:
-        OutputError: as :meth:`ScoreStore.write`.
+        OutputError: as :meth:`ScoreStore.write`; or ``partial`` is there and this package did not leave it.
         ArtefactError: no domain was written.
     """
     with new_folder(folder, FORMAT, inputs=inputs, force=force) as temporary:
@@ -209,20 +215,19 @@ def texts_of(domain: DomainScores) -> list[str]:
 
 def _gone_on_with(folder: Path, shard_bytes: int, provenance: Mapping[str, Any] | None) -> StoreWriter:
     """A writer with the domains that an earlier one left in ``folder``, if it was for the same; else without any."""
-    made_from = folder.with_suffix(".json")
-    wanted = json.loads(json.dumps(provenance))
+    writer = StoreWriter(folder, shard_bytes, made_from=json.loads(json.dumps(provenance or {})))
     journal = folder / _JOURNAL
-    writer = StoreWriter(folder, shard_bytes, journal=True)
-    if journal.exists() and made_from.exists() and read_json(made_from) == wanted:
+    if journal.exists():
         left = read_plain(journal, _Journal, what="the record of a stopped scoring", way_out="remove it")
-        if left["whole"]:
+        if left["whole"] and left["domains"] and left["made_from"] == writer.made_from:
             writer.layout = ParameterLayout.from_json(left["layout"], str(journal))
             writer.domains = [DomainScores(**{**each, "files": tuple(each["files"])}) for each in left["domains"]]
             return writer
-    if folder.exists():
         shutil.rmtree(folder)
+    elif folder.exists():
+        raise OutputError(f"{folder} is no scoring that was stopped; give another folder for what is partial")
     folder.mkdir(parents=True)
-    write_json(made_from, wanted)
+    writer._note()  # from now on the folder is known as this package's
     return writer
 
 
