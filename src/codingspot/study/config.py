@@ -24,8 +24,8 @@ from codingspot.corpus.schemas import Variant
 from codingspot.errors import CorpusError, StudyError
 from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.task_spec import TaskSpec
-from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
-from codingspot.models import TESTBED, ScopeName
+from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, MICRO_BATCH, SMALL_MICRO_BATCH, FineTune, resolve
+from codingspot.models import LARGE_MODEL, TESTBED, ScopeName
 from codingspot.models.section import ModelSection
 from codingspot.settings import Count, Dose, Doses, Name, NotEmpty, Seconds, Seed, Settings
 from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters, training_cost
@@ -33,9 +33,6 @@ from codingspot.study.cells import Cell, Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.views_section import ViewsSection
 from codingspot.views import VIEWS, views
-
-LARGE_MODEL = 200_000_000
-"""Parameters from which a study keeps less of the scores, and asks cells fewer items, where it says nothing."""
 
 
 @contextmanager
@@ -99,7 +96,11 @@ class ScoringSection(Settings):
         description="what is kept of the languages' scores: all, or the sum of their magnitudes, which most recipes do "
         f"with; where not given, the sum for models of over {LARGE_MODEL:,} parameters if the study's do",
     )
-    micro_batch_tokens: Count = 2048
+    micro_batch_tokens: Count | None = Field(
+        None,
+        description=f"tokens run at once; where not given, {MICRO_BATCH:,}, and {SMALL_MICRO_BATCH} on a CPU for "
+        f"models of over {LARGE_MODEL:,} parameters",
+    )
     seed: Seed = 0
     reuse: NotEmpty | None = Field(None, description="a finished run, or a score store, whose scores are taken")
     finetune: FineTune | None = Field(None, description="fine-tuning on each domain before its gradients are taken")
