@@ -25,6 +25,7 @@ from codingspot.report.provenance import (
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.report.table import Column, Number, Role, Row, Table, Value, mean, number
+from codingspot.report.unit_reliability import unit_reliability
 from codingspot.study.cells import ORIGINAL, EvaluatedDomain, Plan
 
 VERDICTS: Final = ("passed", "wrong answer", "exception", "syntax error", "empty", "timed out", "killed")
@@ -55,6 +56,7 @@ def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
         regions.overlap_by_module(run),
         regions.polysemanticity(run, summary),
         regions.reliability(run, summary),
+        unit_reliability(run, summary),
     )
     return tuple(filter(has_rows, tables))
 
