@@ -107,7 +107,7 @@ TABLES: Final[Mapping[str, TableSchema]] = {
             *map(whole, ("items", "available")),
             *map(figure, ("low", "high")),
         ),
-        "asked": (text("cell"), text("asked", "dead", "dose", "unmoved"), whole("items")),
+        "asked": (text("cell"), text("asked", "dead", "dose", "unmoved", "draw"), whole("items")),
         "finetuning_losses": (whole("seed"), text("domain"), whole("step"), number("loss")),
         "importance_distribution": (
             text("domain"),
