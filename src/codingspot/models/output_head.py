@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 MAX_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 28}
 """Most elements that the logits of a chunk, their probabilities and the gradients of both have together, by device.
 
-A chunk costs a pass over the head's gradient, which a GPU would spend more time on than on the chunk.
+Where a chunk costs a pass over the head's gradient, a GPU would spend more time on that than on the chunk.
 """
 
 _ARRAYS = 4  # logits and log-probabilities, and the gradient of each
@@ -143,22 +143,18 @@ class OutputHead:
         for span in _spans(len(states), self._max_logits * 4 // (weight.element_size() * len(weight))):
             of_logits = weight.new_empty(len(states[span]), len(weight))
             for chunk in self.chunks(states[span]):
-                logits = F.linear(states[span][chunk], weight)
-                with torch.enable_grad():
-                    loss = self._loss_of(logits.requires_grad_(), targets[span][chunk])
-                (of_logits[chunk],) = torch.autograd.grad(loss, logits)
-                losses.append(loss.detach())
+                # Logits first, and then their gradient in their place.
+                logits = torch.mm(states[span][chunk], weight.T, out=of_logits[chunk])
+                loss, gradient = _loss_and_gradient(logits, targets[span][chunk])
+                logits.copy_(gradient)
+                losses.append(loss)
             torch.mm(of_logits, weight, out=of_states[span])
             if wanted:
                 of_weights.add([of_logits.T @ states[span]])
         return torch.stack(losses).sum(), of_weights.totals()
 
     def _loss(self, states: Tensor, targets: Tensor) -> Tensor:
-        return self._loss_of(self.logits(states), targets)
-
-    @staticmethod
-    def _loss_of(logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), targets, reduction="sum", ignore_index=_IGNORED)
+        return F.cross_entropy(self.logits(states).float(), targets, reduction="sum", ignore_index=_IGNORED)
 
     def _vocabulary(self, states: Tensor) -> int:
         if self._head is None:
@@ -196,6 +192,16 @@ def _spans(length: int, step: int) -> Iterator[slice]:
     step = max(1, step)
     for start in range(0, length, step):
         yield slice(start, min(length, start + step))
+
+
+def _loss_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Summed cross-entropy in float32, and its gradient by the logits: their softmax, less 1 at the target."""
+    log_probabilities = F.log_softmax(logits, -1, dtype=torch.float32)
+    loss = F.nll_loss(log_probabilities, targets, reduction="sum", ignore_index=_IGNORED)
+    gradient = log_probabilities.exp_()
+    ignored = (targets == _IGNORED)[:, None]
+    gradient.scatter_add_(1, targets[:, None].masked_fill(ignored, 0), gradient.new_full((len(targets), 1), -1.0))
+    return loss, gradient.masked_fill_(ignored, 0.0)
 
 
 class _Sums:
