@@ -26,6 +26,7 @@ WORDS = {
     "magnitude": "of a weight: what a control matches",
     "matched": "a trait of controls, and a column",
     "mean": "a statistic",
+    "model": "what is looked at: a key, an argument, a field",
     "neurons": "a column, and the name of tables and pictures",
     "random": "what controls are, in columns and words",
     "share": "a statistic",
@@ -39,7 +40,7 @@ WORDS = {
 PLACES = {
     ("zero", "ablation/editor.py"): "the default of the Python API",
     ("zero", "bench/run.py"): "methods are compared by removing what they find",
-    ("zero", "cli/stages.py"): "the default of an option",
+    ("zero", "export/kinds.py"): "the default of an option",
     ("zero", "learning/relearning.py"): "an answer of its own to what becomes of removed weights",
     ("zero", "study/config.py"): "a setting's default",
     ("zero", "study/evaluating.py"): "plans of older versions name no edit",

@@ -1,0 +1,27 @@
+"""What is taken away from a spot: edited and smaller checkpoints, adapters' places, masks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codingspot.export.export import EXPORTS as EXPORTS
+from codingspot.export.kinds import ModelExport as ModelExport
+from codingspot.lazy import load_lazily
+
+if TYPE_CHECKING:
+    from codingspot.export.export import Exported, ExportTraits, Given, SpotSettings
+    from codingspot.export.model import export_model
+    from codingspot.export.undo import undo_export
+
+__all__ = [
+    "EXPORTS",
+    "ExportTraits",
+    "Exported",
+    "Given",
+    "ModelExport",
+    "SpotSettings",
+    "export_model",
+    "undo_export",
+]
+
+load_lazily(__name__)
