@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codingspot.export.export import EXPORTS as EXPORTS
+from codingspot.export.kinds import LoraExport as LoraExport
 from codingspot.export.kinds import ModelExport as ModelExport
 from codingspot.lazy import load_lazily
 
 if TYPE_CHECKING:
     from codingspot.export.export import Exported, ExportTraits, Given, SpotSettings
+    from codingspot.export.lora import LoraPlacement, export_lora, place_lora
     from codingspot.export.model import export_model
     from codingspot.export.undo import undo_export
 
@@ -18,9 +20,13 @@ __all__ = [
     "ExportTraits",
     "Exported",
     "Given",
+    "LoraExport",
+    "LoraPlacement",
     "ModelExport",
     "SpotSettings",
+    "export_lora",
     "export_model",
+    "place_lora",
     "undo_export",
 ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from codingspot.export.export import EXPORTS, ExportTraits, SpotSettings, Write
-from codingspot.settings import InputPath, NotEmpty, Settings
+from codingspot.settings import Count, InputPath, NotEmpty, Settings
 
 
 def _load_model() -> Write:
@@ -16,6 +18,12 @@ def _load_model() -> Write:
 
 def _load_undo() -> Write:
     from codingspot.export.undo import write
+
+    return write
+
+
+def _load_lora() -> Write:
+    from codingspot.export.lora import write
 
     return write
 
@@ -49,3 +57,24 @@ class Undo(Settings):
 
     Example: codingspot export undo runs/edited --out runs/restored
     """
+
+
+@EXPORTS.register("lora", label="LoRA adapters", traits=ExportTraits(_load_lora))
+class LoraExport(SpotSettings):
+    """Place LoRA adapters where the spot is dense, under a budget of trainable parameters.
+
+    Writes the configuration that peft reads: modules, their ranks, and scales in proportion to these. The ranks of
+    other placements are made of the same budget, to be compared with.
+
+    Example: codingspot export lora spot.safetensors --budget 100000 --out runs/lora
+    """
+
+    budget: Count | None = Field(None, description="trainable parameters; by default those of --rank in every module")
+    rank: Count = Field(8, description="of every module, where no budget is given")
+    placement: Literal["density", "inverse", "uniform"] = Field(
+        "density", description="ranks by the spot's share of each module, the other way round, or the same for all"
+    )
+    top_modules: Count | None = Field(None, description="adapters in so many modules alone, of the highest ranks")
+    scope: NotEmpty = Field("blocks", description="modules in it alone; see `codingspot methods scope`")
+    alpha: float = Field(2.0, gt=0, description="of lora_alpha over rank, the same for every module")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of the adapters' inputs")
