@@ -25,7 +25,7 @@ WHOLE = {
     "testbed tasks": [],
 }
 """Commands that write a folder whole, with the arguments they need."""
-FILES = {"spot": ["absent"], "units": [ABSENT, "--corpus", "testbed"]}
+FILES = {"spot": ["absent"], "export mask": ["absent"], "units": [ABSENT, "--corpus", "testbed"]}
 RESUMING = {
     "demo": [],
     "run": ["--preset", "paper", "--model", ABSENT],
@@ -116,6 +116,7 @@ INPUTS = {
         "export model {}/one.jsonl testbed",
         "export undo {}",
         "export lora {}",
+        "export mask {}",
     ],
     "eval": ["eval {} --task humaneval", "eval testbed --task mmlu --data mmlu={}"],
     "corpus": ["corpus {} --schema files", "corpus {}/*.jsonl"],

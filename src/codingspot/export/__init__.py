@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 from codingspot.export.export import EXPORTS as EXPORTS
 from codingspot.export.kinds import LoraExport as LoraExport
+from codingspot.export.kinds import MaskExport as MaskExport
 from codingspot.export.kinds import ModelExport as ModelExport
 from codingspot.lazy import load_lazily
 
 if TYPE_CHECKING:
     from codingspot.export.export import Exported, ExportTraits, Given, SpotSettings
+    from codingspot.export.finetuning import SpotTraining, masked_gradients
     from codingspot.export.lora import LoraPlacement, export_lora, place_lora
+    from codingspot.export.mask import export_mask
     from codingspot.export.model import export_model
     from codingspot.export.undo import undo_export
 
@@ -22,10 +25,14 @@ __all__ = [
     "Given",
     "LoraExport",
     "LoraPlacement",
+    "MaskExport",
     "ModelExport",
     "SpotSettings",
+    "SpotTraining",
     "export_lora",
+    "export_mask",
     "export_model",
+    "masked_gradients",
     "place_lora",
     "undo_export",
 ]

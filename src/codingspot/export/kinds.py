@@ -28,6 +28,12 @@ def _load_lora() -> Write:
     return write
 
 
+def _load_mask() -> Write:
+    from codingspot.export.mask import write
+
+    return write
+
+
 class Pushed(SpotSettings):
     """Of an export that the Hub may hold."""
 
@@ -78,3 +84,16 @@ class LoraExport(SpotSettings):
     scope: NotEmpty = Field("blocks", description="modules in it alone; see `codingspot methods scope`")
     alpha: float = Field(2.0, gt=0, description="of lora_alpha over rank, the same for every module")
     dropout: float = Field(0.0, ge=0, lt=1, description="of the adapters' inputs")
+
+
+@EXPORTS.register("mask", label="Masks", traits=ExportTraits(_load_mask, writes="file"))
+class MaskExport(SpotSettings):
+    """Write the spot as boolean masks, one for each tensor that it touches, True where a weight is kept.
+
+    Their names are the tensors': `torch.nn.utils.prune.custom_from_mask` takes them as they are.
+
+    Example: codingspot export mask spot.safetensors --out runs/mask.safetensors
+    """
+
+    keep: Literal["rest", "spot"] = Field("rest", description="what masks keep: all but the spot, or the spot alone")
+    scope: NotEmpty = Field("all", description="tensors in it alone; see `codingspot methods scope`")

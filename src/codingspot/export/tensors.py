@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int, Shaped
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 _WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -47,10 +47,13 @@ def places(path: Path) -> dict[str, Place]:
     }
 
 
-def metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself."""
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
+def is_of(path: Path, kind: str) -> bool:
+    """Whether it is a safetensors file that says it is of that kind."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == kind
+    except (OSError, SafetensorError):
+        return False
 
 
 def change(path: Path, place: Place, offsets: Int[Tensor, " n"], values: Shaped[Tensor, " n"]) -> None:
