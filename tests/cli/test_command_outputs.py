@@ -18,6 +18,7 @@ ABSENT = "no/such/model"  # output is looked at before what is absent is missed
 WHOLE = {
     "score": [ABSENT],
     "export model": ["absent.safetensors", ABSENT],
+    "export smaller": ["absent.safetensors", ABSENT],
     "export undo": [ABSENT],
     "export lora": ["absent.safetensors"],
     "eval": [ABSENT, "--task", "humaneval"],
@@ -117,6 +118,7 @@ INPUTS = {
         "export undo {}",
         "export lora {}",
         "export mask {}",
+        "export smaller x.safetensors {}",
     ],
     "eval": ["eval {} --task humaneval", "eval testbed --task mmlu --data mmlu={}"],
     "corpus": ["corpus {} --schema files", "corpus {}/*.jsonl"],

@@ -8,6 +8,7 @@ from codingspot.export.export import EXPORTS as EXPORTS
 from codingspot.export.kinds import LoraExport as LoraExport
 from codingspot.export.kinds import MaskExport as MaskExport
 from codingspot.export.kinds import ModelExport as ModelExport
+from codingspot.export.kinds import SmallerExport as SmallerExport
 from codingspot.lazy import load_lazily
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from codingspot.export.lora import LoraPlacement, export_lora, place_lora
     from codingspot.export.mask import export_mask
     from codingspot.export.model import export_model
+    from codingspot.export.smaller import export_smaller
     from codingspot.export.undo import undo_export
 
 __all__ = [
@@ -27,11 +29,13 @@ __all__ = [
     "LoraPlacement",
     "MaskExport",
     "ModelExport",
+    "SmallerExport",
     "SpotSettings",
     "SpotTraining",
     "export_lora",
     "export_mask",
     "export_model",
+    "export_smaller",
     "masked_gradients",
     "place_lora",
     "undo_export",

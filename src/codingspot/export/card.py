@@ -47,7 +47,7 @@ def cut_card(record: Mapping[str, Any], said: str) -> str:
     """The card of a checkpoint that neurons were cut out of."""
     name = record["model"]["id"]
     undo = f"Load {_code(name)}: what was cut out isn't kept here."
-    return _card(name, "smaller", "What was removed", said, record, None, undo)
+    return _card(name, "cut", "What was removed", said, record, None, undo)
 
 
 def _card(

@@ -47,7 +47,8 @@ def masked_gradients(model: nn.Module, spot: Spot, train: Trained = "spot") -> I
             elif before:
                 frozen = torch.full((parameter.numel(),), train == "spot", device=parameter.device)
                 frozen[offsets[name].to(parameter.device)] = train == "rest"
-                handle = parameter.register_post_accumulate_grad_hook(_freezing(frozen.view_as(parameter)))
+                hook = _freezing(frozen.view_as(parameter))
+                handle = parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
                 stack.callback(handle.remove)
                 trained += parameter.numel() - int(frozen.sum())
             stack.callback(parameter.requires_grad_, before)

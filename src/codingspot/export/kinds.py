@@ -34,6 +34,12 @@ def _load_mask() -> Write:
     return write
 
 
+def _load_smaller() -> Write:
+    from codingspot.export.smaller import write
+
+    return write
+
+
 class Pushed(SpotSettings):
     """Of an export that the Hub may hold."""
 
@@ -97,3 +103,16 @@ class MaskExport(SpotSettings):
 
     keep: Literal["rest", "spot"] = Field("rest", description="what masks keep: all but the spot, or the spot alone")
     scope: NotEmpty = Field("all", description="tensors in it alone; see `codingspot methods scope`")
+
+
+@EXPORTS.register("smaller", label="Smaller checkpoint", traits=ExportTraits(_load_smaller, reads=("spot", "model")))
+class SmallerExport(Pushed):
+    """Cut the neurons of a spot out of a checkpoint: a smaller model that computes what zeroing them does.
+
+    All layers of a configuration have one width, so as many neurons go from each as the spot has in the layer where it
+    has fewest; its others stay with their weights at zero.
+
+    Example: codingspot export smaller neurons.safetensors testbed --out runs/smaller
+    """
+
+    multiple_of: Count = Field(1, description="of the width, which is rounded up to it: such as 64, for fast kernels")
