@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import codingspot
-from codingspot.cli import bench, corpus, estimate, export, roles, stages, study, testbed, views
+from codingspot.cli import bench, corpus, diff, estimate, export, roles, stages, study, testbed, views
 from codingspot.cli import methods as methods_command
 from codingspot.cli import units as units_command
 from codingspot.cli.console import out
@@ -22,6 +22,7 @@ app = typer.Typer(
 study.register(app)
 stages.register(app)
 units_command.register(app)
+diff.register(app)
 corpus.register(app)
 estimate.register(app)
 roles.register(app)
