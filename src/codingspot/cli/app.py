@@ -29,7 +29,7 @@ roles.register(app)
 bench.register(app)
 methods_command.register(app)
 views.register(app)
-app.add_typer(export.app, name="export")
+export.register(app)
 app.add_typer(testbed.app, name="testbed")
 
 

@@ -44,7 +44,7 @@ def diff(
             return
         sizes = f"{whole['first_selected']:,} and {whole['second_selected']:,} parameters"
         chance = f"{whole['expected']:,.1f} shared and {whole['expected_jaccard']:.3f} by chance"
-        among = f"among {whole['population']:,} (p {whole['p_value']:.2g})"
+        among = f"among {whole['population']:,} (p {max(whole['p_value'], 1e-300):.2g})"
         out.print(f"{whole['common']:,} shared of {sizes}")
         out.print(f"Jaccard {whole['jaccard']:.3f}; {chance} {among}")
         table = Table()

@@ -17,8 +17,6 @@ from codingspot.export.export import ExportTraits, Given
 from codingspot.models.section import ModelSection
 from codingspot.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Write a spot as what other tools load.", rich_markup_mode="rich")
-
 _SPOT = Annotated[Path, typer.Argument(help="A spot made by `codingspot spot`, `units` or `run`.")]
 _FOLDER = Annotated[Path, typer.Option("--out", "-o", help="Folder that is written.")]
 _FILE = Annotated[Path, typer.Option("--out", "-o", help="File that is written.")]
@@ -27,14 +25,17 @@ _UNREAD = ("id", "dtype", "device", "device_map", "attention", "bos")
 """Of a model whose files are read and which isn't run."""
 
 
-def _register() -> None:
+def register(app: typer.Typer) -> None:
+    """Add the group to ``app``."""
+    group = typer.Typer(no_args_is_help=True, help="Write a spot as what other tools load.", rich_markup_mode="rich")
+    app.add_typer(group, name="export")
     for name in EXPORTS:
         try:
             settings = EXPORTS[name]
         except StudyError:  # of a faulty package, which `codingspot methods` shows
             continue
         about = inspect.getdoc(settings) or ""
-        app.command(name)(command(partial(_run, name), _parameters(settings, EXPORTS.traits(name)), name, about))
+        group.command(name)(command(partial(_run, name), _parameters(settings, EXPORTS.traits(name)), name, about))
 
 
 def _parameters(settings: type[Settings], traits: ExportTraits) -> list[inspect.Parameter]:
@@ -66,6 +67,3 @@ def _run(name: str, place: Path, force: bool, as_json: bool, **options: Any) -> 
             return
         for line in found.lines:
             out.print(line, soft_wrap=True)
-
-
-_register()

@@ -22,6 +22,7 @@ from codingspot.models.finding import find_model
 from codingspot.models.section import ModelSection
 from codingspot.outputs import new_folder
 from codingspot.records import FileName, Record, read_model
+from codingspot.report.labels import plural
 
 _AGAIN = "export the model again"
 
@@ -69,7 +70,7 @@ def undo_export(model: ModelSection | str | Path, directory: str | Path, *, forc
             with (folder / file).open("rb") as opened:
                 if hashlib.file_digest(opened, "sha256").hexdigest() != expected:
                     raise ArtefactError(f"{source / file} was changed since it was exported; {_AGAIN}")
-    line = f"{restored:,} numbers restored, {len(digests)} files as they were: {target}"
+    line = f"{restored:,} numbers restored, {plural(len(digests), 'file')} as before the edit: {target}"
     return Exported((line,), {"directory": str(target), "restored": restored, "weights": digests})
 
 
