@@ -18,6 +18,7 @@ ABSENT = "no/such/model"  # output is looked at before what is absent is missed
 WHOLE = {
     "score": [ABSENT],
     "export model": ["absent.safetensors", ABSENT],
+    "export pruned": [ABSENT],
     "export smaller": ["absent.safetensors", ABSENT],
     "export undo": [ABSENT],
     "export lora": ["absent.safetensors"],
@@ -119,6 +120,8 @@ INPUTS = {
         "export lora {}",
         "export mask {}",
         "export smaller x.safetensors {}",
+        "export pruned testbed --protect {}/one.jsonl",
+        "export pruned testbed --scores {}",
     ],
     "eval": ["eval {} --task humaneval", "eval testbed --task mmlu --data mmlu={}"],
     "corpus": ["corpus {} --schema files", "corpus {}/*.jsonl"],

@@ -8,6 +8,7 @@ from codingspot.export.export import EXPORTS as EXPORTS
 from codingspot.export.kinds import LoraExport as LoraExport
 from codingspot.export.kinds import MaskExport as MaskExport
 from codingspot.export.kinds import ModelExport as ModelExport
+from codingspot.export.kinds import PrunedExport as PrunedExport
 from codingspot.export.kinds import SmallerExport as SmallerExport
 from codingspot.lazy import load_lazily
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from codingspot.export.lora import LoraPlacement, export_lora, place_lora
     from codingspot.export.mask import export_mask
     from codingspot.export.model import export_model
+    from codingspot.export.pruned import export_pruned
     from codingspot.export.smaller import export_smaller
     from codingspot.export.undo import undo_export
 
@@ -29,12 +31,14 @@ __all__ = [
     "LoraPlacement",
     "MaskExport",
     "ModelExport",
+    "PrunedExport",
     "SmallerExport",
     "SpotSettings",
     "SpotTraining",
     "export_lora",
     "export_mask",
     "export_model",
+    "export_pruned",
     "export_smaller",
     "masked_gradients",
     "place_lora",

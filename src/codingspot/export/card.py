@@ -50,6 +50,13 @@ def cut_card(record: Mapping[str, Any], said: str) -> str:
     return _card(name, "cut", "What was removed", said, record, None, undo)
 
 
+def pruned_card(record: Mapping[str, Any], said: str) -> str:
+    """The card of a checkpoint that was pruned."""
+    name = record["model"]["id"]
+    undo = f"Load {_code(name)}: what was pruned isn't kept here."
+    return _card(name, "made sparse", "What was removed", said, record, None, undo)
+
+
 def _card(
     model: str, kind: str, title: str, done: str, record: Mapping[str, Any], evidence: Evidence | None, undo: str
 ) -> str:
@@ -69,14 +76,16 @@ def _card(
         "Evidence": tried,
         "Limits": (
             "A spot is a set of weights, not the one place of an ability: other weights may do the same, and what was "
-            "removed may be learned again in a few steps of fine-tuning. It was found on the text named above, with "
-            "these weights; other languages, tasks and prompts may be affected otherwise. It is no safety measure."
+            "removed may be learned again in a few steps of fine-tuning. It was found on some text, with these "
+            "weights; other languages, tasks and prompts may be affected otherwise. It is no safety measure."
         ),
         "Intended use": "Research on where abilities lie in a language model, and on editing them.",
         "How to undo it": undo,
         "Provenance": "`provenance.json` says all of the above for programs, with the versions of the libraries.",
     }
     body = [f"# {_text(model.rpartition('/')[2])}, {kind} by codingspot"]
+    if not record["parameters"]["selected"]:
+        del parts["How it was found"]
     body += [f"## {heading}\n\n{text}" for heading, text in parts.items()]
     return "\n".join([*front, "---", ""]) + "\n" + "\n\n".join(body) + "\n"
 

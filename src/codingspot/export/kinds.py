@@ -40,7 +40,13 @@ def _load_smaller() -> Write:
     return write
 
 
-class Pushed(SpotSettings):
+def _load_pruned() -> Write:
+    from codingspot.export.pruned import write
+
+    return write
+
+
+class Pushed(Settings):
     """Of an export that the Hub may hold."""
 
     push: NotEmpty | None = Field(None, description="a repository on the Hugging Face Hub that it is uploaded to, too")
@@ -48,7 +54,7 @@ class Pushed(SpotSettings):
 
 
 @EXPORTS.register("model", label="Edited checkpoint", traits=ExportTraits(_load_model, reads=("spot", "model")))
-class ModelExport(Pushed):
+class ModelExport(SpotSettings, Pushed):
     """Edit a spot of a checkpoint and write the edited checkpoint, one tensor in memory at a time.
 
     Names, shards and types of the tensors stay as they are. Beside them stand the tokenizer, the configuration, a
@@ -106,7 +112,7 @@ class MaskExport(SpotSettings):
 
 
 @EXPORTS.register("smaller", label="Smaller checkpoint", traits=ExportTraits(_load_smaller, reads=("spot", "model")))
-class SmallerExport(Pushed):
+class SmallerExport(SpotSettings, Pushed):
     """Cut the neurons of a spot out of a checkpoint: a smaller model that computes what zeroing them does.
 
     All layers of a configuration have one width, so as many neurons go from each as the spot has in the layer where it
@@ -116,3 +122,29 @@ class SmallerExport(Pushed):
     """
 
     multiple_of: Count = Field(1, description="of the width, which is rounded up to it: such as 64, for fast kernels")
+
+
+@EXPORTS.register("pruned", label="Pruned checkpoint", traits=ExportTraits(_load_pruned, reads=("model",)))
+class PrunedExport(Pushed):
+    """Prune a checkpoint to a sparsity by magnitude or by scores, while it protects a spot, or everything but it.
+
+    The weights of the blocks' matrices that matter least become 0: a share of each output's, or so many of every few
+    inputs that stand together, which GPUs compute faster. Scores are those of `codingspot score`, such as with
+    `--estimator wanda` or `taylor`, added up over their domains.
+
+    Example: codingspot export pruned testbed --sparsity 0.5 --protect spot.safetensors --out runs/pruned
+    """
+
+    sparsity: float | None = Field(None, gt=0, lt=1, description="share of the weights that become 0; 0.5 by default")
+    pattern: Literal["unstructured", "2:4", "4:8"] = Field(
+        "unstructured", description="how they lie; 2:4 keeps 2 of every 4 inputs that stand together"
+    )
+    within: Literal["row", "tensor"] = Field(
+        "row", description="what weights are compared in: an output's, or a matrix"
+    )
+    scores: InputPath | None = Field(
+        None, description="a score store of this model; by default magnitudes are compared"
+    )
+    protect: InputPath | None = Field(None, description="a spot whose weights go last")
+    protect_rest: bool = Field(False, description="the spot's weights go first instead, all others last")
+    scope: NotEmpty = Field("blocks", description="matrices in it alone; see `codingspot methods scope`")

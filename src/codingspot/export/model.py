@@ -1,18 +1,13 @@
-"""The edited checkpoint: the files of the original, with the spot's numbers changed in them.
+"""The edited checkpoint: the files of the original, with the spot's numbers changed in them, and what undoes it.
 
-1. The spot must have been found in these weights, whatever type they were loaded as.
-2. Every file of weights is copied; its digest is kept.
-3. Of each tensor that the spot touches, the parameter is read, edited, turned back into what the files hold, and the
-   numbers that differ are written into the copy. They and their places are what undoes the edit.
-
-So no more than one parameter is in memory, and what isn't edited stays as it is, to the byte.
+The spot must have been found in these weights, whatever type they were loaded as.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +19,12 @@ from torch import Tensor
 from codingspot.ablation import EDITS, Site
 from codingspot.errors import StudyError
 from codingspot.export.card import edited_card
-from codingspot.export.checkpoint import INDEX, WEIGHTS, Checkpoint, copy_beside, open_checkpoint
+from codingspot.export.checkpoint import Checkpoint, copy_beside, open_checkpoint
 from codingspot.export.evidence import find_evidence
 from codingspot.export.export import FOLDER, Exported, Given
 from codingspot.export.hub import push
 from codingspot.export.kinds import ModelExport
-from codingspot.export.tensors import bits, change
+from codingspot.export.rewriting import copy_weights, rewrite
 from codingspot.files import write_json
 from codingspot.models import input_places
 from codingspot.models.section import ModelSection
@@ -40,10 +35,6 @@ from codingspot.spot import Spot
 
 CARD, PROVENANCE, UNDO = "README.md", "provenance.json", "undo.safetensors"
 UNDO_FORMAT = "codingspot-undo"
-POSITIONS, VALUES = "positions.", "values."
-"""What the names of an undo file's tensors begin with: places in a flattened tensor of the checkpoint, and what was
-there."""
-_COPIED = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -68,13 +59,18 @@ class _Edit:
         """Whether it edits everything but the spot."""
         return EDITS.traits(self.name, self.parameters).of_the_rest
 
-    def __call__(self, tensor: Tensor, name: str, offsets: Int64[Tensor, " n"], start: int) -> Tensor:
-        """The tensor, edited; ``offsets`` are the spot's, ``start`` is the position of its first number."""
+    def touched(self, spot: Spot) -> Collection[str]:
+        """The parameters in which it edits something."""
+        return spot.layout.names if self.of_the_rest else spot.grouped()
+
+    def __call__(self, spot: Spot, offsets: Mapping[str, Int64[Tensor, " n"]], name: str, tensor: Tensor) -> Tensor:
+        """A parameter, edited; ``offsets`` are the spot's in each."""
         whole = tensor.flatten()
-        where = _outside(offsets, len(whole)) if self.of_the_rest else offsets
+        where = offsets.get(name, torch.empty(0, dtype=torch.int64))
+        where = _outside(where, len(whole)) if self.of_the_rest else where
+        site = Site(name, where + spot.layout.slice(name).start, lambda: whole)
         new = whole.clone()
-        edited = EDITS.bind(self.name, self.parameters)(whole[where], Site(name, where + start, lambda: whole))
-        new[where] = edited.to(whole.dtype)
+        new[where] = EDITS.bind(self.name, self.parameters)(whole[where], site).to(whole.dtype)
         return new.view(tensor.shape)
 
 
@@ -112,8 +108,10 @@ def export_model(
     with new_folder(target, FOLDER, inputs=input_places(name, settings.run), force=force) as folder:
         with open_checkpoint(model) as checkpoint:
             checkpoint.check_spot(chosen)
-            digests = _copy(checkpoint, folder)
-            changed, undo = _edit(checkpoint, chosen, edit, folder, undone=settings.undo)
+            digests = copy_weights(checkpoint, folder)
+            changed, undo = rewrite(
+                checkpoint, folder, edit.touched(chosen), partial(edit, chosen, chosen.grouped()), undone=settings.undo
+            )
             copy_beside(checkpoint.folder, folder)
             record = {
                 **made_of(checkpoint, chosen),
@@ -141,47 +139,6 @@ def made_of(checkpoint: Checkpoint, spot: Spot) -> dict[str, Any]:
         "parameters": {"selected": len(spot), "all": checkpoint.layout.total},
         "versions": library_versions(),
     }
-
-
-def _copy(checkpoint: Checkpoint, folder: Path) -> dict[str, str]:
-    """Copy the files of weights; the SHA-256 of each."""
-    digests = {}
-    for file in checkpoint.files:
-        sha = hashlib.sha256()
-        with (checkpoint.folder / file).open("rb") as source, (folder / file).open("wb") as copy:
-            while block := source.read(_COPIED):
-                sha.update(block)
-                copy.write(block)
-        digests[file] = sha.hexdigest()
-    if checkpoint.files != (WEIGHTS,):
-        (folder / INDEX).write_bytes((checkpoint.folder / INDEX).read_bytes())
-    return digests
-
-
-def _edit(
-    checkpoint: Checkpoint, spot: Spot, edit: _Edit, folder: Path, *, undone: bool
-) -> tuple[int, dict[str, Tensor]]:
-    """Edit the copied files: how many numbers changed and, where it is to be undone, where and what they were."""
-    offsets = spot.grouped()
-    touched = set(checkpoint.layout.names if edit.of_the_rest else offsets)
-    none = torch.empty(0, dtype=torch.int64)
-    undo: dict[str, Tensor] = {}
-    count = 0
-    for group in {id(group): group for name in sorted(touched) for group in checkpoint.homes[name]}.values():
-        parameters = checkpoint.parameters(group)
-        for name in touched.intersection(parameters):
-            start = checkpoint.layout.slice(name).start
-            parameters[name] = edit(parameters[name], name, offsets.get(name, none), start)
-        for source, new in checkpoint.sources(group, parameters).items():
-            old = checkpoint.read(source)
-            changed = (bits(old) != bits(new)).nonzero().squeeze(1)
-            file, place = checkpoint.places[source]
-            change(folder / file, place, changed, new.flatten()[changed])
-            count += len(changed)
-            if undone and len(changed):
-                undo[f"{POSITIONS}{source}"] = changed.int() if old.numel() < 2**31 else changed
-                undo[f"{VALUES}{source}"] = old.flatten()[changed]
-    return count, undo
 
 
 def _outside(inside: Int64[Tensor, " n"], size: int) -> Int64[Tensor, " rest"]:

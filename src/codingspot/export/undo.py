@@ -14,7 +14,8 @@ from codingspot.errors import ArtefactError
 from codingspot.export.checkpoint import BESIDE, INDEX, copy_beside, downloaded
 from codingspot.export.export import FOLDER, Exported, Given
 from codingspot.export.kinds import Undo
-from codingspot.export.model import POSITIONS, PROVENANCE, UNDO, UNDO_FORMAT, VALUES
+from codingspot.export.model import PROVENANCE, UNDO, UNDO_FORMAT
+from codingspot.export.rewriting import POSITIONS, VALUES
 from codingspot.export.tensors import change, places
 from codingspot.files import reason
 from codingspot.models import input_places
