@@ -106,18 +106,20 @@ def _draw_in_bins(
     """Offsets for the first of ``offsets``, from their bins or the nearest with any left, and how many moved."""
     size = len(values)
     order = np.argsort(values, kind="stable")
-    bin_of = np.empty(size, dtype=np.int64)
+    bin_of = np.empty(size, dtype=np.min_scalar_type(bins))  # small integers are sorted in one pass
     bin_of[order] = np.arange(size) * bins // size
     free = np.ones(size, dtype=bool)
     free[offsets] = False
     shuffled = generator.permutation(np.flatnonzero(free))
     by_bin = shuffled[np.argsort(bin_of[shuffled], kind="stable")]
     starts = np.searchsorted(bin_of[by_bin], np.arange(bins + 1))
-    left = [list(by_bin[starts[b] : starts[b + 1]]) for b in range(bins)]
     offsets = offsets[: len(shuffled)]
+    left = [by_bin[starts[b] : starts[b + 1]][-len(offsets) :].tolist() for b in range(bins)]
     found, moved = np.empty(len(offsets), dtype=np.int64), 0
-    for index, wanted in enumerate(bin_of[offsets]):
-        nearest = min((b for b in range(bins) if left[b]), key=lambda b: (abs(b - wanted), b))
+    for index, wanted in enumerate(bin_of[offsets].tolist()):
+        nearest = wanted
+        if not left[wanted]:
+            nearest = min((b for b in range(bins) if left[b]), key=lambda b: (abs(b - wanted), b))
         moved += int(nearest != wanted)
         found[index] = left[nearest].pop()
     return found, moved
