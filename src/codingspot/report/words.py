@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Final
 
 from codingspot.ablation import CONTROLS, EDITS
+from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.evaluation.statistics import Interval
 from codingspot.importance import ESTIMATORS
 from codingspot.models import SCOPES
@@ -106,9 +107,10 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
         case Verdict.NOT_SPECIFIC:
             return f"{takes}, {_not_specific(finding, plan, general)}{_while_kept(summary, finding)}."
         case Verdict.NO_MORE_THAN_CONTROLS:
+            left = f" (pass@1 {_spread(finding.matched)})" if finding.matched else ""
             return (
                 f"{takes} while general ability keeps {general}, but as many random weights of the same tensors "
-                f"do as much within the uncertainty (pass@1 {_spread(finding.matched)}): the place is not special."
+                f"do as much within the uncertainty{left}: the place is not special.{_among_draws(finding)}"
             )
         case Verdict.UNCONTROLLED:
             return (
@@ -117,10 +119,11 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
                 f"{_one_of_several(summary, finding)}"
             )
         case _:
+            left = f"leave pass@1 at {_spread(finding.matched)}" if finding.matched else "don't"
             return (
                 f"{takes} while general ability keeps {general}, and as many random weights of the same tensors "
-                f"leave pass@1 at {_spread(finding.matched)}: the damage is specific to code{_vocabulary(finding)}."
-                f"{_one_of_several(summary, finding)}"
+                f"{left}: the damage is specific to code{_vocabulary(finding)}."
+                f"{_among_draws(finding)}{_one_of_several(summary, finding)}"
             )
 
 
@@ -220,6 +223,18 @@ def _one_of_several(summary: RunSummary, finding: Finding) -> str:
     if summary.recipe(spot).training is not None:
         return " That a trained mask removes code doesn't show that code lies there: others may do as well."
     return ""
+
+
+def _among_draws(finding: Finding) -> str:
+    """How the spot stands among the draws of its matched controls, or that they are too few to say."""
+    standing = finding.standing
+    if standing is None:
+        return ""
+    drawn = plural(len(standing.draws), "matched draw")
+    if not standing.can_reach_level:
+        return f" {drawn} can't show that at 5%: it takes {DRAWS_NEEDED}."
+    where = "outside" if standing.outside else "within"
+    return f" By the losses of held-out text it stands {where} the spread of {drawn} (p = {standing.p_value:.2g})."
 
 
 def _keeps(retention: float | None, interval: Interval | None) -> str:
