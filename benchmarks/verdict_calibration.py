@@ -28,12 +28,10 @@ from torch import Tensor
 from codingspot import units as units  # registers its controls
 from codingspot.ablation import CONTROLS, Controlled, WeightEditor
 from codingspot.bench.truth import block_positions, subset_positions
-from codingspot.corpus import Corpus, Domain
-from codingspot.evaluation.adapter import ModelAdapter
-from codingspot.evaluation.perplexity import HeldOutLoss
+from codingspot.corpus import Corpus, Domain, pack
 from codingspot.evaluation.standing import selectivity_by_losses, stand
 from codingspot.importance import ScoreStore, score
-from codingspot.models import LoadedModel, ParameterLayout, Units, find_units, load_model
+from codingspot.models import LoadedModel, OutputHead, ParameterLayout, Units, find_units, load_model
 from codingspot.models.shipped import model_source
 from codingspot.spot import Spot, WholeUnits, find_spot
 from codingspot.spot.selection import count_for
@@ -59,11 +57,14 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=19)
     parser.add_argument("--null", type=float, nargs="*", default=[], help="doses of null spots, in percent")
     parser.add_argument("--power", type=float, nargs="*", default=[], help="doses of parts of the routed subset")
-    parser.add_argument("--tokens", type=int, default=128, help="held-out tokens a domain")
+    parser.add_argument("--tokens", type=int, default=96, help="held-out tokens a domain")
+    parser.add_argument("--apart", action="store_true", help="controls share nothing with the spot, as without a test")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     with TemporaryDirectory() as scratch:
-        calibration = Calibration(options.model, options.of, options.tokens, options.draws, Path(scratch))
+        calibration = Calibration(
+            options.model, options.of, options.tokens, options.draws, options.apart, Path(scratch)
+        )
         for kind, doses in (("null", options.null), ("power", options.power)):
             if doses:
                 run(calibration, kind, sorted(doses), options.spots, options.out)
@@ -126,8 +127,9 @@ def rate(hits: int, of: int) -> str:
 class Calibration:
     """A model, the spot whose tensors and magnitudes null spots have, and held-out text."""
 
-    def __init__(self, model: str, of: str, tokens: int, draws: int, scratch: Path) -> None:
+    def __init__(self, model: str, of: str, tokens: int, draws: int, apart: bool, scratch: Path) -> None:
         source = Path(model_source(model))
+        self._apart = apart
         self._loaded: LoadedModel = load_model(source)
         self._draws, self._control = draws, CONTROLS_OF[of]
         self._units = find_units(self._loaded.model, "neuron") if of == "neuron" else None
@@ -137,15 +139,15 @@ class Calibration:
         self._subset = Subset.load(source) if Subset.is_in(source) else None
         domains = [Domain(name, "code", pure_code(name, 40, _UNSEEN)) for name in self._languages]
         domains.append(Domain("english", "general", general_english(40, _UNSEEN)))
-        self._kinds = {domain.name: domain.kind for domain in domains}
-        adapter = ModelAdapter(self._loaded.model, self._loaded.tokenizer)
-        self._losses = HeldOutLoss(adapter, domains, tokens=tokens)
+        how = {"sequence_length": tokens, "token_budget": tokens, "seed": 0}
+        self._texts = [pack(domain, self._loaded.tokenizer, **how) for domain in domains]
+        self._head = OutputHead(self._loaded.model)
         self._before = self._means()
 
     def measure(self, kind: str, number: int, doses: Sequence[float]) -> dict[str, Changes]:
         """By dose, what one spot and the draws of its control do."""
         spot = self._null_spot(number, doses[-1]) if kind == "null" else self._routed_spot(number, doses[-1])
-        controlled = Controlled(spot, self._store, self._loaded)
+        controlled = Controlled(spot, self._store, self._loaded, apart=self._apart)
         draws = (CONTROLS.bind(self._control, {"seed": 1000 * number + draw}) for draw in range(self._draws))
         drawn = (draw(controlled) for draw in draws)
         found: dict[str, Changes] = {f"{k:g}": {"code": [], "general": []} for k in doses}
@@ -189,12 +191,9 @@ class Calibration:
 
     def _means(self) -> dict[str, float]:
         """Mean loss of each domain."""
-        read = self._losses.evaluate()
-        return {
-            name: sum(each.loss for each in read if each.domain == name)
-            / sum(each.tokens for each in read if each.domain == name)
-            for name in self._kinds
-        }
+        with torch.no_grad():
+            sums = {text.domain: float(self._head.text_loss(text.input_ids)) for text in self._texts}
+        return {text.domain: sums[text.domain] / text.predicted_tokens for text in self._texts}
 
     def _scored(self, scratch: Path) -> ScoreStore:
         """Taylor scores of a few thousand tokens, by which the real spot is found."""
