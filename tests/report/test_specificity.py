@@ -113,7 +113,7 @@ def test_fewer_draws_than_the_level_needs_leave_the_rule_on_tasks(maker: RunMake
     assert finding.verdict is Verdict.SPECIFIC
     assert finding.standing is not None
     assert not finding.standing.can_reach_level
-    assert "18 matched draws can't show that at 5%: it takes 19." in sentence(summary, finding)
+    assert "But 18 matched draws can't show that at 5%, which takes 19." in sentence(summary, finding)
 
 
 def test_without_a_dose_named_spot_and_draws_are_compared_each_at_its_best(maker: RunMaker, tmp_path: Path):

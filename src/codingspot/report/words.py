@@ -82,7 +82,7 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
         case Verdict.UNDEFINED:
             roles: tuple[TaskRole, ...] = ("code", "general")
             if not plan.tasks or cell.asked.asks_nothing:
-                return _perplexity_sentence(summary, finding.spot)
+                return _perplexity_sentence(summary, finding.spot) + _among_draws(finding)
             absent = [role for role in roles if not plan.with_role(role)]
             if absent:
                 return (
@@ -232,9 +232,10 @@ def _among_draws(finding: Finding) -> str:
         return ""
     drawn = plural(len(standing.draws), "matched draw")
     if not standing.can_reach_level:
-        return f" {drawn} can't show that at 5%: it takes {DRAWS_NEEDED}."
+        few = f" But {drawn} can't show that at 5%, which takes {DRAWS_NEEDED}."
+        return few if finding.verdict is Verdict.SPECIFIC else ""
     where = "outside" if standing.outside else "within"
-    return f" By the losses of held-out text it stands {where} the spread of {drawn} (p = {standing.p_value:.2g})."
+    return f" By the losses of held-out text the spot stands {where} the spread of {drawn} (p = {standing.p_value:.2g})."
 
 
 def _keeps(retention: float | None, interval: Interval | None) -> str:
