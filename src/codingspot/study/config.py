@@ -23,6 +23,7 @@ from codingspot.corpus import Source
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import CorpusError, StudyError
 from codingspot.evaluation.batching import WINDOW
+from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, MICRO_BATCH, SMALL_MICRO_BATCH, FineTune, resolve
 from codingspot.models import LARGE_MODEL, TESTBED, ScopeName
@@ -152,7 +153,8 @@ class JudgedSection(Settings):
 
     k_percent: Dose
     draws: Count = Field(
-        19, description="of each random control with the spot's number in every tensor; 19 let a test reach 5%"
+        DRAWS_NEEDED,
+        description="of each random control with the spot's number in every tensor; 19 let a test reach 5%",
     )
 
 
@@ -181,6 +183,11 @@ class SpotSection(Settings):
         "are known this closely, in log10 k; not given: on the grid only",
     )
     sufficiency: SufficiencySection | None = None
+
+    @property
+    def tested(self) -> bool:
+        """Whether there are to be draws of controls enough for a test, which are then not drawn apart from the spot."""
+        return self.judged is not None or len(self.control_seeds) >= DRAWS_NEEDED
 
     @property
     def _own_parameters(self) -> dict[str, Any]:
