@@ -1,4 +1,5 @@
-# make demo: the whole study on the shipped model.  make test: the test suite.  Both install what they need first.
+# make demo: the whole study on the shipped model.  make test: the test suite.  make docs: the documentation's site.
+# All install what they need first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Those that run without arguments; the others are named in docs/benchmarks.md.
 BENCHMARKS := sandbox_verdicts scoring selection switching estimate neurons alignment evaluation
 
-.PHONY: install demo test lint format bench clean sandbox
+.PHONY: install demo test lint docs format bench clean sandbox
 
 install: $(STAMP)
 
@@ -32,6 +33,10 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: install
+	@# Material's advertisement of its successor isn't a fault of the pages.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -40,4 +45,4 @@ bench: install sandbox
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist site
