@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,15 @@ def python_pages() -> dict[str, str]:
 
 def _public(package: griffe.Object | griffe.Alias) -> list[str]:
     """Where the public names of a package are defined."""
-    return [package[str(name)].canonical_path for name in package.exports or ()]
+    return [_home(package, str(name)) for name in package.exports or ()]
+
+
+def _home(holder: griffe.Object | griffe.Alias, name: str) -> str:
+    """Where a name is defined: a module may bear the name of what is imported from it, and hide it."""
+    if name not in holder.imports:
+        return f"{holder.path}.{name}"
+    module, _, imported = holder.imports[name].rpartition(".")
+    return _home(holder.modules_collection[module], imported)
 
 
 def _python_page(title: str, about: str, paths: list[str]) -> str:
@@ -159,9 +167,17 @@ def _table(schema: Schema, link: Callable[[str], str]) -> str:
     for key, value in schema.get("properties", {}).items():
         default = "required" if key in schema.get("required", ()) else _default(value.get("default"))
         about = _prose(value.get("description") or described.get(key, ""))
-        row = (f"`{key}`", _type(value, link), default, about)
-        rows.append("| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) + " |")
-    return "\n".join(["| key | type | default | what it is |", "|---|---|---|---|", *rows]) if rows else ""
+        rows.append((f"`{key}`", _type(value, link), default, about))
+    if not rows:
+        return ""
+    columns = [cells for cells in zip(("key", "type", "default", "what it is"), *rows, strict=True) if any(cells[1:])]
+    lines = [*zip(*columns, strict=True)]
+    lines.insert(1, ("---",) * len(columns))
+    return "\n".join(_row(line) for line in lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
 
 
 def _type(value: Schema, link: Callable[[str], str]) -> str:
