@@ -33,6 +33,10 @@ class NonFiniteError(CodingSpotError):
     """A loss, gradient, score or weight is NaN or infinite; the message names the tensor."""
 
 
+class MissingPackageError(CodingSpotError, ModuleNotFoundError):
+    """A package is needed that only an extra of this one brings; the message names the extra."""
+
+
 class StudyError(CodingSpotError):
     """A study file is invalid, or asks for something that can't be done."""
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from codingspot.extras import optional_packages
+
 
 def load_lazily(package: str) -> None:
     """Let the names that the package imports for type checkers load when they are first used."""
@@ -34,7 +36,8 @@ class _LazyPackage(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name not in self._homes:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        found = getattr(import_module(self._homes[name]), name)
+        with optional_packages():
+            found = getattr(import_module(self._homes[name]), name)
         super().__setattr__(name, found)
         return found
 

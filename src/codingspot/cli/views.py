@@ -74,6 +74,7 @@ def _run(name: str, model: str, directory: Path | None, **options: Any) -> None:
         from codingspot.views import ViewInputs
         from codingspot.views.making import make_view, saved_view
 
+        view = traits.load()  # whatever it needs is missed before the work
         given = given_settings(kind, options)
         if issubclass(kind, ParallelSettings):
             given["parallel"] = parallel_source(model, given.get("parallel"))
@@ -97,7 +98,7 @@ def _run(name: str, model: str, directory: Path | None, **options: Any) -> None:
                 batch_tokens=options["batch_tokens"],
                 unsafe_no_sandbox=options.get("unsafe_no_sandbox", False),
             )
-            view, found = traits.load(), make_view(name, settings, inputs, place, progress.shares())
+            found = make_view(name, settings, inputs, place, progress.shares())
             files = {} if found is None else view.files(found)
             for file, text in files.items():
                 write_text(place / file, text)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from codingspot.errors import CorpusError
+from codingspot.extras import optional_packages
 from codingspot.files import reason
 
 ROW_FILES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
@@ -123,7 +124,8 @@ def hub_rows(
     Raises:
         CorpusError: the rows can't be got, or there is no such config or split.
     """
-    from datasets import load_dataset  # takes seconds
+    with optional_packages():
+        from datasets import load_dataset  # takes seconds
 
     known = HUB_SETS.get(repository, HubSet())
     builder, options = repository, {"name": config or known.config, "revision": revision}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from codingspot.ablation import WeightEditor
 from codingspot.corpus import PackedTokens
+from codingspot.extras import optional_packages
 from codingspot.models import OutputHead, Units
 from codingspot.spot import TrainingInput, WholeUnits
 from codingspot.units.contrast import together
@@ -79,7 +80,8 @@ def by_masks(
     ``share`` of the units, and every unit is in about as many sets as any other. The penalty is chosen by
     cross-validation.
     """
-    from sklearn.linear_model import LassoCV
+    with optional_packages():
+        from sklearn.linear_model import LassoCV
 
     generator = np.random.default_rng(seed)
     size = max(1, round(share * len(numbers)))

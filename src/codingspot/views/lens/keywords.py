@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from codingspot.corpus.grammars import grammar
 from codingspot.corpus.languages import LANGUAGES, canonical_language
 from codingspot.errors import ArtefactError, CorpusError
+from codingspot.extras import optional_packages
 from codingspot.files import digest, parse_json, read_text
 from codingspot.records import Record, parse_model
 
@@ -93,7 +94,8 @@ def english_words(count: int) -> frozenset[str]:
     """The ``count`` most frequent English words, without those that are no word of two letters or more."""
     if not count:
         return frozenset()
-    from wordfreq import top_n_list  # loading it takes half a second, which commands that need no word list should not
+    with optional_packages():
+        from wordfreq import top_n_list  # takes half a second, which commands that need no word list should not
 
     return frozenset(word for word in top_n_list("en", count) if _WORD.fullmatch(word))
 
