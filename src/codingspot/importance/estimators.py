@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import torch
@@ -19,7 +18,19 @@ from torch import Tensor, nn
 from codingspot.corpus import PackedTokens
 from codingspot.errors import StudyError
 from codingspot.importance.accumulation import CHUNK, Fold, accumulate_gradients
-from codingspot.models import Registry
+from codingspot.models import LARGE_MODEL, Registry
+
+MICRO_BATCH = 2_048
+SMALL_MICRO_BATCH = 512
+
+
+def micro_batch(asked: int | None, parameters: int, device: str) -> int:
+    """Tokens to run at once: those ``asked`` for, or a default by the size of the model and the type of device.
+
+    More than :data:`SMALL_MICRO_BATCH` make a CPU no faster, and of a large model their activations take gigabytes.
+    """
+    default = SMALL_MICRO_BATCH if device == "cpu" and parameters > LARGE_MODEL else MICRO_BATCH
+    return asked or default
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,7 @@ class DomainInput:
 
     def draws(self) -> list[DomainInput]:
         """The same of each draw by itself."""
-        ids = self.tokens.input_ids
-        parts = [replace(self.tokens, input_ids=ids[low:high]) for low, high in pairwise((*self.starts, len(ids)))]
-        return [replace(self, tokens=part, starts=(0,)) for part in parts]
+        return [replace(self, tokens=part, starts=(0,)) for part in self.tokens.parts(self.starts)]
 
     def micro_batches(self) -> Iterator[Int64[Tensor, "_ length"]]:
         """Consecutive sequences, as many at a time as ``micro_batch_tokens`` holds, and at least one."""

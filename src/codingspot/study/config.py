@@ -18,14 +18,15 @@ from pydantic import (
 
 from codingspot import learning as learning  # registers its recipe
 from codingspot import units as units  # registers its recipe and controls
-from codingspot.ablation import CONTROLS, EDITS
+from codingspot.ablation import CONTROLS, EDITS, is_random
 from codingspot.corpus import Source
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import CorpusError, StudyError
 from codingspot.evaluation.batching import WINDOW
+from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.evaluation.task_spec import TaskSpec
-from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
-from codingspot.models import TESTBED, ScopeName
+from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, MICRO_BATCH, SMALL_MICRO_BATCH, FineTune, resolve
+from codingspot.models import LARGE_MODEL, TESTBED, ScopeName
 from codingspot.models.section import ModelSection
 from codingspot.settings import Count, Dose, Doses, Name, NotEmpty, Seconds, Seed, Settings
 from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters, training_cost
@@ -33,9 +34,6 @@ from codingspot.study.cells import Cell, Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.views_section import ViewsSection
 from codingspot.views import VIEWS, views
-
-LARGE_MODEL = 200_000_000
-"""Parameters from which a study keeps less of the scores, and asks cells fewer items, where it says nothing."""
 
 
 @contextmanager
@@ -99,7 +97,11 @@ class ScoringSection(Settings):
         description="what is kept of the languages' scores: all, or the sum of their magnitudes, which most recipes do "
         f"with; where not given, the sum for models of over {LARGE_MODEL:,} parameters if the study's do",
     )
-    micro_batch_tokens: Count = 2048
+    micro_batch_tokens: Count | None = Field(
+        None,
+        description=f"tokens run at once; where not given, {MICRO_BATCH:,}, and {SMALL_MICRO_BATCH} on a CPU for "
+        f"models of over {LARGE_MODEL:,} parameters",
+    )
     seed: Seed = 0
     reuse: NotEmpty | None = Field(None, description="a finished run, or a score store, whose scores are taken")
     finetune: FineTune | None = Field(None, description="fine-tuning on each domain before its gradients are taken")
@@ -143,6 +145,19 @@ class SufficiencySection(Settings):
     )
 
 
+class JudgedSection(Settings):
+    """The dose that a spot's verdict is on, named before anything is known of it, and draws of its matched controls.
+
+    Perplexity alone is taken of the draws beyond ``control_seeds``.
+    """
+
+    k_percent: Dose
+    draws: Count = Field(
+        DRAWS_NEEDED,
+        description="of each random control with the spot's number in every tensor; 19 let a test reach 5%",
+    )
+
+
 class SpotSection(Settings):
     """One spot: a recipe in a scope, the doses at which it is edited, and its controls."""
 
@@ -158,6 +173,9 @@ class SpotSection(Settings):
     edit_parameters: Mapping[str, Any] = Field(default_factory=dict, description="the edit's own, such as alpha")
     controls: tuple[Control, ...] = ()
     control_seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
+    judged: JudgedSection | None = Field(
+        None, description="the dose that the verdict is on, and how many draws of matched controls are evaluated there"
+    )
     precision: float | None = Field(
         None,
         gt=0,
@@ -165,6 +183,11 @@ class SpotSection(Settings):
         "are known this closely, in log10 k; not given: on the grid only",
     )
     sufficiency: SufficiencySection | None = None
+
+    @property
+    def tested(self) -> bool:
+        """Whether there are to be draws of controls enough for a test, which are then not drawn apart from the spot."""
+        return self.judged is not None or len(self.control_seeds) >= DRAWS_NEEDED
 
     @property
     def _own_parameters(self) -> dict[str, Any]:
@@ -221,6 +244,16 @@ class SpotSection(Settings):
             rest = EDITS.traits(self.edit, self.edit_parameters).of_the_rest
         if rest:
             raise ValueError(f"spot {self.name}: {self.edit} edits what is outside the spot; ask for sufficiency")
+        return self
+
+    @model_validator(mode="after")
+    def _is_judged_beside_controls(self) -> SpotSection:
+        if self.judged is None:
+            return self
+        if self.judged.k_percent not in self.k_percent:
+            raise ValueError(f"spot {self.name}: judged.k_percent is {self.judged.k_percent:g}, not in its k_percent")
+        if not any(is_random(name) and CONTROLS.traits(name).matches_tensors for name in self.controls):
+            raise ValueError(f"spot {self.name}: judged draws a matched control, and it has none; add one to controls")
         return self
 
     @model_validator(mode="after")
@@ -306,7 +339,9 @@ class EvaluationSection(Settings):
 
     def asks_at(self, cell: Cell) -> bool:
         """Whether tasks are asked at the cell's dose."""
-        return self.tasks_at is None or cell.purpose != "dose" or cell.spot is None or cell.k_percent in self.tasks_at
+        if self.tasks_at is None or cell.purpose != "dose" or cell.spot is None:
+            return cell.purpose != "draw"
+        return cell.k_percent in self.tasks_at
 
     def tasks(self) -> list[tuple[TaskRole, TaskSpec]]:
         """Every task with its role and all its settings, in the order of evaluation."""
@@ -405,6 +440,12 @@ class Study(Settings):
         absent = sorted(set(self.evaluation.tasks_at or ()) - doses)
         if absent:
             raise ValueError(f"evaluation.tasks_at names {absent[0]:g}, which is in no spot's k_percent")
+        for spot in self.spots:
+            if spot.judged and self.evaluation.tasks_at and spot.judged.k_percent not in self.evaluation.tasks_at:
+                k = spot.judged.k_percent
+                raise ValueError(
+                    f"spot {spot.name} is judged at {k:g}, where evaluation.tasks_at asks no tasks; add it"
+                )
         return self
 
     def to_yaml(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from codingspot.analysis_tables import LEARNING, UNITS
+from codingspot.analysis_tables import LEARNING, UNIT_DRAWS, UNITS
 from codingspot.files import digest
 from codingspot.study.cells import Cell
 from codingspot.study.config import SpotSection, Study
@@ -36,10 +36,10 @@ class StudyKeys:
         for section in self._study.spots:
             key = _digest(self._largest(section))
             found[_spot(section.name)] = key
-            found |= {_analysis(f"{told}{section.name}"): key for told in (LEARNING, UNITS)}
+            found |= {_analysis(f"{told}{section.name}"): key for told in (LEARNING, UNITS, UNIT_DRAWS)}
             for control, seed in control_draws(section):
                 found[_spot(control_name(section.name, control, seed))] = _digest(
-                    [self._largest(section), control, seed]
+                    [self._largest(section), control, seed, *_drawn(section)]
                 )
         return found
 
@@ -56,6 +56,7 @@ class StudyKeys:
             "overlap": ["overlap" in asked, scopes],
             "overlap_tensors": ["overlap" in asked, scopes],
             "reliability": ["reliability" in asked, spots, doses],
+            "unit_reliability": ["reliability" in asked, spots, doses],
             "polysemanticity": ["polysemanticity" in asked, spots, doses],
             "shares": ["polysemanticity" in asked, spots, doses],
             "prediction": ["prediction" in asked, spots, [self._edit(cell) for cell in cells]],
@@ -97,8 +98,8 @@ class StudyKeys:
         if cell.spot is None:
             return []
         section = self._sections[cell.spot]
-        # A control is drawn outside the whole spot.
-        selected = self._selected(section) if cell.control is None else self._largest(section)
+        # A control is drawn outside the whole spot, or for a test.
+        selected = self._selected(section) if cell.control is None else [*self._largest(section), *_drawn(section)]
         settings: Any = dict(section.edit_parameters)
         if cell.purpose == "sufficiency" and section.sufficiency is not None:
             settings = [section.sufficiency.base, section.sufficiency.largest_percent]
@@ -118,6 +119,11 @@ class StudyKeys:
             where = None if section.tasks_where is None else section.tasks_where.perplexity_ratio
             asked += [section.sequential, section.sequential_alpha, section.dead_items, where]
         return asked
+
+
+def _drawn(section: SpotSection) -> list[str]:
+    """How controls are drawn, where that isn't apart from the spot."""
+    return ["tested"] if section.tested else []
 
 
 def _spot(name: str) -> str:

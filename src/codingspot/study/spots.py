@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from codingspot.ablation import CONTROLS, Controlled
-from codingspot.analysis_tables import LEARNING, UNITS, write_table
+from codingspot.analysis_tables import LEARNING, UNIT_DRAWS, UNITS, write_table
 from codingspot.corpus import Corpus, PackedTokens
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
@@ -33,7 +33,8 @@ def study_spots(
         spots[section.name] = _saved(directory, section.name) or finder.find(section, spots)
         for control, seed in control_draws(section):
             name = control_name(section.name, control, seed)
-            controlled = Controlled(spots[section.name], store, loaded, partial(finder.given, section, None))
+            given = partial(finder.given, section, None)
+            controlled = Controlled(spots[section.name], store, loaded, given, apart=not section.tested)
             spots[name] = _saved(directory, name) or _control(controlled, control, seed)
             if not directory.spot(name).exists():
                 spots[name].save(directory.spot(name))
@@ -92,7 +93,15 @@ class _Finder:
         code, general = self._text
         largest = section.k_percent[-1]
         return TrainingInput(
-            self.loaded, self.store, code, general, section.scope, largest, without=without, measured=self._measured
+            self.loaded,
+            self.store,
+            code,
+            general,
+            section.scope,
+            largest,
+            without=without,
+            draws=self.study.scoring.draws,
+            measured=self._measured,
         )
 
     @cached_property
@@ -121,5 +130,8 @@ class _Finder:
     def _measure(self, section: SpotSection, without: Tensor | None) -> Spot:
         """The spot of a recipe that reads activations; its units are kept with the analyses."""
         found = measure_spot(self.given(section, without), recipe=section.recipe, **section.parameters)
-        write_table(self.directory.analysis, f"{UNITS}{section.name}", found.units.assign(spot=section.name))
+        tables = {UNITS: found.units, UNIT_DRAWS: found.drawn}
+        for stem, table in tables.items():
+            if table is not None:
+                write_table(self.directory.analysis, f"{stem}{section.name}", table.assign(spot=section.name))
         return found.spot
