@@ -29,6 +29,8 @@ LEARNING: Final = "learning-"
 """Beginning of the stem of a learned spot's loss curve; the spot's name follows."""
 UNITS: Final = "units-"
 """Beginning of the stem of the table of a spot's units; the spot's name follows."""
+UNIT_DRAWS: Final = "unit-draws-"
+"""Beginning of the stem of the table of the units that draws of text find; the spot's name follows."""
 
 
 _TENSOR = (text("tensor"), whole("layer", optional=True), text("block"), text("kind"), whole("parameters"))
@@ -79,6 +81,16 @@ TABLES: Final[Mapping[str, TableSchema]] = {
             *map(share, ("jaccard", "lowest_jaccard", "highest_jaccard", "expected_jaccard", "chance_jaccard")),
             *map(correlation, ("spearman", "lowest_spearman")),
         ),
+        "unit_reliability": (
+            text("spot"),
+            text("split", "halves", "draws"),
+            *map(whole, ("first", "second")),
+            text("unit"),
+            k_percent(),
+            *map(whole, ("units", "other_units", "common")),
+            figure("expected", 0),
+            *map(share, ("jaccard", "expected_jaccard", "chance_jaccard", "p_value")),
+        ),
         "prediction": (*texts("cell", "domain"), domain_kind(), whole("parameters"), number("predicted")),
         "language_matrix": (
             text("spot"),
@@ -95,7 +107,7 @@ TABLES: Final[Mapping[str, TableSchema]] = {
             *map(whole, ("items", "available")),
             *map(figure, ("low", "high")),
         ),
-        "asked": (text("cell"), text("asked", "dead", "dose", "unmoved"), whole("items")),
+        "asked": (text("cell"), text("asked", "dead", "dose", "unmoved", "draw"), whole("items")),
         "finetuning_losses": (whole("seed"), text("domain"), whole("step"), number("loss")),
         "importance_distribution": (
             text("domain"),
@@ -129,6 +141,14 @@ TABLES: Final[Mapping[str, TableSchema]] = {
             figure("effect", absent=True),
             truth("selected"),
         ),
+        UNIT_DRAWS: (
+            text("spot"),
+            text("split", "halves", "draws"),
+            whole("draw"),
+            whole("rank", 1),
+            whole("number"),
+            whole("parameters", 1),
+        ),
     }.items()
 }
 
@@ -152,4 +172,4 @@ def read_table(folder: Path, stem: str, schemas: Mapping[str, TableSchema] = TAB
 
 
 def _schema(stem: str, schemas: Mapping[str, TableSchema]) -> TableSchema:
-    return schemas[next((each for each in (LEARNING, UNITS) if stem.startswith(each)), stem)]
+    return schemas[next((each for each in (LEARNING, UNITS, UNIT_DRAWS) if stem.startswith(each)), stem)]

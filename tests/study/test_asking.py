@@ -45,6 +45,8 @@ def test_what_a_cell_is_asked() -> None:
     assert what_is_asked(doses, _cell(0.25), before, before, VOCABULARY) is Asked.ALL
     assert what_is_asked(doses, _cell(1.0), before, before, VOCABULARY) is Asked.DOSE
     assert what_is_asked(doses, _cell(1.0, purpose="sufficiency"), before, before, VOCABULARY) is Asked.ALL
+    draw = _cell(0.25, purpose="draw", control="matched", seed=9)
+    assert what_is_asked(doses, draw, dead, before, VOCABULARY) is Asked.DRAW
     where = EvaluationSection.model_validate({"tasks_where": {"perplexity_ratio": 1.02}})
     for shift, asked in ((0.01, Asked.UNMOVED), (0.03, Asked.ALL), (-0.03, Asked.ALL), (math.inf, Asked.ALL)):
         moved = _losses("a-k1", go=1.0 + shift)

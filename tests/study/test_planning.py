@@ -1,7 +1,9 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
+from codingspot.errors import StudyError
 from codingspot.models import ParameterLayout
 from codingspot.spot import Spot, WholeUnits
 from codingspot.study import Study, parse_study
@@ -56,6 +58,49 @@ spots:
     assert [cell for cell in sized if cell.control != "super_weights"] == [
         cell for cell in cells if cell.control != "super_weights"
     ]
+
+
+_JUDGED = """
+name: s
+spots:
+  - name: a
+    recipe: {recipe}
+    k_percent: [0.1, 1]
+    controls: [uniform, {control}, top_magnitude]
+    control_seeds: [1, 7]
+    judged: {{k_percent: 1, draws: {draws}}}
+evaluation: {{code: [testbed_humaneval], general: [], other: []}}
+"""
+
+
+@pytest.mark.parametrize(("recipe", "control"), [("sum", "matched_magnitude"), ("units", "matched_units")])
+def test_matched_controls_are_drawn_further_at_the_dose_judged_for_perplexity_alone(recipe, control):
+    study = parse_study(_JUDGED.format(recipe=recipe, control=control, draws=5), "s.yaml")
+    cells = plan_cells(study, 10_000)
+    further = [cell for cell in cells if cell.purpose == "draw"]
+    assert [(cell.name, cell.control, cell.k_percent, cell.seed) for cell in further] == [
+        (f"a-{control}-s{seed}-k1", control, 1.0, seed) for seed in (0, 2, 3)
+    ]
+    assert not any(study.evaluation.asks_at(cell) for cell in further)
+    others = [cell for cell in cells if cell.purpose == "dose"]
+    assert all(study.evaluation.asks_at(cell) for cell in others)
+    without = plan_cells(parse_study(_JUDGED.format(recipe=recipe, control=control, draws=2), "s.yaml"), 10_000)
+    assert [cell.name for cell in without] == [cell.name for cell in cells if cell not in further]
+
+
+@pytest.mark.parametrize(
+    ("spot", "named"),
+    [
+        ("judged: {k_percent: 0.5}, controls: [matched]", "spot a: judged.k_percent is 0.5, not in its k_percent"),
+        ("judged: {k_percent: 1}, controls: [uniform]", "spot a: judged draws a matched control, and it has none"),
+        ("judged: {k_percent: 1, draws: 0}, controls: [matched]", "draws"),
+        ("judged: {k_percent: 1}, controls: [matched]", "spot a is judged at 1, where evaluation.tasks_at asks no"),
+    ],
+)
+def test_a_spot_is_judged_where_it_is_evaluated_beside_matched_controls(spot, named):
+    evaluation = "evaluation: {code: [], general: [], other: [], tasks_at: [0.1]}"
+    with pytest.raises(StudyError, match=named):
+        parse_study(f"name: s\nspots: [{{name: a, k_percent: [0.1, 1], {spot}}}]\n{evaluation}", "s.yaml")
 
 
 def test_cells_of_a_spot_of_units_are_rounded_down_to_whole_ones_and_so_are_its_controls():

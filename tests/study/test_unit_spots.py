@@ -54,6 +54,53 @@ def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tmp_p
     assert selected["heads", 1.0] == cells["heads-k1"]["parameters"]
 
 
+def test_further_draws_of_controls_have_perplexity_alone_and_change_no_table_of_doses(corpus_folder, tmp_path):
+    text = _STUDY.format(corpus=corpus_folder)
+    judged = text.replace(
+        "    control_seeds: [3]\n", "    control_seeds: [3]\n    judged: {k_percent: 0.5, draws: 3}\n"
+    )
+    run = run_study(parse_study(text, "units.yaml"), tmp_path / "run").path
+    build_report(run)
+    before = {path.name: path.read_bytes() for path in (run / "tables").iterdir() if path.name != "manifest.json"}
+    run_study(parse_study(judged, "units.yaml"), tmp_path / "run")
+    build_report(run)
+    records = [each for each in json.loads((run / "summary.json").read_text()) if each["purpose"] == "draw"]
+    assert {(each["control"], each["seed"], each["k_percent"]) for each in records} == {
+        (control, seed, 0.5) for control in ("matched_units", "matched") for seed in (0, 1)
+    }
+    assert {each["asked"] for each in records} == {"draw"}
+    assert all(each["perplexity"]["go"] > 0 and not each["tasks"] for each in records)
+    assert {path.name: path.read_bytes() for path in (run / "tables").iterdir() if path.name in before} == before
+
+
+def test_what_draws_of_text_find_is_compared_and_shown(corpus_folder: Path, tmp_path: Path):
+    text = _STUDY.replace("draws: 1", "draws: 2").replace("[prediction]", "[reliability]")
+    rounds = "  - {{name: rounds, recipe: units, parameters: {{rounds: 2}}, k_percent: [1]}}\nanalyses"
+    study = parse_study(text.replace("analyses", rounds).format(corpus=corpus_folder), "units.yaml")
+    run = run_study(study, tmp_path / "run").path
+    table = pd.read_parquet(run / "analysis" / "unit_reliability.parquet")
+    assert set(zip(table["spot"], table["unit"], table["k_percent"], strict=True)) == {
+        ("neurons", "neuron", 0.1),
+        ("neurons", "neuron", 0.5),
+        ("heads", "head", 1.0),
+    }
+    spots = json.loads((run / "plan.json").read_text())["cells"]
+    sizes = {cell["name"]: cell["units"] for cell in spots}
+    assert set(table[table["k_percent"] == 0.5]["units"]) == {sizes["neurons-k0.5"]}
+    build_report(run)
+    shown = pd.read_csv(run / "tables" / "unit_reliability.csv")
+    assert shown["units"].tolist() == [sizes["neurons-k0.1"], sizes["neurons-k0.5"], sizes["heads-k1"]]
+    page = (run / "report.html").read_text()
+    assert page.index("Would other text find the same spot?") < page.index("Whole units that other text finds")
+    # Another dose: what draws select is saved, so nothing is read again.
+    changed = study.model_copy(
+        update={"spots": (study.spots[0].model_copy(update={"k_percent": (0.3, 0.5)}), *study.spots[1:])}
+    )
+    run_study(changed, tmp_path / "run")
+    again = pd.read_parquet(run / "analysis" / "unit_reliability.parquet")
+    assert set(again["k_percent"]) == {0.3, 0.5, 1.0}
+
+
 @pytest.mark.parametrize(
     ("spot", "error", "named"),
     [

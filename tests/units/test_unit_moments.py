@@ -1,5 +1,7 @@
 """Sums over tokens, beside the same taken by hand from all activations and gradients at once."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from architectures import CONFIGS, make_model
@@ -75,6 +77,31 @@ def test_sums_do_not_depend_on_how_many_sequences_are_run_at_once(name, statisti
     units = find_units(model, "group")
     whole = measure(model, units, TOKENS, statistics)
     compare(measure(model, units, TOKENS, statistics, batch_tokens=10), whole.sums)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["llama", "mixtral"])
+@pytest.mark.parametrize("statistics", [PLAIN, EVERY])
+def test_sums_of_draws_are_those_of_their_text_alone_and_add_up_in_one_pass(name, statistics) -> None:
+    model = make_model(name, tied=True)
+    units = find_units(model, "neuron")
+    read: list[int] = []
+    whole = measure(model, units, TOKENS, statistics, draws=3, batch_tokens=40, progress=read.append)
+    assert sum(read) == TOKENS.tokens
+    for number, draw in enumerate(whole.draws):
+        part = replace(TOKENS, input_ids=TOKENS.input_ids[2 * number : 2 * number + 2])
+        alone = measure(model, units, part, statistics)
+        assert (draw.tokens, draw.predicted_tokens) == (alone.tokens, alone.predicted_tokens) == (20, 18)
+        for statistic, sums in alone.sums.items():
+            for matrix, values in sums.items():
+                assert torch.equal(draw.sums[statistic][matrix], values)
+    compare(whole, measure(model, units, TOKENS, statistics).sums)  # type: ignore[arg-type]
+    one_by_one = measure(model, units, TOKENS, statistics, draws=3, batch_tokens=10)
+    for draw, other in zip(whole.draws, one_by_one.draws, strict=True):
+        compare(other, draw.sums)  # type: ignore[arg-type]
+    first_and_last = whole.of_draws([0, 2])
+    assert first_and_last.tokens == 40
+    ids = torch.cat([TOKENS.input_ids[:2], TOKENS.input_ids[4:]])
+    compare(first_and_last, measure(model, units, replace(TOKENS, input_ids=ids), statistics).sums)  # type: ignore[arg-type]
 
 
 def test_plain_sums_take_no_gradient_and_no_logits() -> None:

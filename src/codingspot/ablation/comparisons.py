@@ -124,6 +124,11 @@ class ControlTraits:
     regroups: bool = False
     drawn: str = ""
 
+    @property
+    def matches_tensors(self) -> bool:
+        """Whether it has as many parameters of each tensor as the spot, so that a specific spot must surpass it."""
+        return "tensor" in self.matched
+
 
 CONTROLS: Registry[ControlMaker, ControlTraits] = Registry("control", ControlTraits())
 

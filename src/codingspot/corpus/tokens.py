@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,6 +51,16 @@ class PackedTokens:
         if tokens is None:
             return self
         return replace(self, input_ids=self.input_ids[: max(1, tokens // self.input_ids.shape[1])])
+
+    def starts(self, draws: int, token_budget: int | None = None) -> tuple[int, ...]:
+        """The sequence that each of so many draws begins with: equal shares of the budget, or else of what there is."""
+        share = (self.tokens if token_budget is None else token_budget) // draws
+        return tuple(draw * share // self.input_ids.shape[1] for draw in range(draws))
+
+    def parts(self, starts: Sequence[int]) -> list[PackedTokens]:
+        """The sequences from each of ``starts`` to the next."""
+        ends = pairwise((*starts, len(self.input_ids)))
+        return [replace(self, input_ids=self.input_ids[low:high]) for low, high in ends]
 
 
 def pack(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from torch import Tensor
 from codingspot.errors import StudyError
 from codingspot.importance.store import ScoreStore
 from codingspot.importance.writing import DomainScores, mean_and_deviation
+
+T = TypeVar("T")
 
 SAMPLE = 1 << 22
 """About how many parameters stand for all of a larger model."""
@@ -52,13 +54,18 @@ def disjoint_draws(draws: Sequence[ScoreStore]) -> dict[int, list[ScoreStore]]:
         StudyError: the scores don't add up (of such an estimator, or after fine-tuning).
     """
     found: dict[int, list[ScoreStore]] = {}
-    size = 1
-    while len(draws) // size >= 2:
-        groups = [draws[start : start + size] for start in range(0, len(draws) - size + 1, size)]
+    for groups in disjoint_groups(draws):
         merged = [merge(group) for group in groups]
         found[max(domain.details["tokens"] for domain in merged[0].domains)] = merged
-        size *= 2
     return found
+
+
+def disjoint_groups(draws: Sequence[T]) -> Iterator[list[Sequence[T]]]:
+    """The draws one by one, then in pairs, fours, ..., as long as there are two such groups."""
+    size = 1
+    while len(draws) // size >= 2:
+        yield [draws[start : start + size] for start in range(0, len(draws) - size + 1, size)]
+        size *= 2
 
 
 @dataclass(frozen=True)

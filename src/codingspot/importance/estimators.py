@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import torch
@@ -41,9 +40,7 @@ class DomainInput:
 
     def draws(self) -> list[DomainInput]:
         """The same of each draw by itself."""
-        ids = self.tokens.input_ids
-        parts = [replace(self.tokens, input_ids=ids[low:high]) for low, high in pairwise((*self.starts, len(ids)))]
-        return [replace(self, tokens=part, starts=(0,)) for part in parts]
+        return [replace(self, tokens=part, starts=(0,)) for part in self.tokens.parts(self.starts)]
 
     def micro_batches(self) -> Iterator[Int64[Tensor, "_ length"]]:
         """Consecutive sequences, as many at a time as ``micro_batch_tokens`` holds, and at least one."""

@@ -192,12 +192,11 @@ def _packed(
 
 def _starts(tokens: PackedTokens, token_budget: int | None, draws: int) -> tuple[int, ...]:
     """The sequence that each draw begins with: the budget is cut into equal shares, whatever there is of the text."""
-    sequences, length = tokens.input_ids.shape
-    share = (sequences * length if token_budget is None else token_budget) // max(1, draws)
-    starts = tuple(draw * share // length for draw in range(max(1, draws)))
-    if starts[-1] >= sequences:
+    starts = tokens.starts(max(1, draws), token_budget)
+    if starts[-1] >= len(tokens.input_ids):
+        before = (draws - 1) * ((token_budget or 0) // draws)
         raise CorpusError(
-            f"domain {tokens.domain!r} has {tokens.tokens} tokens, none after the first {(draws - 1) * share}; add text"
+            f"domain {tokens.domain!r} has {tokens.tokens} tokens, none after the first {before}; add text"
         )
     return starts
 

@@ -68,7 +68,7 @@ def fewer_phrase(run: Run) -> str:
             f"Of {join_words([name for name, _ in dead])} the model's loss is beyond a uniform guess on every domain: "
             f"tasks asked {dead[0][1]} items each, with intervals of Wilson's score over these."
         )
-    if any(asked.asks_nothing for asked, _ in run.asked.values()):
+    if any(asked.asks_nothing and asked is not Asked.DRAW for asked, _ in run.asked.values()):
         said.append("Not asked: perplexity alone was taken.")
     return "".join(f" {sentence}" for sentence in said)
 

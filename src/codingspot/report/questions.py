@@ -41,7 +41,7 @@ _QUESTIONS = (
         "A Jaccard index far above the 95% quantile of chance, and near 1, says that the spot is the model's and not "
         "the sample's.",
         (),
-        ("reliability",),
+        ("reliability", "unit_reliability"),
     ),
     Question(
         "Is the spot sufficient?",

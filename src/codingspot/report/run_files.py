@@ -24,7 +24,7 @@ from codingspot.views import VIEWS, views
 _BUDGET = "budget"
 _OWN = ("density", "agreement")
 _NAMED = {
-    "spot": ("density", "polysemanticity", "shares", "reliability"),
+    "spot": ("density", "polysemanticity", "shares", "reliability", "unit_reliability"),
     "cell": ("prediction", "sequential", "asked"),
 }
 """Columns that name what the plan has, and the tables that they are in."""

@@ -166,7 +166,7 @@ def _decide(
 
 def matched_controls(summary: RunSummary, spot: str) -> list[Control]:
     """A spot's controls that have its number of parameters in every tensor: those a specific spot must surpass."""
-    return [c for c in summary.controls(spot) if "tensor" in CONTROLS.traits_if_known(c).matched]
+    return [c for c in summary.controls(spot) if CONTROLS.traits_if_known(c).matches_tensors]
 
 
 def _matched(summary: RunSummary, spot: str, k_percent: float) -> tuple[CellSummary, ...]:

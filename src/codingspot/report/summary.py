@@ -115,8 +115,8 @@ class RunSummary:
 
     @property
     def is_partial(self) -> bool:
-        """Whether some cell of the grid was asked fewer items than the original model, or none."""
-        return any(cell.asked is not Asked.ALL for cell in self.cells)
+        """Whether some cell was asked fewer items than the original model, or none, other than further draws."""
+        return any(cell.asked not in (Asked.ALL, Asked.DRAW) for cell in self.cells)
 
     @property
     def original(self) -> CellSummary:

@@ -25,7 +25,8 @@ from codingspot.report.provenance import (
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.report.table import Column, Number, Role, Row, Table, Value, mean, number
-from codingspot.study.cells import ORIGINAL, EvaluatedDomain, Plan
+from codingspot.report.unit_reliability import unit_reliability
+from codingspot.study.cells import ORIGINAL, Asked, EvaluatedDomain, Plan
 
 VERDICTS: Final = ("passed", "wrong answer", "exception", "syntax error", "empty", "timed out", "killed")
 """What the sandbox says of a program, best first."""
@@ -55,6 +56,7 @@ def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
         regions.overlap_by_module(run),
         regions.polysemanticity(run, summary),
         regions.reliability(run, summary),
+        unit_reliability(run, summary),
     )
     return tuple(filter(has_rows, tables))
 
@@ -189,7 +191,9 @@ def perplexity(run: Run, summary: RunSummary) -> Table:
             for d in summary.plan.domains
         ),
     )
-    wanted = not summary.plan.tasks or any(cell.asked.asks_nothing for cell in summary.cells)
+    wanted = not summary.plan.tasks or any(
+        cell.asked.asks_nothing and cell.asked is not Asked.DRAW for cell in summary.cells
+    )
     rows = [
         Row(spot, heading, role, (*_edited(cells), *(_perplexity(cells, d.name) for d in summary.plan.domains)))
         for spot, heading, role, cells in (_rows(summary) if wanted and summary.original.perplexity else ())
@@ -409,5 +413,5 @@ def _parameters(run: Run) -> str:
 
 
 def _seeds(run: Run) -> str:
-    seeds = {cell.seed for cell in run.plan.cells if cell.seed is not None}
+    seeds = {cell.seed for cell in run.plan.cells if cell.seed is not None and cell.purpose != "draw"}
     return f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"

@@ -59,24 +59,26 @@ def overlap(spots: Mapping[str, Spot], k_percents: Sequence[float]) -> pd.DataFr
             raise SelectionError(f"spots {first!r} and {second!r} are of different models; compare spots of one model")
         population = _population(one, other)
         for k in k_percents:
-            n = one.count(k)
-            a, b = one.top(k).positions, other.top(k).positions
-            shared = common(a, b)
-            rows.append(
-                {
-                    "first": first,
-                    "second": second,
-                    "k_percent": k,
-                    "parameters": n,
-                    "common": shared,
-                    "expected": n * n / population,
-                    "jaccard": shared / (2 * n - shared),
-                    "expected_jaccard": expected_jaccard(n, n, population),
-                    "chance_jaccard": chance_jaccard(n, n, population),
-                    "p_value": float(hypergeom.sf(shared - 1, population, n, n)),
-                }
-            )
+            named = {"first": first, "second": second, "k_percent": k, "parameters": one.count(k)}
+            rows.append({**named, **beside_chance(one.top(k).positions, other.top(k).positions, population)})
     return pd.DataFrame(rows)
+
+
+def beside_chance(first: Int64[Tensor, " n"], second: Int64[Tensor, " m"], population: int) -> dict[str, float]:
+    """What two selections share, and what independent random ones of their sizes do (hypergeometric).
+
+    Keys: ``common``, ``expected``, ``jaccard``, ``expected_jaccard``, ``chance_jaccard`` (0.95 quantile of chance) and
+    ``p_value`` (probability of at least as large an overlap by chance).
+    """
+    n, m, shared = len(first), len(second), common(first, second)
+    return {
+        "common": shared,
+        "expected": n * m / population,
+        "jaccard": shared / (n + m - shared),
+        "expected_jaccard": expected_jaccard(n, m, population),
+        "chance_jaccard": chance_jaccard(n, m, population),
+        "p_value": float(hypergeom.sf(shared - 1, population, n, m)),
+    }
 
 
 def overlap_by_tensor(first: Spot, second: Spot) -> pd.DataFrame:

@@ -40,10 +40,15 @@ class MeasuredSpot:
     ``units`` has a row a unit that was ranked, best first: ``rank`` (from 1), ``layer``, ``expert``, ``index``,
     ``parameters``, ``code`` and ``general`` (its scores on the two kinds of text; the latter may be missing), ``key``
     (what it was ranked by), ``effect`` (what zeroing it by itself did, where that was measured), and ``selected``.
+
+    ``drawn`` has what disjoint draws of the text find by themselves, a row a unit that one selects: ``split``
+    (``draws``, or ``halves`` for draws put together), ``draw``, ``rank``, ``number`` (the unit's) and ``parameters``;
+    None where there is one draw, or where an order takes more passes than one.
     """
 
     spot: Spot
     units: pd.DataFrame
+    drawn: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class TrainingInput:
         max_k_percent: its length, as a percentage of all the model's parameters.
         without: positions that are left out.
         worst_first: the recipe's order is to be turned around.
+        draws: disjoint parts of the text, whose own spots are wanted too where that takes no further pass.
         measured: what was read on this text before, by whatever tells it apart; recipes may add to it.
     """
 
@@ -69,6 +75,7 @@ class TrainingInput:
     max_k_percent: float
     without: Int64[Tensor, " n"] | None = None
     worst_first: bool = False
+    draws: int = 1
     measured: MutableMapping[Any, Any] = field(default_factory=dict)
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from codingspot.ablation import EDITS, matched_control
-from codingspot.analysis_tables import write_table
+from codingspot.analysis_tables import UNIT_DRAWS, read_table, write_table
 from codingspot.evaluation.sequential import retention_intervals
 from codingspot.importance import ScoreStore, disjoint_draws, merge
 from codingspot.models import scope_sizes
@@ -32,6 +32,7 @@ from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import questions
 from codingspot.study.planning import source
+from codingspot.units import unit_reliability
 
 Advance = Callable[[float], None]
 
@@ -70,10 +71,12 @@ def analyse_spots(
     directory: RunDirectory,
     advance: Advance,
 ) -> None:
-    """Polysemanticity of the study's spots, and what first order predicts of its cells' losses.
+    """Reliability of whole units, polysemanticity of the spots, and what first order predicts of the cells' losses.
 
-    Each is one pass over the scores; ``advance`` hears the share of the work that was done.
+    The last two are each one pass over the scores; ``advance`` hears the share of the work that was done.
     """
+    if "reliability" in study.analyses and not _exists(directory, "unit_reliability"):
+        _unit_reliability(study, spots, directory)
     several = store.scored and len(store.domains) > 1
     if "polysemanticity" in study.analyses and several and not _exists(directory, "polysemanticity", "shares"):
         _polysemanticity(study, store, spots, directory, lambda share: advance(share / 2))
@@ -111,6 +114,17 @@ def _reliability(section: SpotSection, stores: Sequence[ScoreStore]) -> pd.DataF
     return reliability(
         stores, section.k_percent, recipe=section.recipe, scope=section.scope, parameters=section.parameters
     )
+
+
+def _unit_reliability(study: Study, spots: Mapping[str, Spot], directory: RunDirectory) -> None:
+    parts = [
+        unit_reliability(
+            spots[section.name], read_table(directory.analysis, f"{UNIT_DRAWS}{section.name}"), section.k_percent
+        ).assign(spot=section.name)
+        for section in study.spots
+        if _exists(directory, f"{UNIT_DRAWS}{section.name}")
+    ]
+    _write(parts, directory, "unit_reliability")
 
 
 def _computed(study: Study) -> list[SpotSection]:

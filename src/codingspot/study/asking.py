@@ -1,7 +1,7 @@
 """What the tasks of a cell are asked, decided by its losses, which are taken first.
 
-1. At doses that the study leaves without tasks, and where perplexity did not move as much as it wants, nothing:
-   perplexity alone is known there.
+1. At doses that the study leaves without tasks, of further draws of a control, and where perplexity did not move as
+   much as the study wants, nothing: perplexity alone is known there.
 2. Where the mean loss of every domain is at least log(vocabulary), that of a uniform guess, the model is dead: a few
    items of each task settle that nothing is left. They are drawn at random, the same for all such cells.
 3. Otherwise every item, or as many as settle the verdict (:mod:`codingspot.evaluation.stopping`).
@@ -33,6 +33,8 @@ def what_is_asked(
     """What a cell is asked, from its losses and those of the original model (columns as in ``Results.losses``)."""
     if cell.spot is None:
         return Asked.ALL
+    if cell.purpose == "draw":
+        return Asked.DRAW
     if not section.asks_at(cell):
         return Asked.DOSE
     if section.tasks_where is not None and not _moved(losses, original, section.tasks_where.perplexity_ratio):

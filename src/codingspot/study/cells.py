@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from codingspot.records import Count
 
 TaskRole = Literal["code", "general", "other"]
-Purpose = Literal["dose", "refinement", "sufficiency"]
+Purpose = Literal["dose", "refinement", "sufficiency", "draw"]
 Control = str
 """Name of a control, such as ``uniform`` or ``matched``."""
 
@@ -24,12 +24,13 @@ class Asked(StrEnum):
     DEAD = "dead"
     DOSE = "dose"
     UNMOVED = "unmoved"
+    DRAW = "draw"
     PENDING = "pending"
 
     @property
     def asks_nothing(self) -> bool:
         """Whether the cell has losses alone."""
-        return self in (Asked.DOSE, Asked.UNMOVED, Asked.PENDING)
+        return self in (Asked.DOSE, Asked.UNMOVED, Asked.DRAW, Asked.PENDING)
 
 
 class Cell(BaseModel):
@@ -57,7 +58,8 @@ class Cell(BaseModel):
     seed: int | None = None
     purpose: Purpose = "dose"
     """``dose``: one of the study's grid. ``refinement``: a dose asked for after reading results, to find the onset and
-    the largest dose that keeps general ability. ``sufficiency``: everything but the spot and a base set is zeroed."""
+    the largest dose that keeps general ability. ``sufficiency``: everything but the spot and a base set is zeroed.
+    ``draw``: a further draw of a matched control at the dose judged, of which perplexity alone is taken."""
 
 
 class Task(BaseModel):

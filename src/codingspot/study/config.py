@@ -18,7 +18,7 @@ from pydantic import (
 
 from codingspot import learning as learning  # registers its recipe
 from codingspot import units as units  # registers its recipe and controls
-from codingspot.ablation import CONTROLS, EDITS
+from codingspot.ablation import CONTROLS, EDITS, is_random
 from codingspot.corpus import Source
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import CorpusError, StudyError
@@ -143,6 +143,18 @@ class SufficiencySection(Settings):
     )
 
 
+class JudgedSection(Settings):
+    """The dose that a spot's verdict is on, named before anything is known of it, and draws of its matched controls.
+
+    Perplexity alone is taken of the draws beyond ``control_seeds``.
+    """
+
+    k_percent: Dose
+    draws: Count = Field(
+        19, description="of each random control with the spot's number in every tensor; 19 let a test reach 5%"
+    )
+
+
 class SpotSection(Settings):
     """One spot: a recipe in a scope, the doses at which it is edited, and its controls."""
 
@@ -158,6 +170,9 @@ class SpotSection(Settings):
     edit_parameters: Mapping[str, Any] = Field(default_factory=dict, description="the edit's own, such as alpha")
     controls: tuple[Control, ...] = ()
     control_seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
+    judged: JudgedSection | None = Field(
+        None, description="the dose that the verdict is on, and how many draws of matched controls are evaluated there"
+    )
     precision: float | None = Field(
         None,
         gt=0,
@@ -221,6 +236,16 @@ class SpotSection(Settings):
             rest = EDITS.traits(self.edit, self.edit_parameters).of_the_rest
         if rest:
             raise ValueError(f"spot {self.name}: {self.edit} edits what is outside the spot; ask for sufficiency")
+        return self
+
+    @model_validator(mode="after")
+    def _is_judged_beside_controls(self) -> SpotSection:
+        if self.judged is None:
+            return self
+        if self.judged.k_percent not in self.k_percent:
+            raise ValueError(f"spot {self.name}: judged.k_percent is {self.judged.k_percent:g}, not in its k_percent")
+        if not any(is_random(name) and CONTROLS.traits(name).matches_tensors for name in self.controls):
+            raise ValueError(f"spot {self.name}: judged draws a matched control, and it has none; add one to controls")
         return self
 
     @model_validator(mode="after")
@@ -306,7 +331,9 @@ class EvaluationSection(Settings):
 
     def asks_at(self, cell: Cell) -> bool:
         """Whether tasks are asked at the cell's dose."""
-        return self.tasks_at is None or cell.purpose != "dose" or cell.spot is None or cell.k_percent in self.tasks_at
+        if self.tasks_at is None or cell.purpose != "dose" or cell.spot is None:
+            return cell.purpose != "draw"
+        return cell.k_percent in self.tasks_at
 
     def tasks(self) -> list[tuple[TaskRole, TaskSpec]]:
         """Every task with its role and all its settings, in the order of evaluation."""
@@ -405,6 +432,12 @@ class Study(Settings):
         absent = sorted(set(self.evaluation.tasks_at or ()) - doses)
         if absent:
             raise ValueError(f"evaluation.tasks_at names {absent[0]:g}, which is in no spot's k_percent")
+        for spot in self.spots:
+            if spot.judged and self.evaluation.tasks_at and spot.judged.k_percent not in self.evaluation.tasks_at:
+                k = spot.judged.k_percent
+                raise ValueError(
+                    f"spot {spot.name} is judged at {k:g}, where evaluation.tasks_at asks no tasks; add it"
+                )
         return self
 
     def to_yaml(self) -> str:

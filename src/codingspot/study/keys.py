@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from codingspot.analysis_tables import LEARNING, UNITS
+from codingspot.analysis_tables import LEARNING, UNIT_DRAWS, UNITS
 from codingspot.files import digest
 from codingspot.study.cells import Cell
 from codingspot.study.config import SpotSection, Study
@@ -36,7 +36,7 @@ class StudyKeys:
         for section in self._study.spots:
             key = _digest(self._largest(section))
             found[_spot(section.name)] = key
-            found |= {_analysis(f"{told}{section.name}"): key for told in (LEARNING, UNITS)}
+            found |= {_analysis(f"{told}{section.name}"): key for told in (LEARNING, UNITS, UNIT_DRAWS)}
             for control, seed in control_draws(section):
                 found[_spot(control_name(section.name, control, seed))] = _digest(
                     [self._largest(section), control, seed]
@@ -56,6 +56,7 @@ class StudyKeys:
             "overlap": ["overlap" in asked, scopes],
             "overlap_tensors": ["overlap" in asked, scopes],
             "reliability": ["reliability" in asked, spots, doses],
+            "unit_reliability": ["reliability" in asked, spots, doses],
             "polysemanticity": ["polysemanticity" in asked, spots, doses],
             "shares": ["polysemanticity" in asked, spots, doses],
             "prediction": ["prediction" in asked, spots, [self._edit(cell) for cell in cells]],

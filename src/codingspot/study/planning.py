@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import count, islice
 
 from codingspot.ablation import CONTROLS, is_random
 from codingspot.errors import StudyError
@@ -22,10 +23,19 @@ def control_name(spot: str, control: Control, seed: int | None) -> str:
 
 
 def control_draws(section: SpotSection) -> Iterator[tuple[Control, int | None]]:
-    """Each control of a spot with each of its seeds, or None for one that draws nothing."""
+    """Each control of a spot with each of its seeds, or None for one that draws nothing; then its further draws."""
     for control in section.controls:
         for seed in section.control_seeds if is_random(control) else (None,):
             yield control, seed
+        for seed in _further_seeds(section, control):
+            yield control, seed
+
+
+def _further_seeds(section: SpotSection, control: Control) -> Iterator[int]:
+    """Seeds of the draws of a matched control at the dose judged that are beyond those of the other doses."""
+    if section.judged is not None and is_random(control) and CONTROLS.traits(control).matches_tensors:
+        unused = (seed for seed in count() if seed not in section.control_seeds)
+        yield from islice(unused, max(0, section.judged.draws - len(section.control_seeds)))
 
 
 def plan_cells(study: Study, parameters: int) -> tuple[Cell, ...]:
@@ -86,8 +96,12 @@ def _doses(
 ) -> Iterator[Cell]:
     # A control of its own size is one cell, shown at the smallest dose.
     doses = section.k_percent[:1] if control and CONTROLS.traits(control).own_size else section.k_percent
+    further = seed is not None and seed not in section.control_seeds
+    if further and section.judged is not None:
+        doses = (section.judged.k_percent,)
     for k in doses:
-        yield _cell(study, section, parameters, control, seed, k)
+        cell = _cell(study, section, parameters, control, seed, k)
+        yield cell.model_copy(update={"purpose": "draw"}) if further else cell
 
 
 def _sufficiency(study: Study, section: SpotSection, parameters: int) -> Iterator[Cell]:

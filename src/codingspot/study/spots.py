@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from codingspot.ablation import CONTROLS, Controlled
-from codingspot.analysis_tables import LEARNING, UNITS, write_table
+from codingspot.analysis_tables import LEARNING, UNIT_DRAWS, UNITS, write_table
 from codingspot.corpus import Corpus, PackedTokens
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
@@ -92,7 +92,15 @@ class _Finder:
         code, general = self._text
         largest = section.k_percent[-1]
         return TrainingInput(
-            self.loaded, self.store, code, general, section.scope, largest, without=without, measured=self._measured
+            self.loaded,
+            self.store,
+            code,
+            general,
+            section.scope,
+            largest,
+            without=without,
+            draws=self.study.scoring.draws,
+            measured=self._measured,
         )
 
     @cached_property
@@ -121,5 +129,8 @@ class _Finder:
     def _measure(self, section: SpotSection, without: Tensor | None) -> Spot:
         """The spot of a recipe that reads activations; its units are kept with the analyses."""
         found = measure_spot(self.given(section, without), recipe=section.recipe, **section.parameters)
-        write_table(self.directory.analysis, f"{UNITS}{section.name}", found.units.assign(spot=section.name))
+        tables = {UNITS: found.units, UNIT_DRAWS: found.drawn}
+        for stem, table in tables.items():
+            if table is not None:
+                write_table(self.directory.analysis, f"{stem}{section.name}", table.assign(spot=section.name))
         return found.spot

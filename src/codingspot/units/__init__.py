@@ -11,6 +11,7 @@ from codingspot.units import recipe as recipe  # registers it
 if TYPE_CHECKING:
     from codingspot.units.finding import find_units_spot
     from codingspot.units.moments import STATISTICS, Moments, Statistic, measure
+    from codingspot.units.reliability import unit_reliability
     from codingspot.units.scores import UNIT_SCORES, UnitDomain, UnitScoreTraits
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "UnitScoreTraits",
     "find_units_spot",
     "measure",
+    "unit_reliability",
 ]
 
 load_lazily(__name__)

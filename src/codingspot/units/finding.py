@@ -22,6 +22,7 @@ def find_units_spot(
     token_budget: int = 8_192,
     sequence_length: int = 256,
     seed: int = 0,
+    draws: int = 1,
     store: ScoreStore | None = None,
     **parameters: Any,
 ) -> MeasuredSpot:
@@ -31,6 +32,8 @@ def find_units_spot(
     all, packed as :func:`codingspot.importance.score` does. ``parameters`` are the recipe's
     (:func:`codingspot.units.recipe.units`): ``unit``, ``score``, ``contrast`` and others. ``store`` is needed for the
     score ``weights`` alone.
+    With several ``draws``, what disjoint parts of the text find by themselves is kept
+    (:func:`codingspot.units.unit_reliability`).
 
     Raises:
         CorpusError: no language is left to read, or a domain is too short.
@@ -44,6 +47,7 @@ def find_units_spot(
     if not any(domain.kind == "code" for domain in corpus.scored):
         raise CorpusError(f"no language of corpus {corpus.name!r} is left to read; hold fewer out, or add one")
     code, general = training_text(corpus, loaded, sequence_length=sequence_length, token_budget=token_budget, seed=seed)
-    found = measure_spot(TrainingInput(loaded, store, code, general, scope, max_k_percent), recipe=recipe, **parameters)
+    given = TrainingInput(loaded, store, code, general, scope, max_k_percent, draws=draws)
+    found = measure_spot(given, recipe=recipe, **parameters)
     read = {"name": corpus.name, "fingerprint": corpus.fingerprint}
     return replace(found, spot=replace(found.spot, metadata={**found.spot.metadata, "corpus": read}))

@@ -5,14 +5,16 @@
 2. The model runs to its final hidden states, without its output head, or to the loss where gradients are needed; then
    weights have none, so that a backward pass costs as much as a forward one.
 3. Sums are taken row by row in float32 and added up in float64 on the device of each layer, so that they don't depend
-   on how many sequences are run at once. Nothing is moved to the CPU before the domain's end.
+   on how many sequences are run at once. Nothing is moved to the CPU before the end of the domain, or of a draw of it.
+4. Of text in several draws, no sequences of two draws are run at once, so that each has sums of its own; the domain's
+   are those of its draws, added up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -80,11 +82,26 @@ class Moments:
         predicted_tokens: whose loss was taken, where gradients were.
         sums: by statistic and name of the matrix written through, float64 ``[experts, inputs]`` (of effects
             ``[experts, units]``).
+        draws: the same of each draw of the text by itself, where it was read in several.
     """
 
     tokens: int
     predicted_tokens: int
     sums: Mapping[str, Mapping[str, Float64[Tensor, "experts inputs"]]]
+    draws: tuple[Moments, ...] = ()
+
+    def of_draws(self, numbers: Sequence[int]) -> Moments:
+        """The sums over some draws of the text together."""
+        return _together([self.draws[number] for number in numbers])
+
+
+def _together(parts: Sequence[Moments]) -> Moments:
+    first = parts[0]
+    sums = {
+        statistic: {name: torch.stack([part.sums[statistic][name] for part in parts]).sum(0) for name in values}
+        for statistic, values in first.sums.items()
+    }
+    return Moments(sum(part.tokens for part in parts), sum(part.predicted_tokens for part in parts), sums)
 
 
 def measure(
@@ -93,12 +110,14 @@ def measure(
     tokens: PackedTokens,
     statistics: Sequence[str],
     *,
+    draws: int = 1,
     batch_tokens: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Moments:
     """Run a domain's sequences through the model and add up some :data:`STATISTICS` of what its units write.
 
-    ``batch_tokens`` are run at once, and one sequence at least. ``progress`` hears the size of every batch.
+    The sequences are cut into as many ``draws``, equal shares of them, whose sums are kept too. ``batch_tokens`` are
+    run at once, and one sequence at least. ``progress`` hears the size of every batch.
 
     Raises:
         NonFiniteError: an activation or gradient is not a number; the message names the domain.
@@ -108,16 +127,19 @@ def measure(
     length = tokens.input_ids.shape[1]
     limit = batch_tokens or (_BACKWARD_TOKENS if backward else _FORWARD_TOKENS)
     head = OutputHead(model) if backward else None
+    found = []
     with ExitStack() as stack:
         stack.enter_context(observed_inputs(model, sums.names, sums.observe))
         stack.enter_context(torch.no_grad() if head is None else _activation_gradients(model))
-        for batch in torch.split(tokens.input_ids, max(1, limit // length)):
-            if head is None:
-                model.base_model(input_ids=batch.to(model.device), use_cache=False)
-            else:
-                head.text_loss(batch).backward()  # type: ignore[no-untyped-call]
-            progress(batch.numel())
-    return Moments(tokens.tokens, tokens.predicted_tokens, sums.take(tokens.domain))
+        for part in tokens.parts(tokens.starts(draws)):
+            for batch in torch.split(part.input_ids, max(1, limit // length)):
+                if head is None:
+                    model.base_model(input_ids=batch.to(model.device), use_cache=False)
+                else:
+                    head.text_loss(batch).backward()  # type: ignore[no-untyped-call]
+                progress(batch.numel())
+            found.append(Moments(part.tokens, part.predicted_tokens, sums.take(tokens.domain)))
+    return found[0] if len(found) == 1 else replace(_together(found), draws=tuple(found))
 
 
 @contextmanager
@@ -170,9 +192,10 @@ class _Sums:
             self._sums[key, name][expert] += added
 
     def take(self, domain: str) -> dict[str, dict[str, Tensor]]:
-        """The sums on the CPU."""
+        """The sums on the CPU; the next begin at 0."""
         found: dict[str, dict[str, Tensor]] = {statistic: {} for statistic in self._statistics}
-        for (statistic, name), value in self._sums.items():
+        taken, self._sums = self._sums, {}
+        for (statistic, name), value in taken.items():
             if not bool(value.isfinite().all()):
                 raise NonFiniteError(
                     f"what {name} reads on {domain!r} is not finite, or its gradient isn't; load the model in float32"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,14 +46,33 @@ class Ranked:
         return order[: int(eligible.sum())]
 
 
-def rank(given: TrainingInput, units: Units, settings: UnitSettings, inside: Bool[Tensor, " units"]) -> Ranked:
+def draws_read(given: TrainingInput, settings: UnitSettings) -> int:
+    """In how many disjoint draws the text of ``given`` is read: no more than a domain has sequences.
+
+    1 where nothing is read.
+    """
+    if not UNIT_SCORES.traits(settings.score).statistics:
+        return 1
+    texts = [*given.code.values(), *given.general.values()]
+    return min(given.draws, *(len(text.first(settings.token_budget).input_ids) for text in texts))
+
+
+def rank(
+    given: TrainingInput,
+    units: Units,
+    settings: UnitSettings,
+    inside: Bool[Tensor, " units"],
+    draws: Sequence[int] | None = None,
+) -> Ranked:
     """Score units on the text of ``given`` with the model's weights as they are; ``inside`` the scope are its means.
+
+    With ``draws``, on those of its disjoint draws alone (:func:`draws_read`). The text is read once for all of them.
 
     Raises:
         NonFiniteError: an activation or gradient is not a number.
         SelectionError: scores of weights are needed and none were made.
     """
-    reader = _Reader(given, units, settings)
+    reader = _Reader(given, units, settings, draws)
     code, general = (
         normalised(reader.scores(texts), settings.normalise, inside) for texts in (given.code, given.general)
     )
@@ -68,8 +87,8 @@ def rank(given: TrainingInput, units: Units, settings: UnitSettings, inside: Boo
 class _Reader:
     """Reads each domain once for a statistic, also for other spots of the same text."""
 
-    def __init__(self, given: TrainingInput, units: Units, settings: UnitSettings) -> None:
-        self._given, self._units, self._settings = given, units, settings
+    def __init__(self, given: TrainingInput, units: Units, settings: UnitSettings, draws: Sequence[int] | None) -> None:
+        self._given, self._units, self._settings, self._draws = given, units, settings, draws
         self._weights = unique_parameters(given.loaded.model)
 
     def scores(self, texts: Mapping[str, PackedTokens]) -> Float64[Tensor, "domains units"]:
@@ -90,11 +109,10 @@ class _Reader:
         if not statistics:
             return None
         read = tokens.first(self._settings.token_budget)
-        key = (name, self._units.kind, statistics, read.tokens)
+        draws = draws_read(self._given, self._settings)
+        key = (name, self._units.kind, statistics, read.tokens, draws)
         if key not in self._given.measured:
-            model = self._given.loaded.model
-            self._given.measured[key] = measure(
-                model, self._units, read, statistics, batch_tokens=self._settings.batch_tokens
-            )
+            model, at_once = self._given.loaded.model, self._settings.batch_tokens
+            self._given.measured[key] = measure(model, self._units, read, statistics, draws=draws, batch_tokens=at_once)
         found: Moments = self._given.measured[key]
-        return found
+        return found if self._draws is None else found.of_draws(self._draws)

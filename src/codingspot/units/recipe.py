@@ -28,6 +28,7 @@ from codingspot.spot.selection import count_for
 from codingspot.units.contrast import Contrast, General, Languages, Normalise
 from codingspot.units.ranking import Ranked, UnitSettings, rank
 from codingspot.units.refining import by_effect, by_masks, in_rounds
+from codingspot.units.reliability import selected_by_draws
 from codingspot.units.scores import UNIT_SCORES, UnitScoreName
 
 if TYPE_CHECKING:  # it takes seconds to load
@@ -144,7 +145,9 @@ def units(
         "seed": seed,
     }
     spot = _spot(given, found, whole, ranked, eligible, {"name": "units", **recipe})
-    return MeasuredSpot(spot, _table(found, order, ranked, effects, len(whole)))
+    once = rounds == 1 and not refined
+    drawn = selected_by_draws(given, found, settings, eligible, wanted) if once else None
+    return MeasuredSpot(spot, _table(found, order, ranked, effects, len(whole)), drawn)
 
 
 def _table(
