@@ -243,6 +243,15 @@ def domain_kind(name: str = "kind") -> Column:
     return text(name, "code", "general")
 
 
+TENSOR = (text("tensor"), whole("layer", optional=True), text("block"), text("kind"), whole("parameters"))
+"""Columns that say which tensor a row is of: outside the layers it has none."""
+
+
+def analysis_table(*columns: Column) -> TableSchema:
+    """A table of an analysis of a study."""
+    return TableSchema(columns, pandas_types=True)
+
+
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a table as plain data; what is not a number is None."""
     plain = table.astype(object).where(table.notna(), None)

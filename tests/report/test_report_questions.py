@@ -12,6 +12,8 @@ from codingspot.evaluation.results import Results
 from codingspot.evaluation.sequential import Design, retention_intervals
 from codingspot.report import build_report
 from codingspot.report.run_files import Run, read_run
+from codingspot.report.sections import analysis_sections
+from codingspot.report.specificity import judge_all
 from codingspot.report.summary import summarise
 from codingspot.report.table import Number, Table
 from codingspot.report.tables import build_tables
@@ -106,7 +108,10 @@ def run_with_all(run_directory: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _tables(run: Run) -> dict[str, Table]:
-    return {table.name: table for table in build_tables(run, summarise(run))}
+    summary = summarise(run)
+    sections = analysis_sections(run, summary, judge_all(summary, run.density))
+    tables = (*build_tables(run, summary), *(table for section in sections for table in section.tables))
+    return {table.name: table for table in tables}
 
 
 def _value(table: Table, row: int, key: str) -> Number:
