@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from codingspot.corpus import Domain, PackedTokens
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.importance import ESTIMATORS, DomainInput, NewDomainScores, ScoreStore
-from codingspot.models import output_head, unique_parameters
+from codingspot.models import OutputHead, output_head, unique_parameters
 from codingspot.spot import find_spot
 from codingspot.spot.selection import KeyChunk, count_for, select_top
 from paired import in_turn, timed
@@ -194,6 +195,39 @@ def scoring(bench: Bench) -> Rows:
         yield Row(f"most of {shape.pairs} pairs, {at_once}", max(pairs.ratios), "x the time")
 
 
+def head_alone(bench: Bench) -> Rows:
+    """The loss and its gradients from final hidden states: ours, whole logits, and Liger's kernel where it is there."""
+    head = OutputHead(bench.model)
+    (weight,) = head.weights
+    count, width = 2 * bench.shape.length, weight.shape[1]
+    generator = torch.Generator(bench.device).manual_seed(0)
+    states = torch.randn(count, width, generator=generator, device=bench.device).to(weight.dtype).requires_grad_()
+    targets = bench.ids(1, count)[0].to(bench.device)
+    contenders: dict[str, Callable[[], torch.Tensor]] = {
+        "whole logits": lambda: F.cross_entropy(F.linear(states, weight).float(), targets, reduction="sum"),
+        "ours": lambda: head.summed_loss(states, targets),
+    }
+    if bench.device.type == "cuda" and find_spec("liger_kernel") is not None:
+        from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
+
+        fused = LigerFusedLinearCrossEntropyLoss(reduction="sum")
+        contenders["Liger's fused kernel"] = lambda: fused(weight, states, targets)
+
+    def gradients(loss: Callable[[], torch.Tensor]) -> list[torch.Tensor]:
+        return list(torch.autograd.grad(loss(), [states, weight]))
+
+    expected = [each.float() for each in gradients(contenders["whole logits"])]
+    for name, loss in contenders.items():
+        yield Row(f"{count} positions, {name}: peak memory", bench.peak(partial(gradients, loss)), "GB")
+        yield Row(f"{count} positions, {name}", 1000 * bench.median(partial(gradients, loss)), "ms")
+        gaps = [
+            float((found.float() - right).norm() / right.norm())
+            for found, right in zip(gradients(loss), expected, strict=True)
+        ]
+        yield Row(f"{name}: distance from whole logits' gradients of states", gaps[0], "of their norm")
+        yield Row(f"{name}: the same of the head's", gaps[1], "of their norm")
+
+
 def switching(bench: Bench) -> Rows:
     """From dose to dose, to another spot and back, at random positions; every bit must come back."""
     before = [parameter.detach().clone() for parameter in bench.model.parameters()]
@@ -323,6 +357,7 @@ def selection_from_disk(bench: Bench) -> Rows:
 
 SECTIONS: dict[str, tuple[Callable[[Bench], Rows], float]] = {
     "scoring": (scoring, 40),
+    "output head": (head_alone, 15),
     "switching": (switching, 20),
     "likelihood": (likelihood, 20),
     "generation": (generation, 20),

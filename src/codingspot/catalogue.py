@@ -1,5 +1,4 @@
-"""Everything a study file may name: estimators, recipes, edits, controls, scopes, benchmark methods, views,
-analyses and tasks.
+"""Everything that can be named: estimators, recipes, edits, controls, scopes, methods, views, analyses, exports, tasks.
 
 Third parties add to each by an entry point of their package (:mod:`codingspot.registry`).
 """
@@ -21,7 +20,7 @@ class Method:
     """One registered function.
 
     Attributes:
-        sort: recipe, estimator, edit, control, scope, method (of the benchmark), view, analysis or task.
+        sort: recipe, estimator, edit, control, scope, method (of the benchmark), view, analysis, export or task.
         name: as a study file gives it.
         source: ``codingspot``, or the package and version that registers it.
         parameters: name of each parameter to its type and, where it has one, its default, as texts.
@@ -57,12 +56,13 @@ def registries() -> Iterator[Registry[Any, Any]]:
     from codingspot.analysis_registry import ANALYSES
     from codingspot.bench import METHODS
     from codingspot.evaluation.declared import TASKS
+    from codingspot.export import EXPORTS
     from codingspot.importance import ESTIMATORS
     from codingspot.spot import RECIPES
     from codingspot.units import UNIT_SCORES
     from codingspot.views import VIEWS
 
-    yield from (ESTIMATORS, RECIPES, UNIT_SCORES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS, ANALYSES, TASKS)
+    yield from (ESTIMATORS, RECIPES, UNIT_SCORES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS, ANALYSES, EXPORTS, TASKS)
 
 
 def _described(registry: Registry[Any, Any], name: str) -> Method:

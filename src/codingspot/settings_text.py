@@ -6,6 +6,7 @@ is refused here; so is a key given twice, of which YAML would silently keep the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -39,6 +40,23 @@ def parse_settings(text: str, origin: str) -> Any:
         raise StudyError(f"{origin} is nested more than {_DEEPEST} deep; flatten it") from None
     except Exception as error:  # constructors of scalars raise what their conversion does: ValueError, KeyError, ...
         raise StudyError(f"{origin} has a value that is not what it is marked as ({error}); correct it") from None
+
+
+def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """What ``NAME=VALUE`` of each ``--set`` gives, the values as YAML.
+
+    Raises:
+        StudyError: one isn't of that form, or is there twice.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise StudyError(f"--set takes NAME=VALUE, not {pair!r}")
+        if name in found:
+            raise StudyError(f"--set gives {name} twice; give it once")
+        found[name] = parse_settings(value, f"--set {name}")
+    return found
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:

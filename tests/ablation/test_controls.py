@@ -4,9 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codingspot.ablation import matched_control, uniform_control
+from codingspot.ablation import binned_control, matched_control, uniform_control
 from codingspot.ablation.drawing import draw
 from codingspot.errors import SelectionError
+from codingspot.evaluation.standing import stand
 from codingspot.models import ParameterLayout, role_of
 from codingspot.spot import Spot
 
@@ -120,3 +121,30 @@ def test_a_trillion_parameters_take_memory_for_the_spot_only(n: int, seed: int) 
     for control in (uniform_control, matched_control):
         drawn = control(spot, seed=seed).positions
         assert len(torch.unique(drawn)) == n
+
+
+def _binned(spot: Spot, *, seed: int, apart: bool) -> Spot:
+    return binned_control(spot, lambda _name: np.arange(40) // 20, by="half", bins=2, seed=seed, apart=apart)
+
+
+@pytest.mark.parametrize("control", [matched_control, _binned])
+def test_draws_for_a_test_are_such_that_the_spot_could_be_one_of_them(control) -> None:
+    """The sum of a random spot's values is the largest of 20 in one case of 20, where draws may be the spot's own."""
+    layout = ParameterLayout(("a",), ((40,),))
+    values = np.random.default_rng(7).normal(size=40)
+    outside = {True: 0, False: 0}
+    for number in range(300):
+        positions = np.random.default_rng(number).permutation(40)[:16]
+        spot = Spot(torch.from_numpy(positions), torch.zeros(16), layout)
+        for apart in outside:
+            drawn = [control(spot, seed=100 * number + draw, apart=apart).positions.numpy() for draw in range(19)]
+            assert {len(set(each)) for each in drawn} == {16}
+            assert all(set(each).isdisjoint(positions) for each in drawn) is apart
+            outside[apart] += stand([values[positions].sum()], [[values[each].sum()] for each in drawn]).outside
+    assert outside[False] / 300 == pytest.approx(0.05, abs=0.03)
+    assert outside[True] / 300 > 0.12
+
+
+def test_a_control_that_is_not_drawn_apart_says_so(llama, make_spot) -> None:
+    record = matched_control(make_spot(llama, 20), seed=4, apart=False).metadata["control"]
+    assert record == {"name": "matched", "seed": 4, "unmatched": 0, "apart": False}

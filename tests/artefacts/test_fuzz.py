@@ -83,7 +83,7 @@ READERS: dict[str, tuple[tuple[str, ...], Callable[[Path], object]]] = {
 
 COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "spot": (("scores/*",), ("spot", "{}/scores", "--out", "{}/out/found.safetensors", "--k", "5")),
-    "ablate": (("spot.safetensors",), ("ablate", "{}/model", "{}/spot.safetensors", "--out", "{}/out/edited")),
+    "export": (("spot.safetensors",), ("export", "model", "{}/spot.safetensors", "{}/model", "--out", "{}/out/edited")),
     "compare": (("run/*.parquet", "run/plan.json", "run/study.yaml"), ("compare", "{}/run")),
     "report": (
         ("run/*.parquet", "run/plan.json", "run/study.yaml", "run/scores/manifest.json", "run/analysis/*.parquet"),

@@ -10,12 +10,13 @@ from typer.testing import CliRunner
 
 from codingspot.cli.app import app
 from codingspot.corpus import Corpus, Domain, DomainKind
+from codingspot.export import EXPORTS
 from codingspot.importance import NewDomainScores, ScoreStore
 from codingspot.study import parse_study
 from codingspot.study.config import CorpusSection, EvaluationSection, ScoringSection
 
-GROUP = ["testbed train", "testbed tasks", "testbed info"]
-COMMANDS = ["demo", "run", "report", "score", "spot", "ablate", "eval", "neurons", "align", "lens", *GROUP]
+GROUP = ["testbed train", "testbed tasks", "testbed info", *(f"export {name}" for name in EXPORTS)]
+COMMANDS = ["demo", "run", "report", "score", "spot", "eval", "neurons", "align", "lens", *GROUP]
 
 
 def call(*arguments: str):
@@ -65,7 +66,7 @@ def test_spot_command_selects_the_best(scores: Path, tmp_path: Path):
         (("report", "missing-run"), "missing-run"),
         (("score", "no/such/folder/model", "--out", "x"), "no/such/folder/model"),
         (("spot", "missing-scores", "--out", "x"), "missing-scores"),
-        (("ablate", "testbed", "missing.safetensors", "--out", "x"), "missing.safetensors"),
+        (("export", "model", "missing.safetensors", "testbed", "--out", "x"), "missing.safetensors"),
         (("testbed", "info", "missing-model"), "missing-model"),
         (("score", "testbed-rooted", "--out", "x"), "there is plain, routed"),
         (("score", "org/name", "--out", "x"), "no corpus is named for "),
@@ -160,7 +161,7 @@ def test_a_faulty_setting_of_an_edit_is_one_line_before_a_model_is_loaded(
     tmp_path: Path, edit: str, setting: str, named: str
 ):
     out = tmp_path / "edited"
-    result = call("ablate", "no/such/model", "none", "--edit", edit, "--set", setting, "--out", str(out))
+    result = call("export", "model", "none", "no/such/model", "--edit", edit, "--set", setting, "--out", str(out))
     assert result.exit_code == 1
     (message,) = result.output.splitlines()
     assert message.startswith("error:")

@@ -17,13 +17,17 @@ from codingspot.outputs import new_folder
 ABSENT = "no/such/model"  # output is looked at before what is absent is missed
 WHOLE = {
     "score": [ABSENT],
-    "ablate": [ABSENT, "absent.safetensors"],
+    "export model": ["absent.safetensors", ABSENT],
+    "export pruned": [ABSENT],
+    "export smaller": ["absent.safetensors", ABSENT],
+    "export undo": [ABSENT],
+    "export lora": ["absent.safetensors"],
     "eval": [ABSENT, "--task", "humaneval"],
     "corpus": ["absent.jsonl"],
     "testbed tasks": [],
 }
 """Commands that write a folder whole, with the arguments they need."""
-FILES = {"spot": ["absent"], "units": [ABSENT, "--corpus", "testbed"]}
+FILES = {"spot": ["absent"], "export mask": ["absent"], "units": [ABSENT, "--corpus", "testbed"]}
 RESUMING = {
     "demo": [],
     "run": ["--preset", "paper", "--model", ABSENT],
@@ -109,7 +113,16 @@ INPUTS = {
     "score": ["score {}", "score testbed --corpus {}"],
     "spot": ["spot {}"],
     "units": ["units {} --corpus testbed", "units testbed --corpus {}"],
-    "ablate": ["ablate {} x.safetensors", "ablate testbed {}/one.jsonl"],
+    "export": [
+        "export model x.safetensors {}",
+        "export model {}/one.jsonl testbed",
+        "export undo {}",
+        "export lora {}",
+        "export mask {}",
+        "export smaller x.safetensors {}",
+        "export pruned testbed --protect {}/one.jsonl",
+        "export pruned testbed --scores {}",
+    ],
     "eval": ["eval {} --task humaneval", "eval testbed --task mmlu --data mmlu={}"],
     "corpus": ["corpus {} --schema files", "corpus {}/*.jsonl"],
     "neurons": ["neurons {} --corpus testbed", "neurons testbed --corpus {}"],
@@ -128,6 +141,8 @@ def test_output_is_not_in_around_or_one_of_the_inputs(line: str, tmp_path: Path)
     study.write_text(f"name: a\nspots: [{{name: a, k_percent: [1]}}]\ncorpus: {{source: '{project}'}}\n")
     before = tree(tmp_path)
     command, *arguments = line.format(project).replace("STUDY", str(study)).split()
+    if command == "export":
+        command = f"export {arguments.pop(0)}"
     for out in (project, tmp_path / "all", *([] if ".jsonl" in line else [project / "inside"])):
         assert "the input" in refusal(call(command, arguments, out))
     assert tree(tmp_path) == before

@@ -28,6 +28,8 @@ def test_a_line_for_every_stage_and_cell_with_the_time_left() -> None:
         clock.now = 100 + 60 * number
         lines.cell(number, 4)
         lines.stage(f"spot-k{number}")
+    clock.now = 350
+    lines.advance(1.0)  # cells take other times than the stages before them
     lines.end()
     assert written == [
         "0:00:00 loading the model",
@@ -36,7 +38,7 @@ def test_a_line_for_every_stage_and_cell_with_the_time_left() -> None:
         "0:02:40 cell 1/4 spot-k1",
         "0:03:40 cell 2/4 spot-k2, about 0:03:00 left",
         "0:04:40 cell 3/4 spot-k3, about 0:02:00 left",
-        "0:04:40 done",
+        "0:05:50 done",
     ]
 
 

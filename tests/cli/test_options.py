@@ -49,7 +49,7 @@ def test_a_list_s_option_is_of_one_value_unless_another_bears_that_name():
     assert "nested" not in {each.name for each in settings_options(Example)}
 
 
-@pytest.mark.parametrize("name", ["score", "ablate", "eval", "units", "neurons", "align", "lens"])
+@pytest.mark.parametrize("name", ["score", "eval", "units", "neurons", "align", "lens"])
 def test_every_command_that_takes_a_model_can_load_it_in_every_way(name: str):
     text = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300"}).output
     for field in ModelSection.model_fields.keys() - {"id"}:

@@ -67,7 +67,8 @@ def test_the_pass_holds_at_least_what_is_saved_for_the_backward_and_little_more(
     saved = sum(kept.values())
     assert loss.isfinite()
     logits = 4 * 64 * 512 * 4
-    assert saved <= found.pass_bytes <= saved + 3 * logits
+    # Beside what is saved: the logits and their softmax, or every weight's gradient.
+    assert saved <= found.pass_bytes <= saved + 2 * logits + found.weight_bytes
 
 
 def test_it_grows_with_the_tokens_and_shrinks_with_the_type(folder: Path) -> None:

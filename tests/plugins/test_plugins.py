@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 from codingspot.ablation import CONTROLS, EDITS
 from codingspot.analysis_registry import ANALYSES
+from codingspot.cli import export as export_commands
 from codingspot.cli import views as view_commands
 from codingspot.cli.app import app
 from codingspot.errors import StudyError
 from codingspot.evaluation.declared import TASKS
+from codingspot.export import EXPORTS
 from codingspot.importance import ESTIMATORS
 from codingspot.report import build_report
 from codingspot.report.run_files import read_run
@@ -40,6 +42,8 @@ next_door = plugged.next_door:next_door
 opposites = plugged.opposites:opposites
 [codingspot.analyses]
 neighbours = plugged.neighbours:neighbours
+[codingspot.exports]
+ranks = plugged.ranks:RanksExport
 [codingspot.views]
 surprise = plugged.surprise:SurpriseSettings
 """
@@ -66,7 +70,7 @@ def _installed(tmp_path_factory: pytest.TempPathFactory):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-methods\nVersion: 0.3\n")
     (info / "entry_points.txt").write_text(POINTS)
-    registries = (ESTIMATORS, RECIPES, EDITS, CONTROLS, VIEWS, ANALYSES, TASKS)
+    registries = (ESTIMATORS, RECIPES, EDITS, CONTROLS, VIEWS, ANALYSES, EXPORTS, TASKS)
     before = [dict(registry._entries) for registry in registries]
     sys.path.insert(0, str(site))
     for registry in registries:
@@ -169,6 +173,17 @@ def test_a_view_has_a_command(tmp_path: Path) -> None:
     assert "--texts" in CliRunner().invoke(fresh, ["surprise", "--help"], env={"COLUMNS": "200"}).output
 
 
+def test_an_export_has_a_command(run, tmp_path: Path) -> None:
+    fresh = typer.Typer()
+    export_commands.register(fresh)
+    arguments = ["export", "ranks", str(run.path / "spots/least.safetensors"), "--tensors", "2", "--k", "0.25"]
+    result = CliRunner().invoke(fresh, [*arguments, "--out", str(tmp_path / "ranks")])
+    assert result.exit_code == 0, result.output
+    assert len((tmp_path / "ranks/ranks.txt").read_text().splitlines()) == 2
+    refused = CliRunner().invoke(fresh, [*arguments, "--out", str(tmp_path / "x"), "--tensors", "0"])
+    assert refused.output.startswith("error: --tensors: Input should be greater than 0")
+
+
 def test_labels_stand_in_tables_and_page(run) -> None:
     page = (run.path / "report.html").read_text()
     assert "Next-door parameters" in page
@@ -187,6 +202,7 @@ def test_the_package_is_listed_with_its_parameters() -> None:
         "shrink",
         "next_door",
         "surprise",
+        "ranks",
         "opposites",
         "neighbours",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -133,6 +133,10 @@ class RunMaker:
     behaviour: Behaviour = typical
     controls: tuple[str, ...] = ("uniform", "matched")
     controlled_spots: tuple[str, ...] = ("paper",)
+    seeds: int = 3
+    judged: float | None = None
+    further: int = 0
+    """Draws of matched controls at the dose judged, of which perplexity alone is known."""
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     spots: tuple[tuple[str, str, str, tuple[float, ...]], ...] = (
         ("paper", "sum", "all", DOSES),
@@ -148,7 +152,7 @@ class RunMaker:
     def cells(self) -> tuple[Cell, ...]:
         cells = [Cell(name=ORIGINAL)]
         for spot, recipe, scope, doses in self.spots:
-            drawn = [(c, s) for c in self.controls for s in range(3)] if spot in self.controlled_spots else []
+            drawn = [(c, s) for c in self.controls for s in range(self.seeds)] if spot in self.controlled_spots else []
             for control, seed in [(None, None), *drawn]:
                 stem = spot if control is None else f"{spot}-{control}-s{seed}"
                 cells += [
@@ -167,7 +171,14 @@ class RunMaker:
                     )
                     for k in doses
                 ]
-        return tuple(cells)
+        return (*cells, *self._further(cells))
+
+    def _further(self, cells: Sequence[Cell]) -> Iterator[Cell]:
+        for cell in cells:
+            if (cell.control, cell.seed, cell.k_percent) == ("matched", 0, self.judged):
+                for seed in range(self.seeds, self.seeds + self.further):
+                    name = f"{cell.spot}-matched-s{seed}-k{cell.k_percent:g}"
+                    yield cell.model_copy(update={"name": name, "seed": seed, "purpose": "draw"})
 
     def write(self, folder: Path) -> Path:
         plan = Plan(
@@ -187,6 +198,9 @@ class RunMaker:
         if self.analysis:
             write_manifest(folder / "scores")
             write_analysis(folder / "analysis", plan)
+        asked = [{"cell": cell.name, "asked": "draw", "items": 0} for cell in plan.cells if cell.purpose == "draw"]
+        if asked:
+            pd.DataFrame(asked).to_parquet(folder / "analysis" / "asked.parquet", index=False)
         return folder
 
     def with_(self, **changes: object) -> RunMaker:
@@ -222,6 +236,7 @@ class RunMaker:
                     "parameters": {"general_percent": 20} if recipe == "set_difference" else {},
                     "k_percent": list(doses),
                     "edit": "zero",
+                    "judged": None if self.judged is None else {"k_percent": self.judged, "draws": 19},
                 }
                 for spot, recipe, scope, doses in self.spots
             ],
@@ -230,7 +245,8 @@ class RunMaker:
 
     def _results(self, cell: Cell) -> Results:
         effect = Effect() if cell.name == ORIGINAL else self.behaviour(cell)
-        return Results.of_cell(cell.name, self._outcomes(effect), _losses(effect))
+        outcomes = () if cell.purpose == "draw" else self._outcomes(effect)
+        return Results.of_cell(cell.name, outcomes, _losses(effect))
 
     def _outcomes(self, effect: Effect) -> Iterator[ItemOutcome]:
         for number, task in enumerate(TASKS):

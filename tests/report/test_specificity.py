@@ -1,5 +1,6 @@
 """The verdict on a spot, on runs whose effects are known by construction."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from synthetic_runs import BEHAVIOURS, Effect, RunMaker
 from codingspot.report.run_files import read_run
 from codingspot.report.specificity import Finding, Verdict, judge_all, selectivity, selectivity_interval
 from codingspot.report.summary import RunSummary, summarise
+from codingspot.report.words import sentence
 from codingspot.study.cells import Cell
 
 
@@ -65,6 +67,68 @@ def test_the_dose_judged_leaves_the_least_code_among_those_that_keep_general_abi
     assert finding.cell.cell.k_percent == 0.0025  # of equal ones the smallest dose
     assert finding.kept is finding.cell
     assert [control.cell.k_percent for control in finding.matched] == [0.0025] * 3
+
+
+def _with_draws(maker: RunMaker, behaviour: Callable[[Cell], Effect], further: int) -> RunMaker:
+    one_spot = (("paper", "sum", "all", (0.25, 1.0)),)
+    return maker.with_(behaviour=behaviour, controls=("matched",), spots=one_spot, judged=0.25, further=further)
+
+
+def _selective(cell: Cell) -> Effect:
+    """A spot that takes code, most of it at the largest dose; its draws take a part by tasks none, by losses some."""
+    if cell.spot is None:
+        return Effect()
+    if cell.control:
+        return Effect(code_perplexity=1.0 + 0.1 * (cell.seed or 0))
+    return Effect(0.2, 0.99, 20.0, 1.02) if cell.k_percent < 1 else Effect(0.0, 0.99, 50.0, 1.02)
+
+
+def test_a_spot_outside_the_spread_of_nineteen_draws_is_specific_at_the_dose_named(maker: RunMaker, tmp_path: Path):
+    _, findings = judged(_with_draws(maker, _selective, 16), tmp_path)
+    finding = findings["paper"]
+    assert finding.verdict is Verdict.SPECIFIC
+    assert finding.cell.cell.k_percent == 0.25
+    assert finding.standing is not None
+    assert (len(finding.standing.draws), finding.standing.p_value) == (19, 0.05)
+
+
+def test_a_draw_that_does_as_much_by_losses_alone_forbids_specific(maker: RunMaker, tmp_path: Path):
+    def one_as_much(cell: Cell) -> Effect:
+        return Effect(code_perplexity=90.0) if cell.purpose == "draw" and cell.seed == 7 else _selective(cell)
+
+    _, findings = judged(_with_draws(maker, one_as_much, 16), tmp_path)
+    finding = findings["paper"]
+    assert finding.verdict is Verdict.NO_MORE_THAN_CONTROLS
+    assert finding.standing is not None
+    assert finding.standing.p_value == 0.1
+    assert len(finding.matched) == 3  # those asked the tasks, which none surpasses
+
+
+def test_fewer_draws_than_the_level_needs_leave_the_rule_on_tasks(maker: RunMaker, tmp_path: Path):
+    def one_as_much(cell: Cell) -> Effect:
+        return Effect(code_perplexity=90.0) if cell.purpose == "draw" and cell.seed == 7 else _selective(cell)
+
+    summary, findings = judged(_with_draws(maker, one_as_much, 15), tmp_path)
+    finding = findings["paper"]
+    assert finding.verdict is Verdict.SPECIFIC
+    assert finding.standing is not None
+    assert not finding.standing.can_reach_level
+    assert "But 18 matched draws can't show that at 5%, which takes 19." in sentence(summary, finding)
+
+
+def test_without_a_dose_named_spot_and_draws_are_compared_each_at_its_best(maker: RunMaker, tmp_path: Path):
+    def elsewhere(cell: Cell) -> Effect:
+        if cell.control and cell.seed == 5 and cell.k_percent == 1:
+            return Effect(code_perplexity=60.0)
+        return _selective(cell)
+
+    many = _with_draws(maker, elsewhere, 0).with_(judged=None, seeds=19)
+    _, findings = judged(many, tmp_path)
+    finding = findings["paper"]
+    assert finding.cell.cell.k_percent == 1.0
+    assert finding.standing is not None
+    assert finding.standing.p_value == 0.1
+    assert finding.verdict is Verdict.NO_MORE_THAN_CONTROLS
 
 
 def test_shares_of_a_spot_add_up(maker: RunMaker, tmp_path: Path):

@@ -45,6 +45,15 @@ def test_no_sentence_shows_a_bare_number_format_or_a_missing_value(behaviour: st
             assert not re.search(r"\bNone\b|\bnan\b|\binf\b|-\d|  ", text), text
 
 
+def test_a_specific_spot_says_how_it_stands_among_its_draws(maker: RunMaker, tmp_path: Path):
+    few, enough = (
+        sentences(maker.with_(behaviour=BEHAVIOURS["specific"], seeds=seeds), tmp_path / str(seeds))[0]
+        for seeds in (3, 19)
+    )
+    assert few.endswith("But 3 matched draws can't show that at 5%, which takes 19.")
+    assert enough.endswith("the spot stands outside the spread of 19 matched draws (p = 0.05).")
+
+
 def test_the_numbers_of_a_sentence_are_those_of_its_cell(maker: RunMaker, tmp_path: Path):
     run = read_run(maker.with_(behaviour=BEHAVIOURS["specific"]).write(tmp_path))
     summary = summarise(run)

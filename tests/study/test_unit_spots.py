@@ -55,10 +55,9 @@ def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tmp_p
 
 
 def test_further_draws_of_controls_have_perplexity_alone_and_change_no_table_of_doses(corpus_folder, tmp_path):
-    text = _STUDY.format(corpus=corpus_folder)
-    judged = text.replace(
-        "    control_seeds: [3]\n", "    control_seeds: [3]\n    judged: {k_percent: 0.5, draws: 3}\n"
-    )
+    draws = "    control_seeds: [3]\n    judged: {{k_percent: 0.5, draws: 1}}\n"
+    text = _STUDY.replace("    control_seeds: [3]\n", draws).format(corpus=corpus_folder)
+    judged = text.replace("0.5, draws: 1", "0.5, draws: 3")
     run = run_study(parse_study(text, "units.yaml"), tmp_path / "run").path
     build_report(run)
     before = {path.name: path.read_bytes() for path in (run / "tables").iterdir() if path.name != "manifest.json"}

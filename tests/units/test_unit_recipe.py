@@ -169,8 +169,8 @@ def test_contrasts() -> None:
     assert together(scores, "mean").tolist() == [2.5, 3.0, 0.0]
 
 
-def control(given, spot, name: str, **parameters) -> Spot:
-    return CONTROLS.bind(name, parameters)(Controlled(spot, given.store, given.loaded, lambda: given))
+def control(given, spot, name: str, apart: bool = True, **parameters) -> Spot:
+    return CONTROLS.bind(name, parameters)(Controlled(spot, given.store, given.loaded, lambda: given, apart=apart))
 
 
 @pytest.mark.parametrize(("unit", "count"), [("neuron", 10), ("head", 3), ("group", 2)])
@@ -194,6 +194,11 @@ def test_random_units_are_as_many_of_each_layer_and_tensor_at_every_dose(make_gi
                 counts = [{n: len(o) for n, o in part.grouped().items()} for part in (one, other)]
                 assert counts[0] == counts[1]
     assert control(given, spot, "matched_units", seed=3).positions.equal(drawn[3].positions)
+    any_of_them = [control(given, spot, "matched_units", apart=False, seed=seed) for seed in range(20)]
+    assert {len(each.units.numbers.unique()) for each in any_of_them} == {len(spot.units)}
+    assert any(set(each.units.numbers.tolist()) & set(spot.units.numbers.tolist()) for each in any_of_them)
+    assert {each.metadata["control"]["unmatched"] for each in any_of_them} == {0}
+    assert all(units.layers[each.units.numbers].equal(units.layers[spot.units.numbers]) for each in any_of_them)
     if unit != "group":  # of which a layer has two
         assert len({tuple(each.units.numbers.tolist()) for each in drawn}) > 1
 

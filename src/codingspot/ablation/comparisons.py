@@ -32,13 +32,15 @@ from codingspot.spot.selection import KeyChunk, select_top
 class Controlled:
     """The spot a control is for, the scores it was found in, and the model.
 
-    ``given`` makes what the spot's recipe was given, where that reads activations.
+    ``given`` makes what the spot's recipe was given, where that reads activations. Matched random controls leave out
+    the spot's own parameters where they are to be ``apart`` (:mod:`codingspot.ablation.controls`).
     """
 
     spot: Spot
     store: ScoreStore
     loaded: LoadedModel
     given: Callable[[], TrainingInput] | None = None
+    apart: bool = True
 
     @property
     def scope(self) -> str:
@@ -161,7 +163,7 @@ def uniform(controlled: Controlled, *, seed: Seed = 0) -> Spot:
 )
 def matched(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """Random parameters, the same number from each tensor."""
-    return matched_control(controlled.spot, seed=seed)
+    return matched_control(controlled.spot, seed=seed, apart=controlled.apart)
 
 
 @CONTROLS.register(
@@ -176,7 +178,7 @@ def matched_magnitude(controlled: Controlled, *, bins: Count = 10, seed: Seed = 
     def magnitudes(name: str) -> np.ndarray:
         return weights[name].detach().abs().float().flatten().cpu().numpy()
 
-    return binned_control(controlled.spot, magnitudes, by="magnitude", bins=bins, seed=seed)
+    return binned_control(controlled.spot, magnitudes, by="magnitude", bins=bins, seed=seed, apart=controlled.apart)
 
 
 @CONTROLS.register(
@@ -203,7 +205,7 @@ def matched_general(controlled: Controlled, *, bins: Count = 10, seed: Seed = 0)
         size = store.layout.sizes[name]
         return torch.stack([store.magnitude(domain, name, 0, size) for domain in general]).amax(0).numpy()
 
-    return binned_control(controlled.spot, scores, by="general score", bins=bins, seed=seed)
+    return binned_control(controlled.spot, scores, by="general score", bins=bins, seed=seed, apart=controlled.apart)
 
 
 @CONTROLS.register("top_magnitude", label="largest weights")

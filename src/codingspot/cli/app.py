@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import codingspot
-from codingspot.cli import bench, corpus, estimate, roles, stages, study, testbed, views
+from codingspot.cli import bench, corpus, diff, estimate, export, roles, stages, study, testbed, views
 from codingspot.cli import methods as methods_command
 from codingspot.cli import units as units_command
 from codingspot.cli.console import out
@@ -22,12 +22,14 @@ app = typer.Typer(
 study.register(app)
 stages.register(app)
 units_command.register(app)
+diff.register(app)
 corpus.register(app)
 estimate.register(app)
 roles.register(app)
 bench.register(app)
 methods_command.register(app)
 views.register(app)
+export.register(app)
 app.add_typer(testbed.app, name="testbed")
 
 
@@ -43,5 +45,5 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Find, ablate, control and report the Coding Spot of a causal language model."""
+    """Find, ablate, control, report and export the Coding Spot of a causal language model."""
     del version

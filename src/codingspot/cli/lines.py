@@ -50,10 +50,10 @@ class ProgressLines:
         self._place, self._left = "", None
 
     def advance(self, units: float) -> None:
-        """``units`` of work were done."""
+        """``units`` of work were done; of cells, whose places say more, nothing is said."""
         self._done += units
         now = self._clock()
-        if now - self._said >= _EVERY and 0 < self._done < self._total:
+        if self._first is None and now - self._said >= _EVERY and 0 < self._done < self._total:
             left = (now - self._work) * (self._total - self._done) / self._done
             self._say(f"{self._text}: {self._done / self._total:.0%} of all work done", left)
 

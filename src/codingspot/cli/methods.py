@@ -28,7 +28,7 @@ def methods(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List estimators, recipes, scopes, edits, controls, benchmark methods, views, analyses and tasks, with parameters.
+    """List estimators, recipes, scopes, edits, controls, benchmark methods, views, analyses, exports and tasks.
 
     Those of installed packages are among them, each with the package it comes from.
 

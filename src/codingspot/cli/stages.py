@@ -1,24 +1,24 @@
-"""The stages one by one, on artefacts: score, spot, ablate, eval."""
+"""The stages one by one, on artefacts: score, spot, eval."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import Force, StudyProgress, friendly_errors, out, print_json, print_table, setting_error
+from codingspot.cli.console import Force, StudyProgress, friendly_errors, print_json, print_table, setting_error
 from codingspot.cli.options import takes_model
 from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
 from codingspot.models.section import ModelSection
+from codingspot.settings_text import read_settings
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(takes_model(score))
     app.command()(spot)
-    app.command()(takes_model(ablate))
     app.command("eval")(takes_model(evaluate))
 
 
@@ -147,40 +147,6 @@ def spot(
         print_table(f"{file}: {len(found):,} parameters", table)
 
 
-def ablate(
-    model: ModelSection,
-    spot_file: Annotated[Path, typer.Argument(help="A spot made by `codingspot spot` from the same weights.")],
-    directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the edited model.")],
-    k: Annotated[
-        float | None, typer.Option("--k", help="Percentage of all parameters; the whole spot by default.")
-    ] = None,
-    edit: Annotated[str, typer.Option(help="See `codingspot methods edit`.")] = "zero",
-    setting: Annotated[list[str] | None, typer.Option("--set", help="An edit's parameter, NAME=VALUE; repeat.")] = None,
-    force: Force = False,
-) -> None:
-    """Edit a spot and save the edited model with its tokenizer.
-
-    Example: codingspot ablate testbed spot.safetensors --k 0.25 --out runs/ablated
-    """
-    from codingspot.ablation import EDITS, edited
-    from codingspot.models import input_places
-    from codingspot.outputs import new_folder
-    from codingspot.spot import Spot
-
-    with (
-        friendly_errors(),
-        new_folder(directory, "codingspot-model", inputs=input_places(model.id, spot_file), force=force) as temporary,
-    ):
-        parameters = EDITS.check(edit, read_settings(setting or []))
-        loaded = model.load()
-        whole = Spot.load(spot_file)
-        chosen = whole if k is None else whole.top(k)
-        with edited(loaded, chosen, edit, **parameters):
-            loaded.model.save_pretrained(temporary)
-            loaded.tokenizer.save_pretrained(temporary)
-    out.print(f"{len(chosen):,} parameters edited ({edit}): {directory}", soft_wrap=True)
-
-
 def evaluate(
     model: ModelSection,
     directory: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.parquet and losses.parquet.")],
@@ -273,23 +239,3 @@ def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:
             raise StudyError(f"--data takes TASK=PATH with one of the tasks {', '.join(tasks)}, not {pair!r}")
         places[name] = Path(path)
     return places
-
-
-def read_settings(pairs: list[str]) -> dict[str, Any]:
-    """What ``--set NAME=VALUE`` gives, the values as YAML.
-
-    Raises:
-        StudyError: one isn't of that form, or is there twice.
-    """
-    from codingspot.errors import StudyError
-    from codingspot.settings_text import parse_settings
-
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise StudyError(f"--set takes NAME=VALUE, not {pair!r}")
-        if name in found:
-            raise StudyError(f"--set gives {name} twice; give it once")
-        found[name] = parse_settings(value, f"--set {name}")
-    return found

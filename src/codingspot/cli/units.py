@@ -10,9 +10,9 @@ from rich.table import Table
 
 from codingspot.cli.console import Force, StudyProgress, friendly_errors, print_table, setting_error
 from codingspot.cli.options import takes_model
-from codingspot.cli.stages import read_settings
 from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
 from codingspot.models.section import ModelSection
+from codingspot.settings_text import read_settings
 
 
 def register(app: typer.Typer) -> None:

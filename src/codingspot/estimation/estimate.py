@@ -20,6 +20,7 @@ from codingspot.estimation.peaks import (
     scoring_peak,
     selection_peak,
 )
+from codingspot.importance import micro_batch
 from codingspot.importance.draws import SAMPLE
 from codingspot.importance.finetune import optimizer_bytes
 from codingspot.models import MAX_LOGITS, ParameterLayout, scope_sizes
@@ -129,7 +130,8 @@ class _Needs:
         self.corpus, self.own_texts = known_domains(study.corpus)
         self.domains = len(self.corpus.scored)
         self.languages = sum(domain.kind == "code" for domain in self.corpus.scored)
-        self.sequences = max(1, study.scoring.micro_batch_tokens // study.scoring.sequence_length)
+        at_once = micro_batch(study.scoring.micro_batch_tokens, self.layout.total, self.device)
+        self.sequences = max(1, at_once // study.scoring.sequence_length)
         self.scored = wants_scores(study)
         folded = self.scored and folds(study, self.layout.total)
         # What a selection reads at once, and the disk holds: the languages, or their sum, and general text.

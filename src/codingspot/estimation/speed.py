@@ -17,7 +17,7 @@ from codingspot.estimation.evaluating import Tokens
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.cached_batch import CachedBatch
 from codingspot.evaluation.likelihood import Continuation, log_likelihoods
-from codingspot.importance import ESTIMATORS, resolve
+from codingspot.importance import ESTIMATORS, micro_batch, resolve
 from codingspot.importance.estimators import DomainInput
 from codingspot.models import LoadedModel, unique_parameters
 from codingspot.spot.selection import KeyChunk, select_top
@@ -81,10 +81,13 @@ def _rate(work: Iterator[int]) -> float:
 
 def _scoring(study: Study, loaded: LoadedModel) -> Iterator[int]:
     section, model = study.scoring, loaded.model
-    batch = max(1, section.micro_batch_tokens // section.sequence_length)
+    weights = unique_parameters(model)
+    parameters = sum(weight.numel() for weight in weights.values())
+    at_once = micro_batch(section.micro_batch_tokens, parameters, model.device.type)
+    batch = max(1, at_once // section.sequence_length)
     budget = max(1, section.token_budget // section.sequence_length)
     ids = _random(model, min(budget, _MICRO_BATCHES * batch), section.sequence_length)
-    given = DomainInput(model, PackedTokens("random", ids, 1, 0), unique_parameters(model), section.micro_batch_tokens)
+    given = DomainInput(model, PackedTokens("random", ids, 1, 0), weights, at_once)
     estimator = ESTIMATORS.bind(*resolve(section.estimator, section.parameters))
     while True:
         estimator(given)

@@ -18,7 +18,19 @@ from torch import Tensor, nn
 from codingspot.corpus import PackedTokens
 from codingspot.errors import StudyError
 from codingspot.importance.accumulation import CHUNK, Fold, accumulate_gradients
-from codingspot.models import Registry
+from codingspot.models import LARGE_MODEL, Registry
+
+MICRO_BATCH = 2_048
+SMALL_MICRO_BATCH = 512
+
+
+def micro_batch(asked: int | None, parameters: int, device: str) -> int:
+    """Tokens to run at once: those ``asked`` for, or a default by the size of the model and the type of device.
+
+    More than :data:`SMALL_MICRO_BATCH` make a CPU no faster, and of a large model their activations take gigabytes.
+    """
+    default = SMALL_MICRO_BATCH if device == "cpu" and parameters > LARGE_MODEL else MICRO_BATCH
+    return asked or default
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from codingspot.importance.estimators import (
     Estimate,
     EstimatorTraits,
     estimator_traits,
+    micro_batch,
     resolve,
 )
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
@@ -46,7 +47,7 @@ def score(
     normalise: Normalisation = "tokens",
     sequence_length: int = 512,
     token_budget: int | None = 65_536,
-    micro_batch_tokens: int = 2_048,
+    micro_batch_tokens: int | None = None,
     seed: int = 0,
     finetune: FineTune | None = None,
     on_snapshot: OnSnapshot | None = None,
@@ -61,7 +62,8 @@ def score(
     """Score every parameter for every domain of the corpus that is not held out, into the folder ``out``.
 
     ``token_budget`` is for each domain, whose documents are shuffled by ``seed`` and packed by
-    :func:`codingspot.corpus.pack`. ``micro_batch_tokens`` is how many are run at once.
+    :func:`codingspot.corpus.pack`. ``micro_batch_tokens`` is how many are run at once, by default
+    :func:`codingspot.importance.micro_batch`'s.
     ``parameters`` are those of the estimator; Taylor saliency has ``reduction`` and ``norm`` (see
     :func:`codingspot.importance.estimators.taylor`). ``normalise`` is kept in the store and applied to magnitudes when
     they are read. ``progress`` hears of every micro-batch; ``on_snapshot`` of the scores at the snapshots that
@@ -89,7 +91,9 @@ def score(
     if folded and normalise != "tokens":
         raise StudyError(f"scores normalised by {normalise} can't be folded; keep them all, or normalise by tokens")
     check_folder(Path(out), inputs=[loaded.folder], force=force)
-    sample = sample_offsets(ParameterLayout.of(loaded.model).sizes) if draws or sample_only else {}
+    layout = ParameterLayout.of(loaded.model)
+    micro_batch_tokens = micro_batch(micro_batch_tokens, layout.total, loaded.model.device.type)
+    sample = sample_offsets(layout.sizes) if draws or sample_only else {}
     bound = ESTIMATORS.bind(estimator, parameters)
     run = _Run(loaded, bound, micro_batch_tokens, finetune, on_snapshot, progress, traits, sample)
     packed = _packed(loaded, corpus, sequence_length, token_budget, seed)
@@ -150,7 +154,7 @@ def record_snapshots(
     estimator: str = DEFAULT_ESTIMATOR,
     sequence_length: int = 512,
     token_budget: int | None = 65_536,
-    micro_batch_tokens: int = 2_048,
+    micro_batch_tokens: int | None = None,
     seed: int = 0,
     **parameters: Any,
 ) -> dict[str, tuple[float, ...]]:
@@ -164,6 +168,8 @@ def record_snapshots(
         StudyError: the estimator is unknown or a parameter is not one of its own.
     """
     estimator, parameters = resolve(estimator, parameters)
+    total = ParameterLayout.of(loaded.model).total
+    micro_batch_tokens = micro_batch(micro_batch_tokens, total, loaded.model.device.type)
     run = _Run(loaded, ESTIMATORS.bind(estimator, parameters), micro_batch_tokens, finetune, on_snapshot)
     packed = _packed(loaded, corpus, sequence_length, token_budget, seed)
     losses = {}

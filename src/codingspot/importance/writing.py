@@ -24,6 +24,7 @@ from torch import Tensor
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, NonFiniteError, OutputError
 from codingspot.files import write_json
+from codingspot.importance.accumulation import CHUNK
 from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation
 from codingspot.models import ParameterLayout
 from codingspot.outputs import Place, new_folder
@@ -234,10 +235,10 @@ def _gone_on_with(folder: Path, shard_bytes: int, provenance: Mapping[str, Any] 
 def mean_and_deviation(scores: Iterable[Tensor]) -> tuple[float, float]:
     """Mean and standard deviation of the absolute values of all the tensors together."""
     total = magnitude_sum = square_sum = 0.0
-    for each in scores:
-        total += each.numel()
-        magnitude_sum += float(torch.linalg.vector_norm(each, 1, dtype=torch.float64))
-        square_sum += float(torch.linalg.vector_norm(each, 2, dtype=torch.float64)) ** 2
+    for part in (part for each in scores for part in torch.split(each.flatten(), CHUNK)):  # each is copied in float64
+        total += part.numel()
+        magnitude_sum += float(torch.linalg.vector_norm(part, 1, dtype=torch.float64))
+        square_sum += float(torch.linalg.vector_norm(part, 2, dtype=torch.float64)) ** 2
     mean = magnitude_sum / total
     return mean, math.sqrt(max(0.0, square_sum / total - mean**2))
 

@@ -8,7 +8,7 @@ from codingspot.lazy import load_lazily
 
 if TYPE_CHECKING:
     from codingspot.models.finding import configured_model, find_model, torch_dtype
-    from codingspot.models.layout import Located, ParameterLayout, fingerprint, unique_parameters
+    from codingspot.models.layout import LARGE_MODEL, Located, ParameterLayout, fingerprint, unique_parameters
     from codingspot.models.loading import LoadedModel, load_model, usable_device
     from codingspot.models.output_head import MAX_LOGITS, OutputHead
     from codingspot.models.roles import SCOPES, Role, Scope, ScopeName, role_of, scope_sizes
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from codingspot.registry import Registry
 
 __all__ = [
+    "LARGE_MODEL",
     "MAX_LOGITS",
     "SCOPES",
     "TESTBED",

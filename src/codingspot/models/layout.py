@@ -20,6 +20,10 @@ from codingspot.errors import ArtefactError
 
 # Numbers moved to the CPU at a time; bounds the memory a fingerprint takes.
 _CHUNK = 1 << 24
+
+LARGE_MODEL = 200_000_000
+"""Parameters from which defaults spare memory, disk and time: see the settings that name it."""
+
 _AGAIN = "make the artefact again"
 
 

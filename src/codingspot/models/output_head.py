@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 MAX_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 28}
 """Most elements that the logits of a chunk, their probabilities and the gradients of both have together, by device.
 
-A chunk costs a pass over the head's gradient, which a GPU would spend more time on than on the chunk.
+Where a chunk costs a pass over the head's gradient, a GPU would spend more time on that than on the chunk.
 """
 
 _ARRAYS = 4  # logits and log-probabilities, and the gradient of each
@@ -87,9 +87,7 @@ class OutputHead:
     def chunks(self, states: Float[Tensor, "positions width"]) -> Iterator[slice]:
         """Slices of positions whose logits may be held at once."""
         vocabulary = self._vocabulary(states)
-        step = max(1, self._max_logits // (_ARRAYS * vocabulary))
-        for start in range(0, len(states), step):
-            yield slice(start, min(len(states), start + step))
+        yield from _spans(len(states), self._max_logits // (_ARRAYS * vocabulary))
 
     def text_loss(self, input_ids: Int64[Tensor, "rows length"], *, twice: bool = False) -> Float[Tensor, ""]:
         """Negative log-likelihood in nats, summed over all tokens but the first of each row; float32, differentiable.
@@ -115,6 +113,45 @@ class OutputHead:
             return loss
         parts = [self._loss(states[chunk], targets[chunk]) for chunk in self.chunks(states)]
         return torch.stack(parts).sum()
+
+    def _gradients(
+        self, targets: Tensor, states: Tensor, of_states: Tensor, wanted: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The summed loss, and its gradients: the states' into ``of_states``, and those of the head's ``wanted``."""
+        if self._simple and isinstance(self._head, nn.Linear) and self._head.bias is None:
+            return self._linear_gradients(self._head.weight, targets, states, of_states, wanted=bool(wanted))
+        of_weights = _Sums(wanted)
+        losses = []
+        for chunk in self.chunks(states):
+            with torch.enable_grad():
+                part = states[chunk].detach().requires_grad_()
+                loss = self._loss(part, targets[chunk])
+            of_states[chunk], *found = torch.autograd.grad(loss, [part, *wanted])
+            losses.append(loss.detach())
+            of_weights.add(found)
+        return torch.stack(losses).sum(), of_weights.totals()
+
+    def _linear_gradients(
+        self, weight: Tensor, targets: Tensor, states: Tensor, of_states: Tensor, *, wanted: bool
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The same of a plain linear head, whose gradient is one product of many chunks' logits with their states.
+
+        The gradients of logits are kept for it in the model's type, up to as many bytes as ``max_logits`` in float32.
+        """
+        of_weights = _Sums([weight] if wanted else [])
+        losses = []
+        for span in _spans(len(states), self._max_logits * 4 // (weight.element_size() * len(weight))):
+            of_logits = weight.new_empty(len(states[span]), len(weight))
+            for chunk in self.chunks(states[span]):
+                # Logits first, and then their gradient in their place.
+                logits = torch.mm(states[span][chunk], weight.T, out=of_logits[chunk])
+                loss, gradient = _loss_and_gradient(logits, targets[span][chunk])
+                logits.copy_(gradient)
+                losses.append(loss)
+            torch.mm(of_logits, weight, out=of_states[span])
+            if wanted:
+                of_weights.add([of_logits.T @ states[span]])
+        return torch.stack(losses).sum(), of_weights.totals()
 
     def _loss(self, states: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(self.logits(states).float(), targets, reduction="sum", ignore_index=_IGNORED)
@@ -151,6 +188,43 @@ class OutputHead:
         return logits[0]
 
 
+def _spans(length: int, step: int) -> Iterator[slice]:
+    step = max(1, step)
+    for start in range(0, length, step):
+        yield slice(start, min(length, start + step))
+
+
+def _loss_and_gradient(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Summed cross-entropy in float32, and its gradient by the logits: their softmax, less 1 at the target."""
+    log_probabilities = F.log_softmax(logits, -1, dtype=torch.float32)
+    loss = F.nll_loss(log_probabilities, targets, reduction="sum", ignore_index=_IGNORED)
+    gradient = log_probabilities.exp_()
+    ignored = (targets == _IGNORED)[:, None]
+    gradient.scatter_add_(1, targets[:, None].masked_fill(ignored, 0), gradient.new_full((len(targets), 1), -1.0))
+    return loss, gradient.masked_fill_(ignored, 0.0)
+
+
+class _Sums:
+    """Sums of tensors, in float32 from the second on: what is given once is neither rounded nor copied."""
+
+    def __init__(self, weights: list[Tensor]) -> None:
+        self._types = [weight.dtype for weight in weights]
+        self._sums: list[Tensor] = []
+
+    def add(self, new: list[Tensor]) -> None:
+        if not self._sums:
+            self._sums = new
+            return
+        self._sums = [total.float() for total in self._sums]
+        for total, more in zip(self._sums, new, strict=True):
+            _add(total, more)
+
+    def totals(self) -> list[Tensor]:
+        """The sums, in the types of the weights."""
+        sums, self._sums = self._sums, []
+        return [total.to(dtype) for total, dtype in zip(sums, self._types, strict=True)]
+
+
 def _add(total: Tensor, new: Tensor) -> None:
     """Add ``new`` to the float32 ``total``, part by part: a whole ``new`` in float32 is as large again."""
     for part, of_new in zip(torch.split(total.view(-1), _PART), torch.split(new.reshape(-1), _PART), strict=True):
@@ -163,29 +237,10 @@ class _SummedLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, head: OutputHead, targets: Tensor, states: Tensor, *weights: Tensor) -> Tensor:
         wanted = [weight for weight in weights if weight.requires_grad]
-        of_states = torch.empty_like(states)
-        chunks = list(head.chunks(states))
-        # Summed in float32, part by part. Of a single chunk they are kept as they are: nothing is rounded or copied.
-        of_weights = [torch.zeros_like(weight, dtype=torch.float32) for weight in wanted if len(chunks) > 1]
-        losses = []
-        for chunk in chunks:
-            with torch.enable_grad():
-                part = states[chunk].detach().requires_grad_()
-                loss = head._loss(part, targets[chunk])
-            of_part, *found = torch.autograd.grad(loss, [part, *wanted])
-            losses.append(loss.detach())
-            of_states[chunk] = of_part
-            if len(chunks) == 1:
-                of_weights = found
-            else:
-                for whole, new in zip(of_weights, found, strict=True):
-                    _add(whole, new)
-            del found
-        # Kept in the weights' own type: the largest tensor there is by now.
-        ctx.of_weights = [whole.to(weight.dtype) for whole, weight in zip(of_weights, wanted, strict=True)]
-        ctx.of_states = of_states
+        ctx.of_states = torch.empty_like(states)
+        loss, ctx.of_weights = head._gradients(targets, states, ctx.of_states, wanted)
         ctx.wanted = [weight.requires_grad for weight in weights]
-        return torch.stack(losses).sum()
+        return loss
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

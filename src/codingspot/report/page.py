@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from codingspot.escaping import visible
+from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.report.drawing import Picture, to_svg
 from codingspot.report.labels import dose, join_words
 from codingspot.report.provenance import details, estimator_phrase, fewer_phrase
@@ -97,7 +98,7 @@ def render_page(
         analyses=[_shown(section.place, section) for section in analyses],
         details=details(run),
         notes=[fewer_phrase(run)] if fewer_phrase(run) else [],
-        limits={"kept": KEPT, "lost": LOST, "perplexity": PERPLEXITY_LIMIT},
+        limits={"kept": KEPT, "lost": LOST, "perplexity": PERPLEXITY_LIMIT, "draws": DRAWS_NEEDED},
     )
     return visible(page)
 
@@ -134,12 +135,14 @@ def _findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:
         Column("general_retention", "General retention", "retention", has_range=True),
         Column("perplexity", "General ppl.", "ratio"),
         Column("matched", "Matched", "score", has_range=True),
+        Column("draws", "Draws", "count"),
+        Column("p_value", "p", "p_value"),
         Column("vocabulary", "Vocab.", "share"),
         Column("norms", "Norms", "share"),
     )
     before = summary.original.metrics
     unedited = (Number(before.code), Number(before.code_retention), Number(before.general_retention), Number(1.0))
-    missing = (Number(None), Number(None), Number(None))
+    missing = (Number(None),) * 5
     original: tuple[str | Number, ...] = ("Original", "", Number(None), *unedited, *missing)
     rows = [Row("", "", "original", original)]
     for finding in findings:
@@ -155,6 +158,8 @@ def _findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:
             Number(cell.metrics.general_retention, *(general or (None, None))),
             Number(general_perplexity_ratio(cell, summary.plan)),
             Number(sum(drawn) / len(drawn), min(drawn), max(drawn)) if drawn else Number(None),
+            Number(None if finding.standing is None else len(finding.standing.draws)),
+            Number(None if finding.standing is None else finding.standing.p_value),
             *(Number(100 * finding.shares[place] if finding.shares else None) for place in ("vocabulary", "norms")),
         )
         rows.append(Row(finding.spot, "", "spot", values))

@@ -35,9 +35,14 @@ class _ScoringSection(Record):
     normalise: str | None = None
 
 
+class _JudgedSection(Record):
+    k_percent: float
+
+
 class _SpotSection(Record):
     name: str
     parameters: Plain | None = None
+    judged: _JudgedSection | None = None
 
 
 class _EvaluationSection(Record):
@@ -110,11 +115,19 @@ class Run:
 
     def recipe_parameters(self, spot: str) -> Mapping[str, Any]:
         """What the study gives to a spot's recipe; empty where it leaves everything at its default."""
+        return self._of_spot(spot, "parameters")
+
+    def judged(self) -> dict[str, float]:
+        """The dose that the study names for the verdict, of each spot for which it does."""
+        found = {spot: self._of_spot(spot, "judged").get("k_percent") for spot in self.plan.spots()}
+        return {spot: float(k) for spot, k in found.items() if k is not None}
+
+    def _of_spot(self, spot: str, key: str) -> Mapping[str, Any]:
         sections = self.study.get("spots")
         for section in sections if isinstance(sections, list) else ():
             if isinstance(section, dict) and section.get("name") == spot:
-                parameters = section.get("parameters")
-                return parameters if isinstance(parameters, dict) else {}
+                found = section.get(key)
+                return found if isinstance(found, dict) else {}
         return {}
 
 

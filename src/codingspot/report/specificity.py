@@ -1,10 +1,10 @@
 """Whether a spot is specific to code, decided from numbers and intervals alone.
 
 A spot is judged at one dose. General ability is *kept* where its retention is at least 0.95 and no general domain's
-perplexity has more than doubled. The dose judged is the one that leaves the least code among those that keep general
-ability, if it leaves at most half of it; otherwise the paper's onset (smallest k with pass@1 below 1%) or, where there
-is none, the dose that leaves the least code of all. *Selectivity* is general minus code retention, both corrected for
-chance. The rules, in turn:
+perplexity has more than doubled. The dose judged is the one that the study names. Where it names none, it is the one
+that leaves the least code among those that keep general ability, if it leaves at most half of it; otherwise the paper's
+onset (smallest k with pass@1 below 1%) or, where there is none, the dose that leaves the least code of all.
+*Selectivity* is general minus code retention, both corrected for chance. The rules, in turn:
 
 1. Where code or general ability is too near chance in the original model, nothing can be said.
 2. Code that is unharmed at that dose (it keeps at least 95%, or its interval reaches 1) makes no coding spot: the
@@ -13,6 +13,9 @@ chance. The rules, in turn:
 4. Where general ability isn't kept, the spot is not specific.
 5. Every matched random control must stay below the interval of the spot's selectivity. Without matched controls a
    spot is called specific only with that reservation.
+6. By the losses of held-out text the spot must stand outside the spread of the draws of each matched control, at 5%
+   (:mod:`codingspot.evaluation.standing`): at the dose that the study names, or else the spot and every draw at the
+   dose where each is most selective. Fewer than 19 draws can't show that; then the finding says so, and rule 5 decides.
 """
 
 from __future__ import annotations
@@ -21,7 +24,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 import pandas as pd
 
@@ -29,12 +31,11 @@ from codingspot.ablation import CONTROLS
 from codingspot.evaluation.metrics import KEPT as KEPT
 from codingspot.evaluation.metrics import LOST as LOST
 from codingspot.evaluation.metrics import onset
+from codingspot.evaluation.standing import PERPLEXITY_LIMIT as PERPLEXITY_LIMIT
+from codingspot.evaluation.standing import Standing, selectivity_by_losses, stand
 from codingspot.evaluation.statistics import Interval
 from codingspot.report.summary import CellSummary, RunSummary
 from codingspot.study.cells import Control, Plan
-
-PERPLEXITY_LIMIT: Final = 2.0
-"""Factor on a general domain's perplexity above which general ability doesn't count as kept."""
 
 
 class Verdict(StrEnum):
@@ -59,6 +60,8 @@ class Finding:
         cell: the spot at the dose judged.
         kept: the cell with the least code among the doses that keep general ability; None where no dose does.
         matched: the matched controls at the dose judged, one a seed.
+        standing: the spot among all draws of the matched control that it surpasses the least, by losses; None where
+            there is no such draw, or no held-out text of both kinds.
         shares: share (0-1) of the parameters edited in ``vocabulary`` (embedding and output head), ``norms`` and
             ``blocks``; empty where it isn't known.
     """
@@ -68,6 +71,7 @@ class Finding:
     cell: CellSummary
     kept: CellSummary | None
     matched: tuple[CellSummary, ...]
+    standing: Standing | None
     shares: Mapping[str, float]
 
 
@@ -109,13 +113,16 @@ def judge(summary: RunSummary, spot: str, density: pd.DataFrame | None = None) -
     """Apply the rules of this module to one spot; ``density`` only adds where its parameters lie."""
     cells = tuple(c for c in summary.of(spot) if not c.asked.asks_nothing) or summary.of(spot)
     kept = min((c for c in cells if keeps_general(c, summary.plan)), key=_code, default=None)
-    verdict, cell = _decide(summary, spot, cells, kept)
+    named = tuple(c for c in summary.of(spot) if c.cell.k_percent == summary.judged.get(spot))
+    standing = _standing(summary, spot)
+    verdict, cell = _decide(summary, spot, named or cells, kept, standing)
     return Finding(
         spot=spot,
         verdict=verdict,
         cell=cell,
         kept=kept,
         matched=_matched(summary, spot, cell.cell.k_percent),
+        standing=standing,
         shares=_shares(density, spot, cell.cell.k_percent),
     )
 
@@ -141,9 +148,13 @@ def _shares(density: pd.DataFrame | None, spot: str, k_percent: float) -> dict[s
 
 
 def _decide(
-    summary: RunSummary, spot: str, cells: tuple[CellSummary, ...], kept: CellSummary | None
+    summary: RunSummary,
+    spot: str,
+    cells: tuple[CellSummary, ...],
+    kept: CellSummary | None,
+    standing: Standing | None,
 ) -> tuple[Verdict, CellSummary]:
-    judged = _judged(cells, kept)
+    judged = _judged(cells, kept if kept in cells else None)
     code, general = judged.metrics.code_retention, judged.metrics.general_retention
     if code is None or general is None:
         return Verdict.UNDEFINED, judged
@@ -157,11 +168,41 @@ def _decide(
         return (Verdict.GENERAL if interval and interval.high < 0 else Verdict.NOT_SPECIFIC), judged
     if not keeps_general(judged, summary.plan):
         return Verdict.NOT_SPECIFIC, judged
+    tested = standing is not None and standing.can_reach_level
     reached = [selectivity(control) for control in _matched(summary, spot, judged.cell.k_percent)]
-    if not reached:
+    if not reached and not tested:
         return Verdict.UNCONTROLLED, judged
-    highest = max(_defined(reached), default=math.inf)
-    return (Verdict.NO_MORE_THAN_CONTROLS if highest >= interval.low else Verdict.SPECIFIC), judged
+    surpassed = not reached or max(_defined(reached), default=math.inf) < interval.low
+    if tested and standing is not None:
+        surpassed &= standing.outside
+    return (Verdict.SPECIFIC if surpassed else Verdict.NO_MORE_THAN_CONTROLS), judged
+
+
+def _standing(summary: RunSummary, spot: str) -> Standing | None:
+    """The spot among the draws of each matched control, by losses: that in which it stands out the least."""
+    named = summary.judged.get(spot)
+    doses = summary.doses(spot) if named is None else (named,)
+    kinds = {domain.name: domain.kind for domain in summary.plan.domains}
+    own = _selectivities({cell.cell.k_percent: cell for cell in summary.of(spot)}, doses, kinds)
+    found = []
+    for control in matched_controls(summary, spot):
+        each = (_selectivities(cells, doses, kinds) for cells in summary.draws(spot, control).values())
+        drawn = [values for values in each if values]
+        if own and drawn:
+            found.append(stand(own, drawn))
+    return max(found, key=lambda standing: standing.p_value, default=None)
+
+
+def _selectivities(cells: Mapping[float, CellSummary], doses: Iterable[float], kinds: Mapping[str, str]) -> list[float]:
+    """Selectivity by losses at every dose; nothing where a dose or the text of a kind is missing."""
+    found = []
+    for k in doses:
+        ratios = cells[k].perplexity_ratio if k in cells else {}
+        code, general = (
+            [math.log(ratios[name]) for name in ratios if kinds[name] == kind] for kind in ("code", "general")
+        )
+        found.append(selectivity_by_losses(code, general))
+    return _defined(found) if None not in found else []
 
 
 def matched_controls(summary: RunSummary, spot: str) -> list[Control]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -101,12 +101,14 @@ class RunSummary:
         cells: the original model first.
         missing: those that aren't finished yet.
         parameters: what the study gives to each spot's recipe.
+        judged: the dose at which a spot is judged, where the study names it.
     """
 
     plan: Plan
     cells: tuple[CellSummary, ...]
     missing: tuple[Cell, ...]
     parameters: Mapping[str, Mapping[str, Any]]
+    judged: Mapping[str, float] = field(default_factory=dict)
 
     def recipe(self, cell: Cell) -> RecipeTraits:
         """What the recipe of a cell's spot declares of itself."""
@@ -143,6 +145,14 @@ class RunSummary:
     def at(self, spot: str, control: Control | None, k_percent: float) -> tuple[CellSummary, ...]:
         """The same at one dose: one cell for the spot itself, one a seed for a control."""
         return tuple(c for c in self.of(spot, control) if c.cell.k_percent == k_percent)
+
+    def draws(self, spot: str, control: Control) -> dict[int, dict[float, CellSummary]]:
+        """Every draw of a random control by its seed, further ones too: its cells by dose."""
+        found: dict[int, dict[float, CellSummary]] = {}
+        for cell in (*self._cells(spot, control, "dose"), *self._cells(spot, control, "draw")):
+            if cell.cell.seed is not None:
+                found.setdefault(cell.cell.seed, {})[cell.cell.k_percent] = cell
+        return found
 
     def controls(self, spot: str) -> tuple[Control, ...]:
         """The kinds of control that a spot has, in the plan's order."""
@@ -238,7 +248,8 @@ def summarise(run: Run) -> RunSummary:
                 },
             )
         )
-    return RunSummary(plan, tuple(cells), run.missing, {spot: run.recipe_parameters(spot) for spot in plan.spots()})
+    parameters = {spot: run.recipe_parameters(spot) for spot in plan.spots()}
+    return RunSummary(plan, tuple(cells), run.missing, parameters, run.judged())
 
 
 def _as_stopped(intervals: CellIntervals, stopped: pd.DataFrame | None, cell: Cell) -> CellIntervals:

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Final
 
 from codingspot.ablation import CONTROLS, EDITS
+from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.evaluation.statistics import Interval
 from codingspot.importance import ESTIMATORS
 from codingspot.models import SCOPES
@@ -81,7 +82,7 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
         case Verdict.UNDEFINED:
             roles: tuple[TaskRole, ...] = ("code", "general")
             if not plan.tasks or cell.asked.asks_nothing:
-                return _perplexity_sentence(summary, finding.spot)
+                return _perplexity_sentence(summary, finding.spot) + _among_draws(finding)
             absent = [role for role in roles if not plan.with_role(role)]
             if absent:
                 return (
@@ -106,9 +107,10 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
         case Verdict.NOT_SPECIFIC:
             return f"{takes}, {_not_specific(finding, plan, general)}{_while_kept(summary, finding)}."
         case Verdict.NO_MORE_THAN_CONTROLS:
+            left = f" (pass@1 {_spread(finding.matched)})" if finding.matched else ""
             return (
                 f"{takes} while general ability keeps {general}, but as many random weights of the same tensors "
-                f"do as much within the uncertainty (pass@1 {_spread(finding.matched)}): the place is not special."
+                f"do as much within the uncertainty{left}: the place is not special.{_among_draws(finding)}"
             )
         case Verdict.UNCONTROLLED:
             return (
@@ -117,10 +119,11 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
                 f"{_one_of_several(summary, finding)}"
             )
         case _:
+            left = f"leave pass@1 at {_spread(finding.matched)}" if finding.matched else "don't"
             return (
                 f"{takes} while general ability keeps {general}, and as many random weights of the same tensors "
-                f"leave pass@1 at {_spread(finding.matched)}: the damage is specific to code{_vocabulary(finding)}."
-                f"{_one_of_several(summary, finding)}"
+                f"{left}: the damage is specific to code{_vocabulary(finding)}."
+                f"{_among_draws(finding)}{_one_of_several(summary, finding)}"
             )
 
 
@@ -220,6 +223,21 @@ def _one_of_several(summary: RunSummary, finding: Finding) -> str:
     if summary.recipe(spot).training is not None:
         return " That a trained mask removes code doesn't show that code lies there: others may do as well."
     return ""
+
+
+def _among_draws(finding: Finding) -> str:
+    """How the spot stands among the draws of its matched controls, or that they are too few to say."""
+    standing = finding.standing
+    if standing is None:
+        return ""
+    drawn = plural(len(standing.draws), "matched draw")
+    if not standing.can_reach_level:
+        few = f" But {drawn} can't show that at 5%, which takes {DRAWS_NEEDED}."
+        return few if finding.verdict is Verdict.SPECIFIC else ""
+    where = "outside" if standing.outside else "within"
+    return (
+        f" By the losses of held-out text the spot stands {where} the spread of {drawn} (p = {standing.p_value:.2g})."
+    )
 
 
 def _keeps(retention: float | None, interval: Interval | None) -> str:

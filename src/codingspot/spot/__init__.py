@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from codingspot.spot.agreement import Variant, agreement, budget_curve, smallest_agreeing_budget
     from codingspot.spot.density import density
     from codingspot.spot.domains import domain_overlap, domain_spots, general_overlap
-    from codingspot.spot.overlap import overlap, overlap_by_tensor
+    from codingspot.spot.overlap import overlap, overlap_by, overlap_by_tensor, overlap_in_all
     from codingspot.spot.polysemanticity import Asked, measure_shares, polysemanticity, shares_by_domain
     from codingspot.spot.prediction import Scaled, predicted_changes
     from codingspot.spot.recipes import RECIPES, Reading, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
@@ -52,7 +52,9 @@ __all__ = [
     "measure_shares",
     "measure_spot",
     "overlap",
+    "overlap_by",
     "overlap_by_tensor",
+    "overlap_in_all",
     "polysemanticity",
     "predicted_changes",
     "recipe_parameters",

@@ -119,6 +119,52 @@ def overlap_by_tensor(first: Spot, second: Spot) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"layer": "Int64"})
 
 
+GROUPINGS = ("tensor", "layer", "kind")
+"""By what :func:`overlap_by` may sum."""
+
+
+def overlap_by(first: Spot, second: Spot, by: str) -> pd.DataFrame:
+    """:func:`overlap_by_tensor` summed over the tensors of each layer or kind, in the order of the layout.
+
+    Columns: ``by`` itself (a layer is missing outside the layers), ``first_selected``, ``second_selected``, ``common``,
+    ``expected`` (what independent selections of these sizes in the same tensors share) and ``jaccard``.
+
+    Raises:
+        SelectionError: the spots are of different models.
+    """
+    columns = ["first_selected", "second_selected", "common", "expected"]
+    summed = overlap_by_tensor(first, second).groupby(by, sort=False, dropna=False)[columns].sum().reset_index()
+    either = summed["first_selected"] + summed["second_selected"] - summed["common"]
+    return summed.assign(jaccard=summed["common"] / either)
+
+
+def overlap_in_all(first: Spot, second: Spot) -> dict[str, float]:
+    """What two spots share in all, against independent random selections (hypergeometric) in the population.
+
+    That is the scope where both have the same one, otherwise all parameters. Keys: ``first_selected``,
+    ``second_selected``, ``common``, ``population``, ``expected``, ``jaccard``, ``expected_jaccard`` and ``p_value``.
+
+    Raises:
+        SelectionError: the spots are of different models, or one is empty.
+    """
+    if first.layout != second.layout:
+        raise SelectionError("the two spots are of different models; compare spots of one model")
+    n, m, population = len(first), len(second), _population(first, second)
+    if not (n and m):
+        raise SelectionError("a spot is empty; compare spots that select something")
+    shared = common(first.positions, second.positions)
+    return {
+        "first_selected": n,
+        "second_selected": m,
+        "common": shared,
+        "population": population,
+        "expected": n * m / population,
+        "jaccard": shared / (n + m - shared),
+        "expected_jaccard": expected_jaccard(n, m, population),
+        "p_value": float(hypergeom.sf(shared - 1, population, n, m)),
+    }
+
+
 def _population(one: Spot, other: Spot) -> int:
     if "scope" in one.metadata and one.metadata["scope"] == other.metadata.get("scope"):
         return int(one.metadata["scope_parameters"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from jaxtyping import Bool, Float32, Int64
@@ -29,6 +29,12 @@ from codingspot.spot.recipes import RECIPES, check_recipe, recipe_parameters
 from codingspot.spot.requirements import Domains, require
 from codingspot.spot.selection import count_for, select_per_tensor, select_top
 from codingspot.spot.whole_units import WholeUnits
+
+if TYPE_CHECKING:  # they take seconds to load
+    import pandas as pd
+    from transformers import PreTrainedModel
+
+    from codingspot.models import LoadedModel
 
 _FORMAT = "codingspot-spot"
 _AGAIN = "find the spot again"
@@ -75,9 +81,49 @@ class Spot:
     def __repr__(self) -> str:
         recipe, control = (self.metadata.get(key) or {} for key in ("recipe", "control"))
         k = 100 * len(self) / self.layout.total if self.layout.total else 0.0
-        how = {"recipe": recipe.get("name"), "control": control.get("name"), "scope": self.metadata.get("scope")}
+        how = {
+            "recipe": recipe.get("name"),
+            "combination": (self.metadata.get("combination") or {}).get("operation"),
+            "control": control.get("name"),
+            "scope": self.metadata.get("scope"),
+        }
         parts = [f"{len(self):,} parameters", *(f"{key} {value}" for key, value in how.items() if value)]
         return f"<Spot: {', '.join(parts)}, k = {k:.4g}%>"
+
+    def _repr_html_(self) -> str:
+        from codingspot.spot.frames import spot_html
+
+        return spot_html(self)
+
+    def __and__(self, other: Spot) -> Spot:
+        """What both select, in this one's order; see :func:`codingspot.spot.combining.combine`."""
+        from codingspot.spot.combining import INTERSECTION, combine
+
+        return combine(INTERSECTION, self, other) if isinstance(other, Spot) else NotImplemented
+
+    def __or__(self, other: Spot) -> Spot:
+        """What either selects, the best of both in turn; see :func:`codingspot.spot.combining.combine`."""
+        from codingspot.spot.combining import UNION, combine
+
+        return combine(UNION, self, other) if isinstance(other, Spot) else NotImplemented
+
+    def __sub__(self, other: Spot) -> Spot:
+        """What this one selects and the other doesn't; see :func:`codingspot.spot.combining.combine`."""
+        from codingspot.spot.combining import DIFFERENCE, combine
+
+        return combine(DIFFERENCE, self, other) if isinstance(other, Spot) else NotImplemented
+
+    def frame(self, model: PreTrainedModel | LoadedModel | None = None) -> pd.DataFrame:
+        """Its parameters by tensor and, where the model is given, head; :func:`codingspot.spot.frames.spot_frame`."""
+        from codingspot.spot.frames import spot_frame
+
+        return spot_frame(self, model)
+
+    def unit_frame(self, model: PreTrainedModel | LoadedModel, kind: UnitKind | None = None) -> pd.DataFrame:
+        """What it has of whole units; :func:`codingspot.spot.frames.unit_frame`."""
+        from codingspot.spot.frames import unit_frame
+
+        return unit_frame(self, model, kind)
 
     @property
     def fingerprint(self) -> str | None:

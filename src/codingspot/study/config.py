@@ -25,9 +25,10 @@ from codingspot.corpus import Source
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import CorpusError, StudyError
 from codingspot.evaluation.batching import WINDOW
+from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.evaluation.task_spec import TaskSpec
-from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, FineTune, resolve
-from codingspot.models import TESTBED, ScopeName
+from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, MICRO_BATCH, SMALL_MICRO_BATCH, FineTune, resolve
+from codingspot.models import LARGE_MODEL, TESTBED, ScopeName
 from codingspot.models.section import ModelSection
 from codingspot.settings import Count, Dose, Doses, Name, NotEmpty, Seconds, Seed, Settings
 from codingspot.spot import RECIPES, RecipeTraits, TrainingCost, check_recipe, recipe_parameters, training_cost
@@ -35,9 +36,6 @@ from codingspot.study.cells import Cell, Control, TaskRole
 from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.views_section import ViewsSection
 from codingspot.views import VIEWS, views
-
-LARGE_MODEL = 200_000_000
-"""Parameters from which a study keeps less of the scores, and asks cells fewer items, where it says nothing."""
 
 
 @contextmanager
@@ -101,7 +99,11 @@ class ScoringSection(Settings):
         description="what is kept of the languages' scores: all, or the sum of their magnitudes, which most recipes do "
         f"with; where not given, the sum for models of over {LARGE_MODEL:,} parameters if the study's do",
     )
-    micro_batch_tokens: Count = 2048
+    micro_batch_tokens: Count | None = Field(
+        None,
+        description=f"tokens run at once; where not given, {MICRO_BATCH:,}, and {SMALL_MICRO_BATCH} on a CPU for "
+        f"models of over {LARGE_MODEL:,} parameters",
+    )
     seed: Seed = 0
     reuse: NotEmpty | None = Field(None, description="a finished run, or a score store, whose scores are taken")
     finetune: FineTune | None = Field(None, description="fine-tuning on each domain before its gradients are taken")
@@ -153,7 +155,8 @@ class JudgedSection(Settings):
 
     k_percent: Dose
     draws: Count = Field(
-        19, description="of each random control with the spot's number in every tensor; 19 let a test reach 5%"
+        DRAWS_NEEDED,
+        description="of each random control with the spot's number in every tensor; 19 let a test reach 5%",
     )
 
 
@@ -182,6 +185,11 @@ class SpotSection(Settings):
         "are known this closely, in log10 k; not given: on the grid only",
     )
     sufficiency: SufficiencySection | None = None
+
+    @property
+    def tested(self) -> bool:
+        """Whether there are to be draws of controls enough for a test, which are then not drawn apart from the spot."""
+        return self.judged is not None or len(self.control_seeds) >= DRAWS_NEEDED
 
     @property
     def _own_parameters(self) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from codingspot.ablation import CONTROLS
 from codingspot.errors import StudyError
+from codingspot.models import LARGE_MODEL
 from codingspot.spot import RECIPES, recipe_parameters
-from codingspot.study.config import LARGE_MODEL, Study
+from codingspot.study.config import Study
 
 
 def wants_scores(study: Study) -> bool:

@@ -40,7 +40,7 @@ class StudyKeys:
             found |= {_analysis(f"{told}{section.name}"): key for told in (LEARNING, UNITS, UNIT_DRAWS)}
             for control, seed in control_draws(section):
                 found[_spot(control_name(section.name, control, seed))] = _digest(
-                    [self._largest(section), control, seed]
+                    [self._largest(section), control, seed, *_drawn(section)]
                 )
         return found
 
@@ -87,8 +87,8 @@ class StudyKeys:
         if cell.spot is None:
             return []
         section = self._sections[cell.spot]
-        # A control is drawn outside the whole spot.
-        selected = self._selected(section) if cell.control is None else self._largest(section)
+        # A control is drawn outside the whole spot, or for a test.
+        selected = self._selected(section) if cell.control is None else [*self._largest(section), *_drawn(section)]
         settings: Any = dict(section.edit_parameters)
         if cell.purpose == "sufficiency" and section.sufficiency is not None:
             settings = [section.sufficiency.base, section.sufficiency.largest_percent]
@@ -108,6 +108,11 @@ class StudyKeys:
             where = None if section.tasks_where is None else section.tasks_where.perplexity_ratio
             asked += [section.sequential, section.sequential_alpha, section.dead_items, where]
         return asked
+
+
+def _drawn(section: SpotSection) -> list[str]:
+    """How controls are drawn, where that isn't apart from the spot."""
+    return ["tested"] if section.tested else []
 
 
 def _spot(name: str) -> str:

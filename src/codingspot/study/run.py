@@ -105,7 +105,8 @@ class _Run:
 
     def announce(self, cells: Sequence[Cell]) -> None:
         """Tell how much work is left."""
-        self.progress.start(_SCORING_UNITS + _SELECTION_UNITS + _ANALYSIS_UNITS + len(self.directory.unfinished(cells)))
+        scoring = _SCORING_UNITS if wants_scores(self.study) else 0.0
+        self.progress.start(scoring + _SELECTION_UNITS + _ANALYSIS_UNITS + len(self.directory.unfinished(cells)))
 
     def score(self, given: Given) -> Given:
         """The scores of every parameter for every domain, made or opened, with their analyses; as they are without."""

@@ -32,7 +32,8 @@ def study_spots(
         spots[section.name] = _saved(directory, section.name) or finder.find(section, spots)
         for control, seed in control_draws(section):
             name = control_name(section.name, control, seed)
-            controlled = Controlled(spots[section.name], store, loaded, partial(finder.given, section, None))
+            given = partial(finder.given, section, None)
+            controlled = Controlled(spots[section.name], store, loaded, given, apart=not section.tested)
             spots[name] = _saved(directory, name) or _control(controlled, control, seed)
             if not directory.spot(name).exists():
                 spots[name].save(directory.spot(name))

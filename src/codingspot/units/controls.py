@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from codingspot.ablation import CONTROLS, Controlled, ControlTraits
+from codingspot.ablation.controls import how_drawn
 from codingspot.errors import SelectionError
 from codingspot.models import Units, find_units
 from codingspot.settings import Seed
@@ -35,8 +36,8 @@ def matched_units(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     if spot.units is None:
         raise SelectionError("matched_units needs a spot of whole units; use matched for one of single weights")
     units = find_units(controlled.loaded.model, spot.units.kind)
-    drawn, unmatched = _drawn(units, spot.units.numbers, seed)
-    control = {"name": "matched_units", "seed": seed, "unmatched": unmatched}
+    drawn, unmatched = _drawn(units, spot.units.numbers, seed, controlled.apart)
+    control = {"name": "matched_units", "seed": seed, "unmatched": unmatched, **how_drawn(controlled.apart)}
     return Spot(
         units.positions(drawn),
         torch.zeros(len(spot)),
@@ -46,11 +47,11 @@ def matched_units(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     )
 
 
-def _drawn(units: Units, numbers: Int64[Tensor, " n"], seed: int) -> tuple[Int64[Tensor, " n"], int]:
-    """Another unit for each of ``numbers``, and how many of them are of another layer."""
+def _drawn(units: Units, numbers: Int64[Tensor, " n"], seed: int, apart: bool) -> tuple[Int64[Tensor, " n"], int]:
+    """A random unit for each of ``numbers``, where ``apart`` none of these, and how many are of another layer."""
     generator = np.random.default_rng(seed)
     free = np.ones(len(units), dtype=bool)
-    free[numbers.numpy()] = False
+    free[numbers.numpy()] = not apart
     drawn = np.full(len(numbers), -1, dtype=np.int64)
     layers, sizes = units.layers.numpy(), units.sizes.numpy()
     unmatched = 0

@@ -1,0 +1,57 @@
+"""The command ``diff``: what two spots share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from codingspot.cli.console import friendly_errors, out, print_json, print_table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(diff)
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(help="A spot.")],
+    second: Annotated[Path, typer.Argument(help="Another of the same model, or of one of the same architecture.")],
+    by: Annotated[str, typer.Option(help="Rows of the table: tensor, layer or kind.")] = "layer",
+    k: Annotated[
+        float | None, typer.Option("--k", help="Percentage of all parameters of each; the whole spots by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two spots: how many parameters they share, in all and by tensor, layer or kind, against chance.
+
+    Example: codingspot diff runs/demo/spots/paper.safetensors runs/demo/spots/blocks.safetensors --by kind
+    """
+    from codingspot.errors import StudyError
+    from codingspot.spot import Spot, overlap_by, overlap_in_all
+    from codingspot.spot.overlap import GROUPINGS
+
+    with friendly_errors():
+        if by not in GROUPINGS:
+            raise StudyError(f"--by is {by!r}; use one of {', '.join(GROUPINGS)}")
+        spots = [Spot.load(path) for path in (first, second)]
+        one, other = spots if k is None else [spot.top(k) for spot in spots]
+        whole, parts = overlap_in_all(one, other), overlap_by(one, other, by)
+        if as_json:
+            print_json({**whole, by: parts.astype(object).where(parts.notna(), None).to_dict("records")})
+            return
+        sizes = f"{whole['first_selected']:,} and {whole['second_selected']:,} parameters"
+        chance = f"{whole['expected']:,.1f} shared and {whole['expected_jaccard']:.3f} by chance"
+        among = f"among {whole['population']:,} (p {max(whole['p_value'], 1e-300):.2g})"
+        out.print(f"{whole['common']:,} shared of {sizes}")
+        out.print(f"Jaccard {whole['jaccard']:.3f}; {chance} {among}")
+        table = Table()
+        for heading in (by, "in the first", "in the second", "shared", "by chance", "Jaccard"):
+            table.add_column(heading, justify="left" if heading == by else "right")
+        for row in parts.to_dict("records"):
+            numbers = (f"{row[name]:,}" for name in ("first_selected", "second_selected", "common"))
+            name = "none" if row[by] is None or row[by] != row[by] else str(row[by])
+            table.add_row(name, *numbers, f"{row['expected']:,.1f}", f"{row['jaccard']:.3f}")
+        print_table(f"By {by}; by chance: what random selections of these sizes in the same tensors share", table)

@@ -1,0 +1,150 @@
+"""The settings of every export: the options of its command, and its help."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from codingspot.export.export import EXPORTS, ExportTraits, SpotSettings, Write
+from codingspot.settings import Count, InputPath, NotEmpty, Settings
+
+
+def _load_model() -> Write:
+    from codingspot.export.model import write
+
+    return write
+
+
+def _load_undo() -> Write:
+    from codingspot.export.undo import write
+
+    return write
+
+
+def _load_lora() -> Write:
+    from codingspot.export.lora import write
+
+    return write
+
+
+def _load_mask() -> Write:
+    from codingspot.export.mask import write
+
+    return write
+
+
+def _load_smaller() -> Write:
+    from codingspot.export.smaller import write
+
+    return write
+
+
+def _load_pruned() -> Write:
+    from codingspot.export.pruned import write
+
+    return write
+
+
+class Pushed(Settings):
+    """Of an export that the Hub may hold."""
+
+    push: NotEmpty | None = Field(None, description="a repository on the Hugging Face Hub that it is uploaded to, too")
+    private: bool = Field(False, description="make the repository private where it is new")
+
+
+@EXPORTS.register("model", label="Edited checkpoint", traits=ExportTraits(_load_model, reads=("spot", "model")))
+class ModelExport(SpotSettings, Pushed):
+    """Edit a spot of a checkpoint and write the edited checkpoint, one tensor in memory at a time.
+
+    Names, shards and types of the tensors stay as they are. Beside them stand the tokenizer, the configuration, a
+    model card, what it was made from, and what undoes it: `codingspot export undo`.
+
+    Example: codingspot export model spot.safetensors testbed --k 0.25 --out runs/edited
+    """
+
+    edit: NotEmpty = Field("zero", description="see `codingspot methods edit`")
+    set: tuple[NotEmpty, ...] = Field((), description="a parameter of the edit, NAME=VALUE")
+    undo: bool = Field(True, description="write what restores the original bit for bit")
+    run: InputPath | None = Field(None, description="a run directory that tried the spot, for the card's evidence")
+
+
+@EXPORTS.register("undo", label="Restored checkpoint", traits=ExportTraits(_load_undo, reads=("model",)))
+class Undo(Settings):
+    """Restore the original of an edited checkpoint, bit for bit, from what was written beside it.
+
+    Example: codingspot export undo runs/edited --out runs/restored
+    """
+
+
+@EXPORTS.register("lora", label="LoRA adapters", traits=ExportTraits(_load_lora))
+class LoraExport(SpotSettings):
+    """Place LoRA adapters where the spot is dense, under a budget of trainable parameters.
+
+    Writes the configuration that peft reads: modules, their ranks, and scales in proportion to these. The ranks of
+    other placements are made of the same budget, to be compared with.
+
+    Example: codingspot export lora spot.safetensors --budget 100000 --out runs/lora
+    """
+
+    budget: Count | None = Field(None, description="trainable parameters; by default those of --rank in every module")
+    rank: Count = Field(8, description="of every module, where no budget is given")
+    placement: Literal["density", "inverse", "uniform"] = Field(
+        "density", description="ranks by the spot's share of each module, the other way round, or the same for all"
+    )
+    top_modules: Count | None = Field(None, description="adapters in so many modules alone, of the highest ranks")
+    scope: NotEmpty = Field("blocks", description="modules in it alone; see `codingspot methods scope`")
+    alpha: float = Field(2.0, gt=0, description="of lora_alpha over rank, the same for every module")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of the adapters' inputs")
+
+
+@EXPORTS.register("mask", label="Masks", traits=ExportTraits(_load_mask, writes="file"))
+class MaskExport(SpotSettings):
+    """Write the spot as boolean masks, one for each tensor that it touches, True where a weight is kept.
+
+    Their names are the tensors': `torch.nn.utils.prune.custom_from_mask` takes them as they are.
+
+    Example: codingspot export mask spot.safetensors --out runs/mask.safetensors
+    """
+
+    keep: Literal["rest", "spot"] = Field("rest", description="what masks keep: all but the spot, or the spot alone")
+    scope: NotEmpty = Field("all", description="tensors in it alone; see `codingspot methods scope`")
+
+
+@EXPORTS.register("smaller", label="Smaller checkpoint", traits=ExportTraits(_load_smaller, reads=("spot", "model")))
+class SmallerExport(SpotSettings, Pushed):
+    """Cut the neurons of a spot out of a checkpoint: a smaller model that computes what zeroing them does.
+
+    All layers of a configuration have one width, so as many neurons go from each as the spot has in the layer where it
+    has fewest; its others stay with their weights at zero.
+
+    Example: codingspot export smaller neurons.safetensors testbed --out runs/smaller
+    """
+
+    multiple_of: Count = Field(1, description="of the width, which is rounded up to it: such as 64, for fast kernels")
+
+
+@EXPORTS.register("pruned", label="Pruned checkpoint", traits=ExportTraits(_load_pruned, reads=("model",)))
+class PrunedExport(Pushed):
+    """Prune a checkpoint to a sparsity by magnitude or by scores, while it protects a spot, or everything but it.
+
+    The weights of the blocks' matrices that matter least become 0: a share of each output's, or so many of every few
+    inputs that stand together, which GPUs compute faster. Scores are those of `codingspot score`, such as with
+    `--estimator wanda` or `taylor`, added up over their domains.
+
+    Example: codingspot export pruned testbed --sparsity 0.5 --protect spot.safetensors --out runs/pruned
+    """
+
+    sparsity: float | None = Field(None, gt=0, lt=1, description="share of the weights that become 0; 0.5 by default")
+    pattern: Literal["unstructured", "2:4", "4:8"] = Field(
+        "unstructured", description="how they lie; 2:4 keeps 2 of every 4 inputs that stand together"
+    )
+    within: Literal["row", "tensor"] = Field(
+        "row", description="what weights are compared in: an output's, or a matrix"
+    )
+    scores: InputPath | None = Field(
+        None, description="a score store of this model; by default magnitudes are compared"
+    )
+    protect: InputPath | None = Field(None, description="a spot whose weights go last")
+    protect_rest: bool = Field(False, description="the spot's weights go first instead, all others last")
+    scope: NotEmpty = Field("blocks", description="matrices in it alone; see `codingspot methods scope`")

@@ -1,0 +1,233 @@
+"""A smaller checkpoint: the neurons of a spot cut out, so that it computes what zeroing them does.
+
+transformers wants one width of the MLP for all layers. So the width is that of the layer which keeps the most neurons,
+and a layer that would keep fewer keeps neurons of the spot with their weights at zero: they add nothing.
+
+Of each matrix of an MLP the rows (of gate and up) or columns (of down) of the neurons that go are left out; all other
+tensors are the original's. One file of weights is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from codingspot.errors import SelectionError
+from codingspot.export.card import cut_card
+from codingspot.export.checkpoint import INDEX, WEIGHTS, Checkpoint, copy_beside, open_checkpoint
+from codingspot.export.export import FOLDER, Exported, Given
+from codingspot.export.hub import push
+from codingspot.export.kinds import SmallerExport
+from codingspot.export.model import CARD, PROVENANCE, made_of
+from codingspot.files import write_json
+from codingspot.models import ParameterLayout, Units, find_units, input_places
+from codingspot.models.finding import build
+from codingspot.models.section import ModelSection
+from codingspot.outputs import check_folder, new_folder
+from codingspot.spot import Spot
+
+_WIDTHS = ("intermediate_size", "n_inner", "ffn_hidden_size")
+"""What configurations call the width of the MLP."""
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What becomes of one parameter: ``kept`` are indices along ``axis``; of those, at ``zeroed`` the weights are 0."""
+
+    axis: int
+    kept: Tensor
+    zeroed: Tensor
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        return tensor.index_fill(self.axis, self.zeroed, 0).index_select(self.axis, self.kept).contiguous()
+
+
+def write(given: Given, settings: SmallerExport, directory: Path, force: bool) -> Exported:
+    """The command."""
+    assert given.spot is not None and given.model is not None  # noqa: PT018 - its traits say that it reads them
+    check_folder(directory, inputs=input_places(given.model.id, given.spot), force=force)
+    return export_smaller(Spot.load(given.spot), given.model, directory, settings, force=force)
+
+
+def export_smaller(
+    spot: Spot,
+    model: ModelSection | str | Path,
+    directory: str | Path,
+    settings: SmallerExport | None = None,
+    *,
+    force: bool = False,
+) -> Exported:
+    """Write the checkpoint of a model without the neurons of a spot; see :class:`SmallerExport`.
+
+    Raises:
+        SelectionError: the spot isn't one of whole neurons of dense MLPs, or leaves some layer whole.
+        FingerprintError: the spot was found in other weights.
+        ModelError: the model is not found, has other parameters, or its configuration names no width of the MLP.
+        OutputError: something is there already, or it can't be uploaded.
+    """
+    settings = settings or SmallerExport()
+    chosen = settings.chosen(spot)
+    if chosen.units is None or chosen.units.kind != "neuron":
+        raise SelectionError(
+            "only whole neurons can be cut out; find them with 'codingspot units --unit neuron', or write the edited "
+            "model with 'codingspot export model'"
+        )
+    name = model.id if isinstance(model, ModelSection) else str(model)
+    target = Path(directory)
+    with (
+        new_folder(target, FOLDER, inputs=input_places(name), force=force) as folder,
+        open_checkpoint(model) as checkpoint,
+    ):
+        checkpoint.check_spot(chosen)
+        units = find_units(checkpoint.model, "neuron")
+        removed = torch.zeros(len(units), dtype=torch.bool)
+        removed[chosen.units.numbers] = True
+        width = _width(units, removed, settings.multiple_of)
+        smaller = _resized(checkpoint, units, width)
+        _write_weights(checkpoint, _cuts(units, removed, width), folder)
+        copy_beside(checkpoint.folder, folder, but=["config.json"])
+        smaller.config.save_pretrained(folder)
+        cut, before = len(units) - width * len(units.sites), checkpoint.layout.total
+        record = {
+            **made_of(checkpoint, chosen),
+            "width": {"before": units.sites[0].width, "after": width},
+            "neurons": {"removed": int(removed.sum()), "cut": cut, "zeroed": int(removed.sum()) - cut},
+            "size": {
+                "parameters": [before, ParameterLayout.of(smaller).total],
+                "bytes": [_bytes(checkpoint.folder, checkpoint.files), _bytes(folder, checkpoint.files)],
+            },
+        }
+        lines = _said(record)
+        write_json(folder / PROVENANCE, record)
+        (folder / CARD).write_text(cut_card(record, " ".join(lines)), encoding="utf-8")
+    if settings.push is not None:
+        lines = (*lines, f"uploaded: {push(target, settings.push, private=settings.private)}")
+    return Exported((*lines, f"written: {target}"), {"directory": str(target), **record})
+
+
+def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
+    width, neurons, size = record["width"], record["neurons"], record["size"]
+    zeroed = (
+        f" {neurons['zeroed']:,} more of the spot stay with their weights at zero, since all layers have one width."
+        if neurons["zeroed"]
+        else ""
+    )
+    return (
+        f"{neurons['cut']:,} neurons cut out, {width['before'] - width['after']:,} of {width['before']:,} in every "
+        f"layer.{zeroed}",
+        *(
+            f"{what}: {before:,} before, {after:,} after ({after / before:.1%})."
+            for what, (before, after) in size.items()
+        ),
+    )
+
+
+def _width(units: Units, removed: Bool[Tensor, " units"], multiple_of: int) -> int:
+    """Neurons that every layer keeps.
+
+    Raises:
+        SelectionError: experts are fused, layers differ in width, or the width stays what it is.
+    """
+    before = units.sites[0].width
+    fused = next((site for site in units.sites if site.experts > 1), None)
+    if fused is not None:
+        raise SelectionError(
+            f"the neurons of layer {fused.layer} are those of fused experts, whose width can't be cut; write the "
+            "edited model with 'codingspot export model'"
+        )
+    if any(site.width != before for site in units.sites):
+        raise SelectionError(
+            "the MLPs of the model's layers have different widths, where a configuration has one; write the edited "
+            "model with 'codingspot export model'"
+        )
+    kept = [before - int(removed[units.slice(index)].sum()) for index in range(len(units.sites))]
+    width = min(before, ceil(max(max(kept), 1) / multiple_of) * multiple_of)
+    if width == before:
+        most = units.sites[kept.index(max(kept))].layer
+        goal = (before - 1) // multiple_of * multiple_of
+        raise SelectionError(
+            f"layer {most} keeps {max(kept):,} of its {before:,} neurons, so no smaller width holds for all layers; "
+            f"a uniform cut to {goal:,} takes at least {before - goal:,} of the spot in every layer: raise k"
+        )
+    return width
+
+
+def _cuts(units: Units, removed: Bool[Tensor, " units"], width: int) -> dict[str, _Cut]:
+    """For every parameter of an MLP, what is kept of it."""
+    cuts: dict[str, _Cut] = {}
+    for index, site in enumerate(units.sites):
+        gone = removed[units.slice(index)]
+        # The neurons that stay, and as many others of the spot, the last of it first, as the width asks for.
+        padding = gone.nonzero().squeeze(1)[: width - int((~gone).sum())]
+        stays = ~gone
+        stays[padding] = True
+        for slab in site.slabs:
+            found = cuts.get(slab.name)
+            kept, zeroed = slab.starts[stays], slab.starts[padding]
+            if found is not None:  # gate and up in one matrix
+                kept, zeroed = torch.cat([found.kept, kept]).sort().values, torch.cat([found.zeroed, zeroed])
+            cuts[slab.name] = _Cut(slab.axis, kept, zeroed)
+    return cuts
+
+
+def _write_weights(checkpoint: Checkpoint, cuts: Mapping[str, _Cut], folder: Path) -> None:
+    """Write the files of weights, cut, under the names that they have."""
+    of = {source: cuts[name] for name in cuts for group in checkpoint.homes[name] for source in group.sources}
+    size = 0
+    for file in checkpoint.files:
+        tensors = {}
+        with safe_open(checkpoint.folder / file, framework="pt") as opened:
+            about = opened.metadata()
+            for source in opened.keys():  # noqa: SIM118 - it is no mapping
+                tensor = opened.get_tensor(source)
+                tensors[source] = of[source](tensor) if source in of else tensor
+                size += tensors[source].numel() * tensors[source].element_size()
+        save_file(tensors, folder / file, metadata=about)
+    if checkpoint.files != (WEIGHTS,):
+        index = json.loads((checkpoint.folder / INDEX).read_text(encoding="utf-8"))
+        write_json(folder / INDEX, {**index, "metadata": {"total_size": size}})
+
+
+def _resized(checkpoint: Checkpoint, units: Units, width: int) -> Any:
+    """The model of the configuration with another width, without weights.
+
+    Raises:
+        ModelError: no setting of the configuration is the width, or it is one for other matrices too.
+    """
+    expected = {
+        name: tuple(width * size // units.sites[0].width if axis == cut else size for axis, size in enumerate(shape))
+        for name, shape, cut in _shapes(checkpoint.layout, units)
+    }
+    for setting in _WIDTHS:
+        config = deepcopy(checkpoint.found.config)
+        if hasattr(config.get_text_config(), setting):
+            setattr(config.get_text_config(), setting, width)
+            made = build(replace(checkpoint.found, config=config), dtype="auto")
+            layout = ParameterLayout.of(made)
+            if all(layout.shape(name) == shape for name, shape in expected.items()):
+                return made
+    raise SelectionError(
+        f"the configuration of {checkpoint.found.id} has no setting for the width of its MLP alone; write the edited "
+        "model with 'codingspot export model'"
+    )
+
+
+def _shapes(layout: ParameterLayout, units: Units) -> list[tuple[str, tuple[int, ...], int | None]]:
+    """Every parameter with its shape and the axis that is cut, None where none is."""
+    axes = {slab.name: slab.axis for site in units.sites for slab in site.slabs}
+    return [(name, layout.shape(name), axes.get(name)) for name in layout.names]
+
+
+def _bytes(folder: Path, files: tuple[str, ...]) -> int:
+    return sum((folder / file).stat().st_size for file in files)
