@@ -141,7 +141,7 @@ def _plan(parameters: int) -> Plan:
 def _results(plan: Plan) -> Iterator[Results]:
     for cell in plan.cells:
         solved = 8 - min(6, round(cell.k_percent))
-        several = (json.dumps(["return 1", "return 2"]), json.dumps(["passed", "wrong answer"]))
+        several = ("return 1", "passed", ("return 2",), ("wrong answer",))
         outcomes = [ItemOutcome("humaneval", item, float(item < solved) / 2, *several) for item in range(8)]
         outcomes += [ItemOutcome("hellaswag", item, float(item < 6), "0") for item in range(8)]
         losses = [DocumentLoss(name, n, 9, 9.0 + n + cell.k_percent) for name in DOMAINS for n in range(2)]

@@ -81,7 +81,7 @@ def render_page(
     styles = files("codingspot.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     lead = headline(summary, tuple(findings))
     page = environment.get_template("page.html.j2").render(
-        styles=Markup(styles + "".join(section.style for section in views.values())),
+        styles=Markup(styles + "".join(section.style for section in (*analyses, *views.values()))),
         plan=run.plan,
         model=run.model_name(),
         description=str(run.study.get("description") or ""),

@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from codingspot.evaluation.results import verdicts_of
+from codingspot.evaluation.results import programs_of
 from codingspot.evaluation.statistics import Interval
 from codingspot.report.comparisons import areas, paired_tests
 from codingspot.report.doses import doses
@@ -349,13 +349,10 @@ def _shown_domains(plan: Plan) -> list[EvaluatedDomain]:
 def _verdict_counts(outcomes: pd.DataFrame, code: list[str]) -> dict[tuple[str, str], Counter[str]]:
     """Cell and task to the number of programs with each verdict."""
     counts: dict[tuple[str, str], Counter[str]] = {}
-    rows = outcomes[outcomes["task"].isin(code)]
+    rows = programs_of(outcomes[outcomes["task"].isin(code)])
     sizes = rows.groupby(["cell", "task", "verdict"], sort=False, as_index=False).size()
     for cell, task, verdict, items in zip(*(sizes[name] for name in sizes), strict=True):
-        said = verdicts_of(verdict or "none")
-        counter = counts.setdefault((cell, task), Counter())
-        for one in said:
-            counter[one] += int(items)
+        counts.setdefault((cell, task), Counter())[verdict or "none"] += int(items)
     return counts
 
 
