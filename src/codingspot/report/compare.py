@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
+from codingspot.ablation import CONTROLS
 from codingspot.errors import StudyError
 from codingspot.evaluation.published import (
     CODE_TASK,
@@ -38,7 +39,6 @@ _SISTERS = {
     "winogrande": "testbed_roles",
     "humaneval": "testbed_humaneval",
 }
-_CONTROLS = {"random": ("uniform",), "bottom": ("bottom",), "spot": (None,), "original": (None,)}
 
 
 def compare(directory: Path, model: str | None = None) -> tuple[Table, tuple[str, ...]]:
@@ -106,12 +106,10 @@ def _run_rows(cell: PublishedCell, summary: RunSummary, columns: dict[str, str |
 def _matching(cell: PublishedCell, summary: RunSummary) -> Sequence[CellSummary]:
     if cell.condition == "original" or cell.k_percent is None:
         return [summary.original]
-    spots = summary.plan.spots()
-    return [
-        found
-        for control in _CONTROLS.get(cell.condition, ())
-        for found in (summary.at(spots[0], control, cell.k_percent) if spots else ())
-    ]
+    spot = next(iter(summary.plan.spots()), "")
+    controls = [c for c in summary.controls(spot) if CONTROLS.traits_if_known(c).published == cell.condition]
+    conditions = [None] if cell.condition == "spot" else controls
+    return [found for control in conditions for found in summary.at(spot, control, cell.k_percent)]
 
 
 def _mean(cells: Sequence[CellSummary], task: str | None) -> Number:
