@@ -44,7 +44,7 @@ _SISTERS = {
 
 
 def compare(directory: Path, model: str | None = None) -> tuple[Table, tuple[str, ...]]:
-    """The run's spot by the paper's recipe beside published figures of ``model``, by default of its own or of the first.
+    """The run's spot by the paper's recipe beside published figures of ``model``, by default its own or the first.
 
     Returns a table of rates in percent and, in one line each, what differs in the set-up.
 
