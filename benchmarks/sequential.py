@@ -58,7 +58,7 @@ class StoredEvaluator:
 
     def outcomes(self, tasks: Sequence[StoredTask]) -> list[ItemOutcome]:
         rows = [self._known[self.cell, task.name, number] for task in tasks for number in task.numbers]
-        return [ItemOutcome(row.task, row.item, row.outcome, row.sample, row.verdict) for row in rows]  # type: ignore[attr-defined]
+        return [ItemOutcome(*row[2:]) for row in rows]
 
     def losses(self) -> list[Any]:
         return []

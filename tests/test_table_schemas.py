@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from codingspot.analysis_registry import analysis_schemas
 from codingspot.analysis_tables import TABLES, read_table, write_table
 from codingspot.errors import ArtefactError
 from codingspot.tables import TableSchema, number, text, truth, whole
@@ -85,12 +86,12 @@ def test_folders_named_like_columns_add_none(tmp_path: Path) -> None:
 
 def test_a_type_does_not_depend_on_the_rows(tmp_path: Path) -> None:
     rows = pd.DataFrame({"seed": [], "domain": [], "step": [], "loss": []})
-    write_table(tmp_path, "finetuning_losses", rows)
+    write_table(tmp_path, "finetuning_losses", rows, analysis_schemas())
     assert pq.read_schema(tmp_path / "finetuning_losses.parquet").field("step").type == pa.int64()
-    assert read_table(tmp_path, "finetuning_losses").empty
+    assert read_table(tmp_path, "finetuning_losses", analysis_schemas()).empty
 
 
 def test_every_table_of_a_run_names_each_column_once() -> None:
     of_views = [VIEWS.traits(name).load().schemas for name in views()]
-    for schema in (schema for schemas in (TABLES, *of_views) for schema in schemas.values()):
+    for schema in (schema for schemas in (TABLES, analysis_schemas(), *of_views) for schema in schemas.values()):
         assert len(set(schema.names)) == len(schema.names)

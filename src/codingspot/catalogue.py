@@ -1,4 +1,4 @@
-"""Everything that can be named: estimators, recipes, edits, controls, scopes, benchmark methods, views, exports, tasks.
+"""Everything that can be named: estimators, recipes, edits, controls, scopes, methods, views, analyses, exports, tasks.
 
 Third parties add to each by an entry point of their package (:mod:`codingspot.registry`).
 """
@@ -20,7 +20,7 @@ class Method:
     """One registered function.
 
     Attributes:
-        sort: recipe, estimator, edit, control, scope, method (of the benchmark), view, export or task.
+        sort: recipe, estimator, edit, control, scope, method (of the benchmark), view, analysis, export or task.
         name: as a study file gives it.
         source: ``codingspot``, or the package and version that registers it.
         parameters: name of each parameter to its type and, where it has one, its default, as texts.
@@ -53,6 +53,7 @@ def catalogue() -> list[Method]:
 def registries() -> Iterator[Registry[Any, Any]]:
     """The registries that entry points may add to."""
     from codingspot.ablation import CONTROLS, EDITS
+    from codingspot.analysis_registry import ANALYSES
     from codingspot.bench import METHODS
     from codingspot.evaluation.declared import TASKS
     from codingspot.export import EXPORTS
@@ -61,10 +62,13 @@ def registries() -> Iterator[Registry[Any, Any]]:
     from codingspot.units import UNIT_SCORES
     from codingspot.views import VIEWS
 
-    yield from (ESTIMATORS, RECIPES, UNIT_SCORES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS, EXPORTS, TASKS)
+    yield from (ESTIMATORS, RECIPES, UNIT_SCORES, SCOPES, EDITS, CONTROLS, METHODS, VIEWS, ANALYSES, EXPORTS, TASKS)
 
 
 def _described(registry: Registry[Any, Any], name: str) -> Method:
+    summary = registry.unloaded_summary(name)
+    if summary is not None:
+        return Method(registry.sort, name, OWN, {}, summary)
     try:
         function = registry[name]
         parameters = _parameters(registry, name)
@@ -76,9 +80,10 @@ def _described(registry: Registry[Any, Any], name: str) -> Method:
 
 def _parameters(registry: Registry[Any, Any], name: str) -> dict[str, dict[str, str]]:
     function = registry[name]
-    hints = parameter_types(function, ranges=False)
-    found = {}
-    for parameter, default in registry.parameters(name).items():
+    found: dict[str, dict[str, str]] = {}
+    defaults = registry.parameters(name)
+    hints = parameter_types(function, ranges=False) if defaults else {}
+    for parameter, default in defaults.items():
         about = {"type": _type_name(hints.get(parameter, Any))}
         if default is not inspect.Parameter.empty:
             about["default"] = str(default)

@@ -18,11 +18,14 @@ It is imported when it is first used. One that isn't decorated has its registry'
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel
@@ -57,7 +60,7 @@ class Registry(Generic[F, T]):
 
     def __init__(self, sort: str, traits: T, own: Mapping[str, str] | None = None) -> None:
         self.sort = sort
-        self.group = f"codingspot.{sort}s"
+        self.group = f"codingspot.{plural(sort)}"
         self._default = traits
         self._own = [EntryPoint(name, value, self.group) for name, value in (own or {}).items()]
         self._entries: dict[str, _Entry[F, T]] = {}
@@ -134,6 +137,24 @@ class Registry(Generic[F, T]):
         if name not in self._entries:
             raise StudyError(f"unknown {self.sort} {name!r}; use one of {', '.join(self)}")
         return self._entries[name]
+
+    def is_usable(self, name: str) -> bool:
+        """Whether a method can be loaded: one of a faulty package can't, and `codingspot methods` says why."""
+        try:
+            self[name]
+        except StudyError:
+            return False
+        return True
+
+    def unloaded_summary(self, name: str) -> str | None:
+        """The first line of documentation of one of this package's own entry points that isn't loaded yet."""
+        point = next((point for point in self._own if point.name == name), None)
+        if point is None or name in self._entries:
+            return None
+        origin = find_spec(point.module).origin  # type: ignore[union-attr]
+        tree = ast.parse(Path(str(origin)).read_text(encoding="utf-8"))
+        (function,) = (each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == point.attr)
+        return (ast.get_docstring(function) or "").partition("\n")[0]
 
     def source(self, name: str) -> str:
         """Where a function comes from: ``codingspot``, or an installed package and its version."""
@@ -225,6 +246,11 @@ def parameter_types(function: Callable[..., Any], *, ranges: bool = True) -> dic
     """Each parameter of a registered function, or field of settings, to its type, with the range that it carries."""
     made = inspect.isclass(function) and not issubclass(function, BaseModel)
     return get_type_hints(function.__init__ if made else function, include_extras=ranges)
+
+
+def plural(sort: str) -> str:
+    """``recipes``, ``analyses``."""
+    return f"{sort.removesuffix('is')}es" if sort.endswith("is") else f"{sort}s"
 
 
 def _readable(name: str) -> str:

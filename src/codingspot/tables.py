@@ -30,7 +30,7 @@ class Column:
 
     Attributes:
         name: of the column.
-        type: of its values; one of text, whole numbers, numbers or truth values.
+        type: of its values; one of text, whole numbers, numbers, truth values or lists of these.
         optional: a value may be missing (of numbers: not a number).
         absent: the column itself may be missing.
         values: all the texts there may be; any where empty.
@@ -83,6 +83,8 @@ def _kind(type_: pa.DataType) -> str:
     ):
         if is_kind(type_):
             return name
+    if pa.types.is_list(type_):
+        return f"lists of {_kind(type_.value_type)}"
     return "text" if pa.types.is_string(type_) or pa.types.is_large_string(type_) else str(type_)
 
 
@@ -167,7 +169,8 @@ class TableSchema:
 
     def _check(self, path: Path, table: pa.Table) -> None:
         found = table.column_names
-        if len(set(found)) < len(found) or (self.closed and found != self.names):
+        whole = [column.name for column in self.columns if column.name in found or not column.absent]
+        if len(set(found)) < len(found) or (self.closed and found != whole):
             raise ArtefactError(f"{path} has columns {', '.join(found)}, not those of such a table; {self.way_out}")
         for column in self.columns:
             if column.name in found:
@@ -241,6 +244,15 @@ def k_percent() -> Column:
 def domain_kind(name: str = "kind") -> Column:
     """Of a domain."""
     return text(name, "code", "general")
+
+
+TENSOR = (text("tensor"), whole("layer", optional=True), text("block"), text("kind"), whole("parameters"))
+"""Columns that say which tensor a row is of: outside the layers it has none."""
+
+
+def analysis_table(*columns: Column) -> TableSchema:
+    """A table of an analysis of a study."""
+    return TableSchema(columns, pandas_types=True)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

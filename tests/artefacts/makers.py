@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from codingspot.analysis import save_analysis
+from codingspot.analysis_registry import analysis_schemas
 from codingspot.analysis_tables import LEARNING, TABLES, write_table
 from codingspot.corpus import Corpus, Domain
 from codingspot.evaluation.results import DocumentLoss, ItemOutcome, Results
@@ -58,9 +59,10 @@ def make_all(folder: Path) -> None:
     plan = _plan(ParameterLayout.of(model).total)
     write_json(run / "plan.json", plan.model_dump(mode="json"))
     Results.concat(list(_results(plan))).write(run)
-    for stem, schema in TABLES.items():
-        name = f"{LEARNING}paper" if stem == LEARNING else stem
-        write_table(run / "analysis", name, frame_of(schema, plan))
+    for schemas in (TABLES, analysis_schemas()):
+        for stem, schema in schemas.items():
+            name = f"{LEARNING}paper" if stem == LEARNING else stem
+            write_table(run / "analysis", name, frame_of(schema, plan), schemas)
     for view, schemas in OF_VIEWS.items():
         save_analysis(run, view, {stem: frame_of(schemas[stem], plan) for stem in schemas}, _inputs(), schemas)
 
@@ -139,7 +141,7 @@ def _plan(parameters: int) -> Plan:
 def _results(plan: Plan) -> Iterator[Results]:
     for cell in plan.cells:
         solved = 8 - min(6, round(cell.k_percent))
-        several = (json.dumps(["return 1", "return 2"]), json.dumps(["passed", "wrong answer"]))
+        several = ("return 1", "passed", ("return 2",), ("wrong answer",))
         outcomes = [ItemOutcome("humaneval", item, float(item < solved) / 2, *several) for item in range(8)]
         outcomes += [ItemOutcome("hellaswag", item, float(item < 6), "0") for item in range(8)]
         losses = [DocumentLoss(name, n, 9, 9.0 + n + cell.k_percent) for name in DOMAINS for n in range(2)]

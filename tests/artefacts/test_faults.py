@@ -164,10 +164,15 @@ def test_inputs_that_are_none(text: str, made: Path) -> None:
 
 
 ROWS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "verdict '['": lambda rows: rows.assign(verdict="["),
-    "verdict '[1]'": lambda rows: rows.assign(verdict="[1]"),
-    "verdict '[]'": lambda rows: rows.assign(verdict="[]"),
-    "with one of three": lambda rows: rows.assign(verdict='["passed", "passed", "passed"]'),
+    "column verdict holds '['": lambda rows: rows.assign(verdict="["),
+    "column verdict holds '": lambda rows: rows.assign(verdict='["passed", "passed"]'),
+    "no program for each": lambda rows: rows.assign(
+        further_samples=[["x"]] * len(rows), further_verdicts=[["passed", "passed"]] * len(rows)
+    ),
+    "not both": lambda rows: rows.drop(columns="further_samples"),
+    "column further_verdicts holds lists of whole numbers": lambda rows: rows.assign(
+        further_samples=[["x"]] * len(rows), further_verdicts=[[1]] * len(rows)
+    ),
     "cell 'x'": lambda rows: pd.concat([rows, rows[:1].assign(cell="x")]),
     "task 'x'": lambda rows: pd.concat([rows, rows[:1].assign(task="x")]),
     "has no hellaswag": lambda rows: rows[(rows["task"] != "hellaswag") | (rows["cell"] == "original")],

@@ -16,6 +16,7 @@ from makers import OF_VIEWS, STUDY
 from typer.testing import CliRunner
 
 from codingspot.analysis import saved_inputs
+from codingspot.analysis_registry import analysis_schemas
 from codingspot.analysis_tables import TABLES, read_table
 from codingspot.cli.app import app
 from codingspot.corpus import Corpus
@@ -72,7 +73,7 @@ READERS: dict[str, tuple[tuple[str, ...], Callable[[Path], object]]] = {
         ("run/analysis/*.parquet",),
         lambda folder: [
             read_table(folder / "run" / "analysis", stem, schemas)
-            for schemas in (TABLES, *OF_VIEWS.values())
+            for schemas in (TABLES, analysis_schemas(), *OF_VIEWS.values())
             for stem in schemas
             if stem[-1] != "-"
         ],

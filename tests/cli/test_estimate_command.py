@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from codingspot.cli.app import app
+from codingspot.estimation.speed import Speeds
 
 STUDY = """
 name: small
@@ -14,6 +16,7 @@ corpus: {languages: [go, rust, python]}
 scoring: {token_budget: 512, sequence_length: 128, draws: 1}
 spots:
   - {name: spot, k_percent: [0.25, 1], controls: [matched], control_seeds: [0, 1]}
+evaluation: {limit: 4, code_limit: 4}
 """
 
 
@@ -21,62 +24,66 @@ def call(*arguments: str):
     return CliRunner().invoke(app, ["estimate", *arguments], env={"COLUMNS": "80", "TERM": "dumb"})
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> Path:
-    file = tmp_path / "small.yaml"
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("studies") / "small.yaml"
     file.write_text(STUDY)
     return file
 
 
-def test_json_holds_what_the_study_asks_for(study: Path) -> None:
-    found = json.loads(call(str(study), "--json").output)
-    parameters = found["parameters"]
-    assert (found["model"], parameters) == ("testbed", 3_148_224)
-    assert found["domains"] == 3  # go, rust and english: python is held out
-    assert found["tokens"] == 3 * 512
-    assert found["cells"] == 1 + 2 + 2 * 2  # the original, the spot's doses, those of two draws of its control
-    assert found["weight_bytes"] == 4 * parameters
-    assert found["disk"]["scores"] == 3 * 4 * parameters
-    assert {peak["stage"] for peak in found["memory"]} == {
+@pytest.fixture(scope="module")
+def own(study: Path) -> dict[str, Any]:
+    """What is told of the study as it is."""
+    found: dict[str, Any] = json.loads(call(str(study), "--json").output)
+    return found
+
+
+def test_json_holds_what_the_study_asks_for(own: dict[str, Any]) -> None:
+    parameters = own["parameters"]
+    assert (own["model"], parameters) == ("testbed", 3_148_224)
+    assert own["domains"] == 3  # go, rust and english: python is held out
+    assert own["tokens"] == 3 * 512
+    assert own["cells"] == 1 + 2 + 2 * 2  # the original, the spot's doses, those of two draws of its control
+    assert own["weight_bytes"] == 4 * parameters
+    assert own["disk"]["scores"] == 3 * 4 * parameters
+    assert {peak["stage"] for peak in own["memory"]} == {
         "scoring",
         "selection",
         "held-out losses",
         "choices of tasks",
         "generation",
     }
-    for peak in found["memory"]:
+    for peak in own["memory"]:
         assert peak["total"] == sum(peak["parts"].values())
 
 
-def test_options_take_the_place_of_the_study_s_own(study: Path) -> None:
-    own = json.loads(call(str(study), "--json").output)
-    half = json.loads(call(str(study), "--json", "--dtype", "bfloat16").output)
-    assert half["weight_bytes"] == own["weight_bytes"] / 2
-    routed = json.loads(call("testbed-routed", "--study", str(study), "--json").output)
+def test_options_take_the_place_of_the_study_s_own(study: Path, own: dict[str, Any]) -> None:
+    options = ("--study", str(study), "--json", "--dtype", "bfloat16", "--device", "cuda")
+    routed = json.loads(call("testbed-routed", *options).output)
+    assert routed["weight_bytes"] == 2 * routed["parameters"]
     assert (routed["model"], routed["tokens"]) == ("testbed-routed", own["tokens"])
-    assert (own["device"], json.loads(call(str(study), "--json", "--device", "cuda").output)["device"]) == (
-        "cpu",
-        "cuda",
-    )
+    assert (own["device"], routed["device"]) == ("cpu", "cuda")
     larger = json.loads(call(str(study), "--json", "--micro-batch-tokens", "4096").output)
     peaks = [found["memory"][0]["parts"]["activations and gradient"] for found in (own, larger)]
     assert peaks[1] > peaks[0]
 
 
-def test_measure_times_every_stage(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measure_times_every_stage(study: Path, own: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("codingspot.estimation.speed._SECONDS", 0.0)
     found = json.loads(call(str(study), "--measure", "--json").output)
     seconds = found["seconds"]
     assert seconds.keys() == {"scoring", "selection", *found["evaluation_tokens"], "total"}
     assert seconds["total"] == pytest.approx(sum(seconds.values()) - seconds["total"])
-    assert "seconds" not in json.loads(call(str(study), "--json").output)
+    assert "seconds" not in own
+    monkeypatch.setattr("codingspot.estimation.measure_speeds", lambda *_: Speeds(1.0, 1.0, 1.0, 1.0))
     shown = call(str(study), "--measure").output
     assert "Time on this machine, an estimate" in shown
     assert "From speeds just measured on random tokens" in shown
 
 
-def test_items_on_the_hub_are_said_to_be_unknown(study: Path) -> None:
-    study.write_text(STUDY + "evaluation: {code: [], general: [hellaswag], other: []}\n")
+def test_items_on_the_hub_are_said_to_be_unknown(tmp_path: Path) -> None:
+    study = tmp_path / "hub.yaml"
+    study.write_text(STUDY.replace("{limit: 4, code_limit: 4}", "{code: [], general: [hellaswag], other: []}"))
     shown = call(str(study)).output
     assert (
         " ".join(next(line for line in shown.splitlines() if "hellaswag" in line).split())

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from codingspot.errors import ArtefactError
-from codingspot.evaluation.results import LOSSES_FILE, OUTCOMES_FILE, DocumentLoss, ItemOutcome, Results
+from codingspot.evaluation.results import LOSSES_FILE, OUTCOMES_FILE, DocumentLoss, ItemOutcome, Results, programs_of
 
 
 def _results(cell: str = "original") -> Results:
@@ -42,6 +42,24 @@ def test_the_same_rows_give_the_same_bytes_however_they_were_made(tmp_path: Path
     Results.concat([Results.read(tmp_path / cell) for cell in ("original", "edited")]).write(tmp_path / "resumed")
     for file in (OUTCOMES_FILE, LOSSES_FILE):
         assert (tmp_path / "direct" / file).read_bytes() == (tmp_path / "resumed" / file).read_bytes()
+
+
+def test_several_programs_of_an_item_are_columns_of_lists_where_there_are_some(tmp_path: Path) -> None:
+    item = ItemOutcome("testbed_humaneval", 0, 0.5, "[1]", "passed", ("b", "c"), ("exception", "passed"))
+    several = Results.of_cell("edited", [item])
+    both = Results.concat([_results(), several])
+    both.write(tmp_path / "both")
+    read = Results.read(tmp_path / "both")
+    assert [list(further) for further in read.outcomes["further_verdicts"]] == [[], [], ["exception", "passed"]]
+    Results.concat([_results(), Results.concat([several])]).write(tmp_path / "again")
+    Results.concat([read]).write(tmp_path / "resumed")
+    for folder in ("again", "resumed"):
+        assert (tmp_path / folder / OUTCOMES_FILE).read_bytes() == (tmp_path / "both" / OUTCOMES_FILE).read_bytes()
+    programs = programs_of(read.outcomes)
+    assert list(programs) == ["cell", "task", "item", "outcome", "sample", "verdict"]
+    assert programs["sample"].tolist()[2:] == ["[1]", "b", "c"]
+    assert programs["verdict"].tolist()[1:] == ["syntax error", "passed", "exception", "passed"]
+    pd.testing.assert_frame_equal(programs_of(_results().outcomes), _results().outcomes)
 
 
 def test_cells_are_listed_in_order() -> None:

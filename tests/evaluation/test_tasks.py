@@ -16,7 +16,8 @@ from codingspot.errors import EvaluationError
 from codingspot.evaluation.generation import Completion
 from codingspot.evaluation.harness import TaskLibrary
 from codingspot.evaluation.programs import Judge
-from codingspot.evaluation.tasks import NON_FINITE, EvaluationTask, TaskSpec, load_tasks
+from codingspot.evaluation.results import NON_FINITE
+from codingspot.evaluation.tasks import EvaluationTask, TaskSpec, load_tasks
 from codingspot.sandbox import Outcome, Program, Verdict
 
 SHIPPED_TASKS = WORLDS.traits("testbed").tasks
@@ -200,8 +201,10 @@ def test_several_samples_give_the_share_that_passed(library: TaskLibrary) -> Non
     assert all(request.args[1]["do_sample"] for request in task.requests)
     (found,) = task.outcomes([Completion(text) for text in ("right", "a", "b", "c")], judge)
     assert found.outcome == 0.25
-    assert json.loads(found.sample) == ["right", "a", "b", "c"]
-    assert json.loads(found.verdict) == ["passed", "wrong answer", "wrong answer", "wrong answer"]
+    assert (found.sample, found.further_samples) == ("right", ("a", "b", "c"))
+    assert (found.verdict, found.further_verdicts) == ("passed", ("wrong answer",) * 3)
+    (broken,) = task.outcomes([Completion(text, finite=text != "b") for text in ("right", "a", "b", "c")], judge)
+    assert (broken.outcome, broken.verdict, broken.further_verdicts) == (0.0, NON_FINITE, (NON_FINITE,) * 3)
 
 
 def test_a_broken_model_fails_its_programs(library: TaskLibrary) -> None:

@@ -12,6 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from codingspot.ablation import CONTROLS, EDITS
+from codingspot.analysis_registry import ANALYSES
 from codingspot.cli import export as export_commands
 from codingspot.cli import views as view_commands
 from codingspot.cli.app import app
@@ -39,6 +40,8 @@ shrink = plugged.shrink:shrink
 next_door = plugged.next_door:next_door
 [codingspot.tasks]
 opposites = plugged.opposites:opposites
+[codingspot.analyses]
+neighbours = plugged.neighbours:neighbours
 [codingspot.exports]
 ranks = plugged.ranks:RanksExport
 [codingspot.views]
@@ -53,6 +56,7 @@ spots:
      edit: shrink, edit_parameters: {by: 4.0}}
   - {name: half, recipe: second_half, scope: blocks, k_percent: [0.5]}
 evaluation: {code: [], general: [opposites], other: []}
+analyses: [reductions, overlap, reliability, prediction, neighbours]
 views: {surprise: {texts: 2}}
 """
 
@@ -66,7 +70,7 @@ def _installed(tmp_path_factory: pytest.TempPathFactory):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-methods\nVersion: 0.3\n")
     (info / "entry_points.txt").write_text(POINTS)
-    registries = (ESTIMATORS, RECIPES, EDITS, CONTROLS, VIEWS, EXPORTS, TASKS)
+    registries = (ESTIMATORS, RECIPES, EDITS, CONTROLS, VIEWS, ANALYSES, EXPORTS, TASKS)
     before = [dict(registry._entries) for registry in registries]
     sys.path.insert(0, str(site))
     for registry in registries:
@@ -130,6 +134,29 @@ def test_a_view_has_study_keys_tables_pictures_and_a_section(run) -> None:
     assert (run.analysis / "surprise.parquet").stat().st_mtime_ns == made
 
 
+def test_an_analysis_has_a_table_a_picture_and_a_part_of_the_report(run) -> None:
+    table = analysis(run, "neighbours")
+    assert table["spot"].tolist() == ["least", "half"]
+    assert table["share"].between(0, 1).all()
+    assert (run.path / "tables" / "neighbours.tex").exists()
+    assert (run.path / "figures" / "neighbours.png").exists()
+    page = (run.path / "report.html").read_text()
+    assert "Do a spot&#39;s parameters stand side by side?" in page
+    assert "of the parameters or fewer stand beside another." in page
+    # It is kept by what it was made from, as one of the program is.
+    made = (run.analysis / "neighbours.parquet").stat().st_mtime_ns
+    run_study(parse_study(STUDY, "plugged.yaml"), run.path)
+    assert (run.analysis / "neighbours.parquet").stat().st_mtime_ns == made
+    assert "analysis/neighbours.parquet" in json.loads((run.path / "keys.json").read_text())
+
+
+def test_an_analysis_is_asked_for_by_name_and_studies_without_it_stay_as_they_are() -> None:
+    without = STUDY.replace("analyses: [reductions, overlap, reliability, prediction, neighbours]", "")
+    assert "neighbours" not in parse_study(without, "plugged.yaml").analyses
+    with pytest.raises(StudyError, match=r"unknown analysis 'neighbors'; use one of .*reliability.*neighbours"):
+        parse_study(STUDY.replace("prediction, neighbours", "neighbors"), "plugged.yaml")
+
+
 def test_a_view_s_settings_are_checked_and_studies_without_it_stay_as_they_are() -> None:
     with pytest.raises(StudyError, match=r"views\.surprise\.texts"):
         parse_study(STUDY.replace("texts: 2", "texts: 0"), "plugged.yaml")
@@ -177,5 +204,6 @@ def test_the_package_is_listed_with_its_parameters() -> None:
         "surprise",
         "ranks",
         "opposites",
+        "neighbours",
     }
     assert own["shrink"]["parameters"] == {"by": {"type": "float", "default": "2.0"}}

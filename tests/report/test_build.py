@@ -3,23 +3,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from synthetic_runs import RunMaker
 
 from codingspot.errors import OutputError
 from codingspot.evaluation.results import Results
 from codingspot.report import build_report
 
 
-def built(run_directory: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "run"
-    shutil.copytree(run_directory, copy)
-    build_report(copy)
-    return copy
-
-
-def test_summary_has_one_record_a_cell_with_the_promised_fields(run_directory: Path, tmp_path: Path):
-    run = built(run_directory, tmp_path)
-    records = json.loads((run / "summary.json").read_text())
-    assert [record["cell"] for record in records] == Results.read(run).cells()
+def test_summary_has_one_record_a_cell_with_the_promised_fields(built_run: Path):
+    records = json.loads((built_run / "summary.json").read_text())
+    assert [record["cell"] for record in records] == Results.read(built_run).cells()
     promised = {
         "cell", "recipe", "estimator", "control", "edit", "k_percent", "parameters", "seed", "tasks", "perplexity",
         "code", "general", "code_retention", "general_retention", "m_s", "intervals",
@@ -29,8 +22,8 @@ def test_summary_has_one_record_a_cell_with_the_promised_fields(run_directory: P
     assert all(record["control"] is None or record["seed"] is not None for record in records)
 
 
-def test_a_rebuilt_report_has_the_same_bytes(run_directory: Path, tmp_path: Path):
-    run = built(run_directory, tmp_path)
+def test_a_rebuilt_report_has_the_same_bytes(built_run: Path, tmp_path: Path):
+    run = shutil.copytree(built_run, tmp_path / "run")
     made = [run / "report.html", run / "summary.json", *(run / "tables").iterdir(), *(run / "figures").iterdir()]
     before = {path: path.read_bytes() for path in made}
     build_report(run)
@@ -38,29 +31,26 @@ def test_a_rebuilt_report_has_the_same_bytes(run_directory: Path, tmp_path: Path
     assert {path.suffix for path in made} >= {".html", ".json", ".md", ".csv", ".tex", ".png"}
 
 
-def test_the_page_needs_no_network_and_escapes_what_models_write(run_directory: Path, tmp_path: Path):
-    copy = tmp_path / "hostile"
-    shutil.copytree(run_directory, copy)
-    results = Results.read(copy)
-    results.outcomes["sample"] = "<script>alert(1)</script>"
-    results.write(copy, force=True)
-    page = build_report(copy).read_text()
+def test_the_page_needs_no_network_and_escapes_what_models_write(small: RunMaker, tmp_path: Path):
+    run = small.with_(bad_program="<script>alert(1)</script>").write(tmp_path / "hostile")
+    page = build_report(run).read_text()
+    assert "&lt;script&gt;alert" in page
     assert "<script>alert" not in page
     for outside in ('src="http', "src='http", "@import", 'rel="stylesheet"'):
         assert outside not in page
 
 
-def test_what_somebody_put_beside_tables_and_figures_stays(run_directory: Path, tmp_path: Path):
-    run = built(run_directory, tmp_path)
+def test_what_somebody_put_beside_tables_and_figures_stays(small: RunMaker, tmp_path: Path):
+    run = small.write(tmp_path / "run")
+    build_report(run)
     for folder in ("tables", "figures"):
         (run / folder / "notes.md").write_text("mine")
     build_report(run)
     assert (run / "tables" / "notes.md").read_text() == (run / "figures" / "notes.md").read_text() == "mine"
 
 
-def test_a_folder_where_the_page_belongs_is_named_as_it_is(run_directory: Path, tmp_path: Path):
-    copy = tmp_path / "run"
-    shutil.copytree(run_directory, copy)
+def test_a_folder_where_the_page_belongs_is_named_as_it_is(small: RunMaker, tmp_path: Path):
+    copy = small.write(tmp_path / "run")
     for name in ("report.html", "summary.json"):  # the page is written last
         (copy / name).unlink(missing_ok=True)
         (copy / name).mkdir()
@@ -69,9 +59,8 @@ def test_a_folder_where_the_page_belongs_is_named_as_it_is(run_directory: Path, 
         assert caught.value.filename == str(copy / name)
 
 
-def test_a_table_of_the_users_is_refused_and_nothing_written(run_directory: Path, tmp_path: Path):
-    copy = tmp_path / "run"
-    shutil.copytree(run_directory, copy)
+def test_a_table_of_the_users_is_refused_and_nothing_written(small: RunMaker, tmp_path: Path):
+    copy = small.write(tmp_path / "run")
     (copy / "tables").mkdir()
     (copy / "tables" / "areas.csv").write_text("mine")
     with pytest.raises(OutputError, match=r"tables/areas\.csv was not written by codingspot"):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from codingspot.cli.app import app
 from codingspot.evaluation.results import Results
-from codingspot.report import build_report, console_report
+from codingspot.report import console_report
 from codingspot.report.run_files import read_run
 from codingspot.views.lens.example import example_page
 
@@ -55,10 +56,20 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = yaml.safe_load((folder / "study.yaml").read_text())
     study["description"] = f"described {ESC}"
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
-    build_report(folder)
     return folder
 
 
+@pytest.fixture(scope="module")
+def reported(hostile: Path) -> tuple[str, list[str]]:
+    """What `codingspot report` prints of it, and the warnings as it draws."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = CliRunner().invoke(app, ["report", str(hostile)], env={"COLUMNS": "80", "TERM": "dumb"})
+    assert result.exit_code == 0, result.output
+    return result.output, [str(warning.message) for warning in caught]
+
+
+@pytest.mark.usefixtures("reported")
 def test_pages_and_readable_tables_show_what_the_names_hold(hostile: Path):
     page = (hostile / "report.html").read_text()
     assert not COMMANDS & set(page)
@@ -68,15 +79,15 @@ def test_pages_and_readable_tables_show_what_the_names_hold(hostile: Path):
         assert not COMMANDS & set(path.read_text())
 
 
+@pytest.mark.usefixtures("reported")
 def test_tables_for_computing_and_the_summary_keep_the_names(hostile: Path):
     record = json.loads((hostile / "summary.json").read_text())[0]
     assert f"{TASK}{ESC}" in record["tasks"]
     assert f"perplexity_ratio_python{ESC}" in (hostile / "tables" / "table4_retention.csv").read_text()
 
 
-def test_figures_are_drawn_without_a_missing_glyph(hostile: Path, recwarn: pytest.WarningsRecorder):
-    build_report(hostile)
-    assert not [warning for warning in recwarn if "lyph" in str(warning.message)]
+def test_figures_are_drawn_without_a_missing_glyph(reported: tuple[str, list[str]]):
+    assert not [warning for warning in reported[1] if "lyph" in warning]
 
 
 def test_the_console_s_report_is_safe_on_any_console(hostile: Path):
@@ -88,12 +99,12 @@ def test_the_console_s_report_is_safe_on_any_console(hostile: Path):
     assert SHOWN in printed.replace("\n", "")
 
 
-@pytest.mark.parametrize("command", ["report", "compare"])
-def test_commands_print_no_command(hostile: Path, command: str):
-    result = CliRunner().invoke(app, [command, str(hostile)], env={"COLUMNS": "80", "TERM": "dumb"})
-    assert result.exit_code == 0, result.output
-    assert not COMMANDS & set(result.output)
-    assert SHOWN in result.output.replace("\n", "")
+def test_commands_print_no_command(hostile: Path, reported: tuple[str, list[str]]):
+    compared = CliRunner().invoke(app, ["compare", str(hostile)], env={"COLUMNS": "80", "TERM": "dumb"})
+    assert compared.exit_code == 0, compared.output
+    for output in (reported[0], compared.output):
+        assert not COMMANDS & set(output)
+        assert SHOWN in output.replace("\n", "")
 
 
 def test_the_lens_page_shows_hostile_tokens():

@@ -12,6 +12,8 @@ from codingspot.evaluation.results import Results
 from codingspot.evaluation.sequential import Design, retention_intervals
 from codingspot.report import build_report
 from codingspot.report.run_files import Run, read_run
+from codingspot.report.sections import analysis_sections
+from codingspot.report.specificity import judge_all
 from codingspot.report.summary import summarise
 from codingspot.report.table import Number, Table
 from codingspot.report.tables import build_tables
@@ -106,7 +108,10 @@ def run_with_all(run_directory: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _tables(run: Run) -> dict[str, Table]:
-    return {table.name: table for table in build_tables(run, summarise(run))}
+    summary = summarise(run)
+    sections = analysis_sections(run, summary, judge_all(summary, run.density))
+    tables = (*build_tables(run, summary), *(table for section in sections for table in section.tables))
+    return {table.name: table for table in tables}
 
 
 def _value(table: Table, row: int, key: str) -> Number:
@@ -153,12 +158,9 @@ def test_the_page_has_one_part_a_question_and_the_pictures(run_with_all: Path):
         assert f'class="picture {picture}' in page
 
 
-def test_a_run_without_them_shows_nothing(run_directory: Path, tmp_path: Path):
-    copy = tmp_path / "run"
-    shutil.copytree(run_directory, copy)
-    assert not FURTHER & set(_tables(read_run(copy)))
-    page = build_report(copy).read_text()
-    assert "Further questions" not in page
+def test_a_run_without_them_shows_nothing(built_run: Path):
+    assert not FURTHER & set(_tables(read_run(built_run)))
+    assert "Further questions" not in (built_run / "report.html").read_text()
 
 
 def test_onset_and_the_dose_by_rule_are_bracketed(run_directory: Path):
@@ -171,8 +173,8 @@ def test_onset_and_the_dose_by_rule_are_bracketed(run_directory: Path):
 
 
 @pytest.mark.parametrize(("accuracy", "undefined"), [(0.0, "code and general tasks"), (0.55, None)])
-def test_no_onset_of_what_was_not_there(accuracy: float, undefined: str | None, maker: RunMaker, tmp_path: Path):
-    run = read_run(maker.with_(accuracy=accuracy).write(tmp_path / "run"))
+def test_no_onset_of_what_was_not_there(accuracy: float, undefined: str | None, small: RunMaker, tmp_path: Path):
+    run = read_run(small.with_(accuracy=accuracy).write(tmp_path / "run"))
     tables = _tables(run)
     table = tables["doses"]
     assert ("Not defined" in table.caption) == (undefined is not None)
@@ -187,8 +189,8 @@ def test_no_onset_of_what_was_not_there(accuracy: float, undefined: str | None, 
     assert ("not defined" in build_report(tmp_path / "run").read_text()) == (undefined is not None)
 
 
-def test_a_sequential_run_is_set_beside_the_original_on_its_own_items(maker: RunMaker, tmp_path: Path):
-    folder = maker.with_(spots=(("paper", "sum", "all", DOSES),)).write(tmp_path / "run")
+def test_a_sequential_run_is_set_beside_the_original_on_its_own_items(small: RunMaker, tmp_path: Path):
+    folder = small.write(tmp_path / "run")
     run = read_run(folder)
     plan, outcomes = run.plan, run.results.outcomes
     chance = {task.name: task.chance for task in plan.tasks}

@@ -29,8 +29,8 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGE))
-def test_a_damaged_file_is_named_in_one_line(name: str, maker: RunMaker, tmp_path: Path):
-    run = maker.write(tmp_path / "run")
+def test_a_damaged_file_is_named_in_one_line(name: str, small: RunMaker, tmp_path: Path):
+    run = small.write(tmp_path / "run")
     DAMAGE[name](run)
     with pytest.raises(ArtefactError) as caught:
         build_report(run)
@@ -39,8 +39,8 @@ def test_a_damaged_file_is_named_in_one_line(name: str, maker: RunMaker, tmp_pat
     assert not (run / "report.html").exists()
 
 
-def test_a_cell_without_results_is_named(maker: RunMaker, tmp_path: Path):
-    run = maker.write(tmp_path / "run")
+def test_a_cell_without_results_is_named(small: RunMaker, tmp_path: Path):
+    run = small.write(tmp_path / "run")
     results = Results.read(run)
     outcomes = results.outcomes[results.outcomes["cell"] != "paper-k1"]
     losses = results.losses[results.losses["cell"] != "paper-k1"]
@@ -49,8 +49,8 @@ def test_a_cell_without_results_is_named(maker: RunMaker, tmp_path: Path):
         read_run(run)
 
 
-def test_a_plan_must_begin_with_the_original_model(maker: RunMaker, tmp_path: Path):
-    run = maker.write(tmp_path / "run")
+def test_a_plan_must_begin_with_the_original_model(small: RunMaker, tmp_path: Path):
+    run = small.write(tmp_path / "run")
     plan = json.loads((run / "plan.json").read_text())
     plan["cells"] = plan["cells"][1:]
     (run / "plan.json").write_text(json.dumps(plan))
@@ -58,8 +58,8 @@ def test_a_plan_must_begin_with_the_original_model(maker: RunMaker, tmp_path: Pa
         read_run(run)
 
 
-def test_a_run_without_analysis_still_reports(maker: RunMaker, tmp_path: Path):
-    run = maker.with_(analysis=False).write(tmp_path / "run")
+def test_a_run_without_analysis_still_reports(small: RunMaker, tmp_path: Path):
+    run = small.with_(analysis=False).write(tmp_path / "run")
     assert read_run(run).density is None
     page = build_report(run).read_text()
     assert "not specific" in page

@@ -12,10 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from synthetic_runs import RunMaker
 
+from codingspot.analyses.prediction import _draw as draw_prediction
+from codingspot.analyses.reductions import _draw as draw_agreement
 from codingspot.evaluation.results import Results
 from codingspot.report.drawing import Panel, to_svg
-from codingspot.report.matrix import _draw_prediction
-from codingspot.report.plots import draw_agreement, draw_perplexity
+from codingspot.report.plots import draw_perplexity
 from codingspot.report.run_files import read_run
 from codingspot.report.summary import summarise
 from codingspot.report.theme import figure_style
@@ -69,7 +70,7 @@ def test_the_prediction_s_axes_are_readable(largest: float):
     sizes = [0.0, largest / 1000, largest / 20, largest]
     joined = pd.DataFrame({"kind": "code", "predicted": [-size for size in sizes] + sizes})
     joined["change"] = joined["predicted"].abs()
-    shown = texts(Panel("", "", lambda axes: _draw_prediction(axes, joined=joined), size=(4.4, 3.8)))
+    shown = texts(Panel("", "", lambda axes: draw_prediction(axes, joined=joined), size=(4.4, 3.8)))
     assert not [text for text in shown if "$" in text or "math" in text or "e-" in text or "e+" in text]
     numbers = [text for text in shown if re.fullmatch("−?[0-9⁰¹²³⁴⁵⁶⁷⁸⁹⁻.,]+", text)]
     assert "0" in numbers

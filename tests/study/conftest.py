@@ -7,9 +7,10 @@ from codingspot.study import Study, parse_study
 from codingspot.testbed.world import general_english, pure_code
 
 
-@pytest.fixture
-def corpus_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "corpus"
+@pytest.fixture(scope="session")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Texts of three domains, shared: a test leaves them as they are."""
+    folder = tmp_path_factory.mktemp("texts") / "corpus"
     folder.mkdir()
     texts = {"go": pure_code("go", 12, 5), "python": pure_code("python", 12, 5), "english": general_english(12, 5)}
     for name, domain in texts.items():
@@ -18,7 +19,7 @@ def corpus_folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_study(corpus_folder: Path) -> Study:
     return parse_study(
         f"""

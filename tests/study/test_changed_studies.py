@@ -51,7 +51,7 @@ SPOTS = [
 
 @pytest.fixture
 def study(small_study: Study) -> Study:
-    return _changed(small_study, spots=SPOTS, evaluation=TASKS)
+    return _changed(small_study, spots=SPOTS, evaluation=TASKS, analyses=["prediction"])
 
 
 def _changed(study: Study, **sections: Any) -> Study:

@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 
 from codingspot.evaluation.results import Results
-from codingspot.report.run_files import read_run
-from codingspot.report.summary import summarise
-from codingspot.report.tables import build_tables
+from codingspot.report.build import build_report
 from codingspot.sandbox import available
 from codingspot.spot import Spot
 from codingspot.study import Plan, parse_study, run_study
@@ -102,8 +100,8 @@ def test_a_run_with_everything_and_the_same_again(study: Study, tmp_path: Path):
     assert set(matrix.loc[matrix["measure"] == "loss", "of"]) == {"go", "python", "english"}
     assert set(matrix.loc[matrix["measure"] == "pass@1", "of"]) == {"testbed_humaneval"}
 
-    run = read_run(out)
-    tables = {table.name for table in build_tables(run, summarise(run))}
+    build_report(out)
+    tables = {path.stem for path in (out / "tables").glob("*.csv")}
     assert tables >= {"doses", "sufficiency", "sequential", "prediction", "language_problems", "polysemanticity"}
 
     before = {path: path.read_bytes() for path in (out / "analysis").glob("*.parquet")}

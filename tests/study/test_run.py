@@ -19,17 +19,17 @@ pytestmark = pytest.mark.skipif(available() is None, reason="no sandbox works on
 
 
 class StopAfter:
-    """Stops a run, as Ctrl-C would, once so many cells were begun."""
+    """Stops a run, as Ctrl-C would, once so many cells, or the stage ``beginning``, were begun."""
 
-    def __init__(self, cells: int) -> None:
-        self.left = cells
+    def __init__(self, cells: int, beginning: str = "original") -> None:
+        self.left, self.beginning = cells, beginning
         self.begun: list[str] = []
 
     def start(self, total: float) -> None:
         self.total = total
 
     def stage(self, text: str) -> None:
-        if "-k" in text or text == "original":
+        if "-k" in text or text == self.beginning:
             self.begun.append(text)
             self.left -= 1
             if self.left < 0:
@@ -39,10 +39,21 @@ class StopAfter:
         assert units >= 0
 
 
-def test_run_stopped_and_resumed_is_byte_identical_and_repeats_no_cell(small_study: Study, tmp_path: Path):
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    every = StopAfter(99)
-    run_study(small_study, whole, progress=every)
+@pytest.fixture(scope="module")
+def every() -> StopAfter:
+    return StopAfter(99)
+
+
+@pytest.fixture(scope="module")
+def whole(small_study: Study, every: StopAfter, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, heard by ``every``: tests leave it as it is."""
+    return run_study(small_study, tmp_path_factory.mktemp("whole") / "run", progress=every).path
+
+
+def test_run_stopped_and_resumed_is_byte_identical_and_repeats_no_cell(
+    small_study: Study, whole: Path, every: StopAfter, tmp_path: Path
+):
+    stopped = tmp_path / "stopped"
     first, second = StopAfter(3), StopAfter(99)
     with pytest.raises(KeyboardInterrupt):
         run_study(small_study, stopped, progress=first)
@@ -52,25 +63,23 @@ def test_run_stopped_and_resumed_is_byte_identical_and_repeats_no_cell(small_stu
         assert (whole / name).read_bytes() == (stopped / name).read_bytes()
 
 
-def test_run_directory_holds_what_the_plan_says(small_study: Study, tmp_path: Path):
-    out = tmp_path / "run"
-    run_study(small_study, out)
-    plan = Plan.model_validate_json((out / "plan.json").read_text())
-    results = Results.read(out)
+def test_run_directory_holds_what_the_plan_says(whole: Path):
+    plan = Plan.model_validate_json((whole / "plan.json").read_text())
+    results = Results.read(whole)
     assert results.cells() == [cell.name for cell in plan.cells]
     assert set(results.losses["domain"]) == {"go", "python", "english"}
     held_out = {domain.name for domain in plan.domains if domain.held_out}
     assert held_out == {"python"}
-    density = pd.read_parquet(out / "analysis" / "density.parquet")
+    density = pd.read_parquet(whole / "analysis" / "density.parquet")
     selected = density.groupby(["spot", "k_percent"])["selected"].sum()
     for cell in plan.cells:
         if cell.spot and not cell.control:
             assert selected[cell.spot, cell.k_percent] == cell.parameters
     blocks = density[density["spot"] == "blocks"]
     assert blocks.loc[~blocks["block"].isin(["attention", "mlp"]), "selected"].sum() == 0
-    assert not (out / "scratch").exists()
+    assert not (whole / "scratch").exists()
     assert {"reduction", "aggregation", "budget"} <= set(
-        pd.read_parquet(out / "analysis" / "agreement.parquet")["comparison"]
+        pd.read_parquet(whole / "analysis" / "agreement.parquet")["comparison"]
     )
 
 
@@ -82,12 +91,12 @@ def test_an_edit_that_breaks_the_model_is_a_result(small_study: Study, tmp_path:
         {"name": "spot", "k_percent": [0.01]},
     ]
     for name, kept in {"both": spots, "alone": spots[1:]}.items():
-        study = Study.model_validate({**small_study.model_dump(), "spots": kept})
+        study = Study.model_validate({**small_study.model_dump(), "spots": kept, "analyses": []})
         if name == "both":
             with pytest.raises(KeyboardInterrupt):
                 run_study(study, tmp_path / name, progress=StopAfter(1))
         run_study(study, tmp_path / name)
-        build_report(tmp_path / name)
+    build_report(tmp_path / "both")
     both, alone = Results.read(tmp_path / "both"), Results.read(tmp_path / "alone")
     dead = both.outcomes[both.outcomes["cell"] == "dead-k0.01"]
     assert set(dead["outcome"]) == {0.0}
@@ -107,9 +116,8 @@ def test_an_edit_that_breaks_the_model_is_a_result(small_study: Study, tmp_path:
     assert cell["code"] == 0
 
 
-def test_controls_avoid_the_spot(small_study: Study, tmp_path: Path):
-    run_study(small_study, tmp_path / "run")
-    folder = tmp_path / "run" / "spots"
+def test_controls_avoid_the_spot(whole: Path):
+    folder = whole / "spots"
     spot = set(Spot.load(folder / "paper.safetensors").positions.tolist())
     for control in ("uniform", "matched"):
         drawn = Spot.load(folder / f"paper-{control}-s3.safetensors").positions.tolist()
@@ -117,22 +125,15 @@ def test_controls_avoid_the_spot(small_study: Study, tmp_path: Path):
         assert not spot & set(drawn)
 
 
-def test_another_study_is_refused(small_study: Study, tmp_path: Path):
-    out = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        run_study(small_study, out, progress=StopAfter(0))
-    other = small_study.model_copy(update={"scoring": small_study.scoring.model_copy(update={"seed": 1})})
-    with pytest.raises(FingerprintError, match=r"scoring\.seed"):
-        run_study(other, out)
-
-
 def test_another_corpus_is_refused(small_study: Study, tmp_path: Path, corpus_folder: Path):
-    out = tmp_path / "run"
+    mine = shutil.copytree(corpus_folder, tmp_path / "corpus")
+    section = small_study.corpus.model_copy(update={"source": str(mine)})
+    study = small_study.model_copy(update={"corpus": section})
     with pytest.raises(KeyboardInterrupt):
-        run_study(small_study, out, progress=StopAfter(0))
-    shutil.copy(corpus_folder / "python.jsonl", corpus_folder / "go.jsonl")
+        run_study(study, tmp_path / "run", progress=StopAfter(0, beginning="scoring parameters"))
+    shutil.copy(mine / "python.jsonl", mine / "go.jsonl")
     with pytest.raises(FingerprintError, match="corpus"):
-        run_study(small_study, out)
+        run_study(study, tmp_path / "run")
 
 
 def test_a_run_that_failed_before_it_began_is_begun_anew(small_study: Study, tmp_path: Path):

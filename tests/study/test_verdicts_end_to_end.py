@@ -22,29 +22,28 @@ def _texts(folder: Path, **domains: list[str]) -> Path:
     return folder
 
 
-def _verdict(folder: Path, out: Path, *, scoring: str, spot: str) -> Verdict:
+def _verdicts(folder: Path, out: Path, *, scoring: str, spots: str) -> list[Verdict]:
     study = parse_study(
         f"""
 name: control
 corpus: {{source: "{folder}", evaluation_documents: 4, held_out: [], purified: false}}
 scoring: {{token_budget: 4096, sequence_length: 128, draws: 1, {scoring}}}
-spots: [{{name: spot, {spot}}}]
+spots: [{spots}]
 analyses: []
 evaluation: {{general: [testbed_arithmetic, testbed_knowledge], other: [], limit: 20, code_limit: 20}}
 """,
         "control.yaml",
     )
     run = read_run(run_study(study, out).path)
-    (finding,) = judge_all(summarise(run))
-    return finding.verdict
+    return [finding.verdict for finding in judge_all(summarise(run))]
 
 
 def test_random_parameters_are_not_specific(tmp_path: Path):
     """At a dose that does nothing, and at one that breaks everything."""
     texts = _texts(tmp_path / "texts", go=pure_code("go", 120, 5), english=general_english(120, 5))
-    small = _verdict(texts, tmp_path / "small", scoring="estimator: random", spot="k_percent: [0.1]")
+    spots = "{name: small, k_percent: [0.1]}, {name: large, k_percent: [30]}"
+    small, large = _verdicts(texts, tmp_path / "random", scoring="estimator: random", spots=spots)
     assert small is Verdict.NO_EFFECT
-    large = _verdict(texts, tmp_path / "large", scoring="estimator: random", spot="k_percent: [30]")
     assert large is Verdict.NOT_SPECIFIC
     assert small.startswith("not specific")
 
@@ -53,10 +52,11 @@ def test_the_spot_of_english_is_general(tmp_path: Path):
     """The recipe that makes a coding spot specific, on texts whose labels are exchanged: English is called Go."""
     code = [*pure_code("go", 60, 5), *pure_code("julia", 60, 5)]
     texts = _texts(tmp_path / "texts", go=general_english(120, 5), english=code)
-    verdict = _verdict(
+    (verdict,) = _verdicts(
         texts,
         tmp_path / "english",
         scoring="estimator: taylor",
-        spot="recipe: set_difference, parameters: {general_percent: 20}, scope: blocks, k_percent: [0.25, 1]",
+        spots="{name: spot, recipe: set_difference, parameters: {general_percent: 20}, scope: blocks,"
+        " k_percent: [0.25, 1]}",
     )
     assert verdict is Verdict.GENERAL

@@ -116,6 +116,7 @@ class ControlTraits:
         scored: it reads the scores of weights, whatever the spot's recipe reads.
         regroups: it calls some languages general text, so that their scores must have been kept apart.
         drawn: where its parameters come from, as a sentence says it; empty for one that isn't random.
+        published: the condition of published figures that it is; empty for none.
     """
 
     matched: tuple[str, ...] = ()
@@ -125,6 +126,7 @@ class ControlTraits:
     scored: bool = False
     regroups: bool = False
     drawn: str = ""
+    published: str = ""
 
     @property
     def matches_tensors(self) -> bool:
@@ -144,7 +146,11 @@ def is_random(name: str) -> bool:
     return "seed" in CONTROLS.parameters(name)
 
 
-@CONTROLS.register("uniform", label="uniform random", traits=ControlTraits(drawn="drawn from all others of the scope"))
+@CONTROLS.register(
+    "uniform",
+    label="uniform random",
+    traits=ControlTraits(drawn="drawn from all others of the scope", published="random"),
+)
 def uniform(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     """Parameters drawn uniformly from the spot's scope."""
     return uniform_control(controlled.spot, seed=seed, scope=controlled.scope)
@@ -251,7 +257,7 @@ def shuffled_labels(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     return _named(controlled.found_again(shuffled), "shuffled_labels", seed=seed, general=sorted(drawn))
 
 
-@CONTROLS.register("bottom", label="bottom of the order")
+@CONTROLS.register("bottom", label="bottom of the order", traits=ControlTraits(published="bottom"))
 def bottom(controlled: Controlled) -> Spot:
     """The other end of the recipe's order: the parameters that it would take last."""
     return _named(controlled.found_again(controlled.store, worst_first=True), "bottom")

@@ -28,7 +28,7 @@ def methods(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List estimators, recipes, scopes, edits, controls, benchmark methods, views, exports and tasks.
+    """List estimators, recipes, scopes, edits, controls, benchmark methods, views, analyses, exports and tasks.
 
     Those of installed packages are among them, each with the package it comes from.
 
@@ -37,6 +37,7 @@ def methods(
     with friendly_errors():
         from codingspot.catalogue import catalogue
         from codingspot.errors import StudyError
+        from codingspot.registry import plural
 
         found = catalogue()
         sorts = list(dict.fromkeys(method.sort for method in found))
@@ -49,7 +50,7 @@ def methods(
         for name in sorts:
             group = [method for method in chosen if method.sort == name]
             if group:
-                out.print(f"\n{name.capitalize()}s", style="bold")
+                out.print(f"\n{plural(name).capitalize()}", style="bold")
             for method in group:
                 _show(method)
 

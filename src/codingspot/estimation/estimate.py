@@ -30,7 +30,7 @@ from codingspot.study.checking import check_room
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.keeping import folds, wants_scores
 from codingspot.study.planning import control_draws, plan_cells
-from codingspot.study.scoring import draw_count
+from codingspot.study.scoring import draw_count, further_passes
 
 _SPOT_BYTES = 12  # a position and a key
 
@@ -202,8 +202,7 @@ class _Needs:
 
     def flops(self, model: Footprint) -> dict[str, float]:
         scoring = self.study.scoring
-        # One draw again by the two other reductions.
-        extra = 2 / scoring.draws if scoring.draws > 1 and "reductions" in self.study.analyses else 0.0
+        extra = further_passes(self.study) / scoring.draws
         tokens = {"scoring": self.domains * scoring.token_budget * (1 + extra)} if self.scored else {}
         if scoring.finetune is not None and self.scored:
             tuning = scoring.finetune

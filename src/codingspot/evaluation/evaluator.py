@@ -10,8 +10,8 @@ from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.batching import WINDOW
 from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.evaluation.programs import Judge
-from codingspot.evaluation.results import DocumentLoss, ItemOutcome, Results
-from codingspot.evaluation.tasks import NON_FINITE, EvaluationTask, Response
+from codingspot.evaluation.results import NON_FINITE, DocumentLoss, ItemOutcome, Results
+from codingspot.evaluation.tasks import EvaluationTask, Response
 from codingspot.models.finite import require_finite as require_finite_weights
 from codingspot.sandbox import Sandbox
 

@@ -7,17 +7,16 @@ where a file was written is in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import Field, TypeAdapter
 
 from codingspot.errors import ArtefactError
 from codingspot.outputs import check_file
+from codingspot.sandbox.inside.model import Verdict
 from codingspot.tables import Column, TableSchema, number, whole
 
 OUTCOMES_FILE = "results.parquet"
@@ -26,12 +25,26 @@ LOSSES_FILE = "losses.parquet"
 _AGAIN = "delete it and run the study again"
 
 
-def _text(name: str) -> Column:
-    return Column(name, pa.string())
+NON_FINITE = "non-finite"
+"""The verdict where the model's logits were not numbers."""
+FURTHER = ["further_samples", "further_verdicts"]
+"""The columns of an item's programs but the first; a table without any lacks them."""
+
+
+def _text(name: str, *values: str) -> Column:
+    return Column(name, pa.string(), values=values)
 
 
 OUTCOMES = TableSchema(
-    (_text("cell"), _text("task"), whole("item"), number("outcome", 0, 1), _text("sample"), _text("verdict")),
+    (
+        _text("cell"),
+        _text("task"),
+        whole("item"),
+        number("outcome", 0, 1),
+        _text("sample"),
+        _text("verdict", "", *map(str, Verdict), NON_FINITE),
+        *(Column(name, pa.list_(pa.string()), absent=True) for name in FURTHER),
+    ),
     key=("cell", "task", "item"),
     closed=True,
     level=3,
@@ -52,9 +65,11 @@ class ItemOutcome:
         task: name of the task.
         item: index of the item in the task's data.
         outcome: the task's metric for this item, 0-1; with several samples, their mean.
-        sample: index of the choice taken, or the generated text (a JSON list where there are several).
-        verdict: for programs, what the sandbox said (a JSON list where there are several samples); "non-finite"
-            where the model's logits were not numbers, which makes the outcome 0; otherwise empty.
+        sample: index of the choice taken, or the generated text, the first of several.
+        verdict: for programs, what the sandbox said of it; "non-finite" where the model's logits were not numbers,
+            which makes the outcome 0; otherwise empty.
+        further_samples: the other texts of several.
+        further_verdicts: what the sandbox said of each.
     """
 
     task: str
@@ -62,6 +77,8 @@ class ItemOutcome:
     outcome: float
     sample: str
     verdict: str = ""
+    further_samples: tuple[str, ...] = ()
+    further_verdicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,8 @@ class Results:
     """Rows of any number of cells.
 
     Attributes:
-        outcomes: columns cell, task, item, outcome, sample, verdict (see ``ItemOutcome``).
+        outcomes: columns cell, task, item, outcome, sample, verdict and, where an item has several programs,
+            further_samples and further_verdicts (see ``ItemOutcome``).
         losses: columns cell, domain, document, tokens, loss (see ``DocumentLoss``).
     """
 
@@ -96,9 +114,12 @@ class Results:
     @classmethod
     def of_cell(cls, cell: str, outcomes: Iterable[ItemOutcome], losses: Iterable[DocumentLoss] = ()) -> Results:
         """The rows of one cell, in the order given."""
-        items = [(cell, o.task, o.item, o.outcome, o.sample, o.verdict) for o in outcomes]
+        items = [(cell, *astuple(outcome)) for outcome in outcomes]
         documents = [(cell, d.domain, d.document, d.tokens, d.loss) for d in losses]
-        return cls(pd.DataFrame(items, columns=OUTCOMES.names), pd.DataFrame(documents, columns=LOSSES.names))
+        found = pd.DataFrame(items, columns=OUTCOMES.names)
+        several = any(len(further) for further in found[FURTHER[0]])
+        found = found if several else found.drop(columns=FURTHER)
+        return cls(found, pd.DataFrame(documents, columns=LOSSES.names))
 
     @classmethod
     def concat(cls, parts: Sequence[Results]) -> Results:
@@ -141,37 +162,33 @@ class Results:
 
 
 def _stack(frames: Sequence[pd.DataFrame], empty: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat(frames, ignore_index=True) if frames else empty
+    if not frames:
+        return empty
+    stacked = pd.concat(frames, ignore_index=True)
+    for name in set(FURTHER) & set(stacked.columns):  # which not every part may have
+        stacked[name] = [() if isinstance(further, float) else tuple(further) for further in stacked[name]]
+    return stacked
 
 
-def programs_of(sample: str, verdict: str) -> list[tuple[str, str]]:
-    """Each program of an item with its verdict; the two texts are JSON lists of them where there are several.
-
-    Raises:
-        ValueError: one is such a list and the other is none as long.
-    """
-    verdicts = verdicts_of(verdict)
-    programs = _Texts.validate_json(sample, strict=True) if verdict.startswith("[") else [sample]
-    return list(zip(programs, verdicts, strict=True))
-
-
-def verdicts_of(verdict: str) -> list[str]:
-    """The verdict on each program of an item: one, or those of a JSON list.
-
-    Raises:
-        ValueError: it begins such a list and is none, or an empty one.
-    """
-    return _Texts.validate_json(verdict, strict=True) if verdict.startswith("[") else [verdict]
-
-
-_Texts = TypeAdapter(Annotated[list[str], Field(min_length=1)])
+def programs_of(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with one for each program of an item, the first of several first."""
+    programs = outcomes.drop(columns=FURTHER, errors="ignore")
+    if not set(FURTHER) <= set(outcomes.columns):
+        return programs
+    samples, verdicts = (
+        pd.Series(
+            [[first, *further] for first, further in zip(outcomes[one], outcomes[more], strict=True)],
+            index=outcomes.index,
+        )
+        for one, more in (("sample", "further_samples"), ("verdict", "further_verdicts"))
+    )
+    return programs.assign(sample=samples, verdict=verdicts).explode(["sample", "verdict"], ignore_index=True)
 
 
 def _check_programs(path: Path, outcomes: pd.DataFrame) -> None:
-    several = outcomes[outcomes["verdict"].str.startswith("[")]
-    for sample, verdict in zip(several["sample"], several["verdict"], strict=True):
-        try:
-            programs_of(sample, verdict)
-        except ValueError:
-            shown = f"{verdict[:40]}..." if len(verdict) > 40 else verdict
-            raise ArtefactError(f"{path} has the verdict {shown!r} and no program for each in it; {_AGAIN}") from None
+    if set(FURTHER) <= set(outcomes.columns):
+        lengths = [outcomes[name].map(len) for name in FURTHER]
+        if not lengths[0].equals(lengths[1]):
+            raise ArtefactError(f"{path} has further verdicts and no program for each; {_AGAIN}")
+    elif set(FURTHER) & set(outcomes.columns):
+        raise ArtefactError(f"{path} has further programs or their verdicts, not both; {_AGAIN}")

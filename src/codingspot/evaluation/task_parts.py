@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Collection, Hashable, Sequence
 from copy import copy
@@ -20,11 +19,8 @@ from codingspot.evaluation.generation import Completion
 from codingspot.evaluation.harness import quiet
 from codingspot.evaluation.instructions import demonstration, instruction
 from codingspot.evaluation.programs import Judge, make_program, packages_of
-from codingspot.evaluation.results import ItemOutcome
+from codingspot.evaluation.results import NON_FINITE, ItemOutcome
 from codingspot.sandbox import Verdict
-
-NON_FINITE = "non-finite"
-"""Verdict on an item where the model's logits were not numbers; its outcome is 0."""
 
 Response = tuple[float, bool] | Completion
 
@@ -289,9 +285,9 @@ class TaskPart:
             judged = [next(verdicts) for _ in given]
             finite = all(not isinstance(answer, Completion) or answer.finite for answer in given)
             passed = sum(verdict is Verdict.PASSED for verdict in judged) / len(judged) if finite else 0.0
-            said = [str(verdict) for verdict in judged] if finite else [NON_FINITE]
-            texts = [_text(answer) for answer in given]
-            found.append(ItemOutcome(self._name, number, passed, _one_or_list(texts), _one_or_list(said)))
+            verdict, *more = [str(verdict) if finite else NON_FINITE for verdict in judged]
+            sample, *further = map(_text, given)
+            found.append(ItemOutcome(self._name, number, passed, sample, verdict, tuple(further), tuple(more)))
         return found
 
     def _sampled(self, request: Instance) -> Instance:
@@ -319,10 +315,6 @@ def _sample(given: Sequence[Response]) -> tuple[str, bool]:
 
 def _text(answer: Response) -> str:
     return answer.text if isinstance(answer, Completion) else ""
-
-
-def _one_or_list(values: Sequence[str]) -> str:
-    return values[0] if len(values) == 1 else json.dumps(values, ensure_ascii=False)
 
 
 def _remembered(method: Callable[..., Any]) -> Callable[..., Any]:

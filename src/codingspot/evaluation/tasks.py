@@ -22,11 +22,11 @@ from codingspot.evaluation.harness import TaskLibrary
 from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.results import ItemOutcome
 from codingspot.evaluation.subsampling import stratified
-from codingspot.evaluation.task_parts import NON_FINITE, Response, TaskPart
+from codingspot.evaluation.task_parts import Response, TaskPart
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.files import digest
 
-__all__ = ["NON_FINITE", "EvaluationTask", "Response", "TaskSpec", "load_tasks"]
+__all__ = ["EvaluationTask", "Response", "TaskSpec", "load_tasks"]
 
 ChatTemplate = Callable[..., str]
 

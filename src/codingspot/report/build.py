@@ -13,11 +13,11 @@ from codingspot.report.drawing import Picture, save_png
 from codingspot.report.figures import build_figures
 from codingspot.report.page import render_page
 from codingspot.report.run_files import read_run, require_directory
+from codingspot.report.sections import analysis_sections, view_sections
 from codingspot.report.specificity import judge_all
 from codingspot.report.summary import summarise
 from codingspot.report.table import Table, to_csv, to_latex, to_markdown
 from codingspot.report.tables import build_tables
-from codingspot.report.view_sections import view_sections
 
 _FORMAT = "codingspot-report"
 
@@ -40,11 +40,12 @@ def build_report(run_directory: Path) -> Path:
         with _tables_that_fit(run_directory):
             findings = judge_all(summary, run.density)
             tables = build_tables(run, summary)
-            pictures = build_figures(run, summary, findings)
-            sections = view_sections(run)
-            page = render_page(run, summary, findings, tables, pictures, sections)
-        tables += tuple(table for section in sections.values() for table in section.tables)
-        pictures += tuple(picture for section in sections.values() for picture in section.pictures)
+            pictures = build_figures(summary)
+            analyses, views = analysis_sections(run, summary, findings), view_sections(run)
+            page = render_page(run, summary, findings, tables, pictures, analyses, views)
+        sections = (*analyses, *views.values())
+        tables += tuple(table for section in sections for table in section.tables)
+        pictures += tuple(picture for section in sections for picture in section.pictures)
         _write_folders(run_directory, tables, pictures)
         write_json(run_directory / "summary.json", summary.records())
         write_text(run_directory / "report.html", page)

@@ -51,7 +51,7 @@ def paired_tests(run: Run, summary: RunSummary) -> Table:
     """
     code = [task.name for task in summary.plan.with_role("code")]
     pairs = list(_pairs(summary)) if code else []
-    partial = "sequential" in run.further or summary.is_partial
+    partial = run.stopped is not None or summary.is_partial
     tests = compare_cells(run.results.outcomes, [(spot, other) for *_, spot, other in pairs], code, partial=partial)
     rows: dict[tuple[str, float, str], Row] = {}
     worst: dict[tuple[str, float, str], float] = {}
@@ -84,7 +84,7 @@ def paired_tests(run: Run, summary: RunSummary) -> Table:
 def _areas(run: Run, summary: RunSummary) -> dict[Curve, Area]:
     if summary.original.metrics.code_retention is None or summary.original.metrics.general_retention is None:
         return {}
-    if "sequential" in run.further:  # cells have different items, and a curve is resampled over those it shares
+    if run.stopped is not None:  # cells have different items, and a curve is resampled over those it shares
         return {}
     curves: dict[Curve, list[str]] = {}
     for cell in summary.plan.cells:

@@ -77,6 +77,11 @@ def control_label(control: str | None) -> str:
     return "spot" if control is None else CONTROLS.label(control)
 
 
+def short_title(cell: Cell) -> str:
+    """A spot's name and scope."""
+    return f"{cell.spot} (scope {cell.scope})"
+
+
 def spot_title(cell: Cell, parameters: Mapping[str, Any], plan: Plan) -> str:
     """A spot's name, recipe and scope in one phrase."""
     return f"{cell.spot}: {recipe_label(cell.recipe, parameters, plan)}; {scope_label(cell.scope)}"

@@ -14,7 +14,6 @@ from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.report.drawing import Picture, to_svg
 from codingspot.report.labels import dose, join_words
 from codingspot.report.provenance import details, estimator_phrase, fewer_phrase
-from codingspot.report.questions import answered
 from codingspot.report.run_files import Run
 from codingspot.report.samples import sample_problems
 from codingspot.report.section import Section
@@ -29,7 +28,7 @@ from codingspot.report.specificity import (
 from codingspot.report.summary import RunSummary
 from codingspot.report.table import Column, Number, Row, Table, main_text, side_text
 from codingspot.report.words import headline, sentence
-from codingspot.views import VIEWS, saved_name
+from codingspot.views import saved_name
 
 _TONES = {
     Verdict.SPECIFIC: "good",
@@ -52,8 +51,8 @@ class _Drawn:
 
 
 @dataclass(frozen=True)
-class _View:
-    """A section on the page."""
+class _Part:
+    """A section on the page: a view's by its name, an analysis's by its place."""
 
     name: str
     title: str
@@ -67,7 +66,8 @@ def render_page(
     findings: Sequence[Finding],
     tables: Sequence[Table],
     pictures: Sequence[Picture],
-    sections: Mapping[str, Section],
+    analyses: Sequence[Section],
+    views: Mapping[str, Section],
 ) -> str:
     """The whole page. Everything that came from outside (names, samples) is escaped, and all of it can be seen."""
     environment = Environment(
@@ -81,7 +81,7 @@ def render_page(
     styles = files("codingspot.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     lead = headline(summary, tuple(findings))
     page = environment.get_template("page.html.j2").render(
-        styles=Markup(styles + "".join(section.style for section in sections.values())),
+        styles=Markup(styles + "".join(section.style for section in (*analyses, *views.values()))),
         plan=run.plan,
         model=run.model_name(),
         description=str(run.study.get("description") or ""),
@@ -94,8 +94,8 @@ def render_page(
         pictures={picture.name: _drawn(picture) for picture in pictures},
         places=_places(summary, findings),
         problems=sample_problems(run, findings),
-        views=[_shown(name, section) for name, section in sections.items()],
-        questions=answered({table.name for table in tables}, {picture.name for picture in pictures}),
+        views=[_shown(saved_name(name), section) for name, section in views.items()],
+        analyses=[_shown(section.place, section) for section in analyses],
         details=details(run),
         notes=[fewer_phrase(run)] if fewer_phrase(run) else [],
         limits={"kept": KEPT, "lost": LOST, "perplexity": PERPLEXITY_LIMIT, "draws": DRAWS_NEEDED},
@@ -120,8 +120,8 @@ def _drawn(picture: Picture) -> _Drawn:
     return _Drawn(picture.name, picture.title, picture.caption, tuple(panels))
 
 
-def _shown(name: str, section: Section) -> _View:
-    return _View(saved_name(name), VIEWS.label(name), section, tuple(map(_drawn, section.pictures)))
+def _shown(name: str, section: Section) -> _Part:
+    return _Part(name, section.title, section, tuple(map(_drawn, section.pictures)))
 
 
 def _findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:

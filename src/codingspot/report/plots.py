@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any, Final
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -25,7 +24,7 @@ from codingspot.study.cells import Control
 _LEGEND_WIDTH = 70
 """Characters that fit below a panel."""
 
-_BAND_ALPHA: Final = 0.16
+BAND_ALPHA: Final = 0.16
 _THIN: Final[dict[str, Any]] = {"linewidth": 1.1, "markersize": 3.8, "markerfacecolor": "none"}
 _CONTROLS: Final = {"matched": ("--", "sDPX"), "drawn": (":", "^<>1"), "": ("-.", "vDP*Xh")}
 """Line and markers of the matched random controls, the other random ones, and the rest, in order of appearance."""
@@ -55,7 +54,7 @@ def draw_dose_response(axes: Axes, *, summary: RunSummary, spot: str) -> None:
     if controls:
         handles.append(Line2D([], [], color=INK, marker="o", label="spot"))
     handles += [Line2D([], [], color=INK, label=control_label(c), **_control_style(summary, c)) for c in controls]
-    _legend_below(axes, handles, columns=3)
+    legend_below(axes, handles, columns=3)
 
 
 def draw_specificity(axes: Axes, *, summary: RunSummary) -> None:
@@ -104,7 +103,7 @@ def draw_specificity(axes: Axes, *, summary: RunSummary) -> None:
     labels.avoid(x_range, (0, 0))
     labels.avoid((0, 0), y_range)
     labels.place(axes)
-    _legend_below(axes, handles, columns=2)
+    legend_below(axes, handles, columns=2)
 
 
 def _control_style(summary: RunSummary, control: Control) -> dict[str, Any]:
@@ -135,11 +134,11 @@ def draw_perplexity(axes: Axes, *, summary: RunSummary, spot: str) -> None:
             [min(values) for _, values in finite],
             [max(values) for _, values in finite],
             color=CODE,
-            alpha=2 * _BAND_ALPHA,
+            alpha=2 * BAND_ALPHA,
             linewidth=0,
         )
         handles.append(
-            Patch(color=CODE, alpha=2 * _BAND_ALPHA, linewidth=0, label=plural(len(scored), "scored language"))
+            Patch(color=CODE, alpha=2 * BAND_ALPHA, linewidth=0, label=plural(len(scored), "scored language"))
         )
     for index, domain in enumerate(d for d in summary.plan.domains if d.name not in scored):
         colour = CODE if domain.kind == "code" else GENERAL
@@ -157,32 +156,7 @@ def draw_perplexity(axes: Axes, *, summary: RunSummary, spot: str) -> None:
     ticks = [tick for tick in ticks if tick < max(high, 4.5)]
     set_ticks(axes.yaxis, ticks, [f"{number}×" for number in write_numbers(ticks)])
     axes.set_ylabel("perplexity over the original's")
-    _legend_below(axes, handles, columns=3)
-
-
-def draw_agreement(axes: Axes, *, curve: pd.DataFrame) -> None:
-    """Mean Jaccard index against token budget, one line for each k, with a band down to the worst pair."""
-    handles: list[Line2D | Patch] = []
-    for index, (k, rows) in enumerate(curve.sort_values("token_budget").groupby("k_percent")):
-        style: dict[str, Any] = {"color": SPOTS[index % len(SPOTS)], "marker": MARKERS[index % len(MARKERS)]}
-        budgets = rows["token_budget"].tolist()
-        axes.fill_between(
-            budgets,
-            rows["lowest_jaccard"].tolist(),
-            rows["jaccard"].tolist(),
-            alpha=_BAND_ALPHA,
-            linewidth=0,
-            color=style["color"],
-        )
-        axes.plot(budgets, rows["jaccard"].tolist(), **style)
-        handles.append(Line2D([], [], label=f"top {dose(float(str(k)))}", **style))
-    budgets = sorted(curve["token_budget"].unique().tolist())
-    axes.set_xscale("log")
-    set_ticks(axes.xaxis, budgets, [f"{budget:,.0f}" for budget in budgets])
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("tokens a domain")
-    axes.set_ylabel("Jaccard index")
-    _legend_below(axes, handles, columns=3)
+    legend_below(axes, handles, columns=3)
 
 
 def _curve_with_band(
@@ -201,7 +175,7 @@ def _curve_with_band(
         [band.low for _, band in bands],
         [band.high for _, band in bands],
         color=colour,
-        alpha=_BAND_ALPHA,
+        alpha=BAND_ALPHA,
         linewidth=0,
     )
     axes.plot(
@@ -254,7 +228,8 @@ def _width(handles: Sequence[Line2D | Patch], columns: int) -> int:
     return sum(6 + max(labels[start : start + rows]) for start in range(0, len(labels), rows))
 
 
-def _legend_below(axes: Axes, handles: Sequence[Line2D | Patch], *, columns: int) -> None:
+def legend_below(axes: Axes, handles: Sequence[Line2D | Patch], *, columns: int) -> None:
+    """A legend under the axes, of so many columns or as many as fit."""
     columns = next((n for n in range(columns, 1, -1) if _width(handles, n) <= _LEGEND_WIDTH), 1)
     axes.legend(
         handles=list(handles),

@@ -55,7 +55,7 @@ def _drawn(samples: int, temperature: float) -> str:
 
 def items_phrase(run: Run) -> str:
     """How many items of each task were evaluated: ``Arithmetic 100, GSM8K 100 of 1,319``."""
-    fewer = "; fewer where a cell was settled early" if "sequential" in run.further else ""
+    fewer = "; fewer where a cell was settled early" if run.stopped is not None else ""
     return ", ".join(f"{task_label(task.name)} {_evaluated(task)}" for task in run.plan.tasks) + fewer
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
+from codingspot.analysis_registry import ANALYSES, analyses, analysis_schemas
 from codingspot.analysis_tables import TABLES, read_table
 from codingspot.errors import ArtefactError, StudyError
 from codingspot.evaluation.results import LOSSES, LOSSES_FILE, OUTCOMES_FILE, Results
@@ -18,16 +19,9 @@ from codingspot.importance.manifest import StoreManifest
 from codingspot.records import Count, Plain, Record, first_fault, read_model, read_plain
 from codingspot.settings_text import parse_settings
 from codingspot.study.cells import ORIGINAL, Asked, Cell, Plan
-from codingspot.tables import check_known
+from codingspot.tables import TableSchema, check_known
 from codingspot.views import VIEWS, views
 
-_BUDGET = "budget"
-_OWN = ("density", "agreement")
-_NAMED = {
-    "spot": ("density", "polysemanticity", "shares", "reliability", "unit_reliability"),
-    "cell": ("prediction", "sequential", "asked"),
-}
-"""Columns that name what the plan has, and the tables that they are in."""
 _AGAIN = "run the study again"
 
 
@@ -75,10 +69,7 @@ class Run:
         study: the study file as plain data.
         results: outcomes and losses of every cell.
         scores: manifest of the score store; empty where the run has none.
-        density: where each spot lies, tensor by tensor; None where the run has no such analysis.
-        agreement: how far choices of scoring agree; None likewise. Rows whose ``comparison`` is ``budget`` are of
-            token budgets, all others of pairs of choices.
-        further: the tables of further analyses that the run has, by name.
+        further: the tables of the analyses that the run has, by file stem.
         views: the tables of each view that it has.
         missing: cells of a run that isn't finished yet; ``plan`` has the others, and those with losses alone are
             :attr:`Asked.PENDING`. Without results of the original model it has no tasks.
@@ -88,8 +79,6 @@ class Run:
     study: Mapping[str, Any]
     results: Results
     scores: Mapping[str, Any]
-    density: pd.DataFrame | None
-    agreement: pd.DataFrame | None
     further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     views: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
     missing: tuple[Cell, ...] = ()
@@ -110,14 +99,14 @@ class Run:
         return outcomes[~outcomes["cell"].isin(self.asked)] if self.asked else outcomes
 
     @property
-    def choices(self) -> pd.DataFrame | None:
-        """Agreement between choices of scoring, pair by pair; None where there is none."""
-        return self._agreement(budget=False)
+    def density(self) -> pd.DataFrame | None:
+        """Where each spot lies, tensor by tensor; None where the run has no such analysis."""
+        return self.further.get("density")
 
     @property
-    def budgets(self) -> pd.DataFrame | None:
-        """Agreement between draws of text by token budget; None where there is none."""
-        return self._agreement(budget=True)
+    def stopped(self) -> pd.DataFrame | None:
+        """At which interval each cell of a sequential evaluation stopped; None of another."""
+        return self.further.get("sequential")
 
     def model_name(self) -> str:
         """The model as the study names it."""
@@ -141,12 +130,6 @@ class Run:
                 return found if isinstance(found, dict) else {}
         return {}
 
-    def _agreement(self, *, budget: bool) -> pd.DataFrame | None:
-        if self.agreement is None:
-            return None
-        rows = self.agreement[(self.agreement["comparison"] == _BUDGET) == budget]
-        return rows if len(rows) else None
-
 
 def require_directory(directory: Path) -> None:
     """Make sure that there is a folder.
@@ -166,7 +149,7 @@ def read_run(directory: Path) -> Run:
     """
     require_directory(directory)
     whole = _plan(directory / "plan.json")
-    analyses = _analyses(directory / "analysis", whole)
+    tables, named = _analyses(directory / "analysis", whole)
     merged = (directory / OUTCOMES_FILE).exists() or (directory / LOSSES_FILE).exists()
     finished = [cell for cell in whole.cells if merged or (directory / "cells" / cell.name).is_dir()]
     measured = [cell for cell in whole.cells if cell not in finished and _losses_file(directory, cell.name).exists()]
@@ -178,8 +161,7 @@ def read_run(directory: Path) -> Run:
     plan = whole.model_copy(update={"cells": tuple(known)})
     if known[0] in measured:  # without the original's rates nothing can be said of any
         plan = plan.model_copy(update={"tasks": ()})
-    tables = ("density", "agreement")
-    further = {stem: _of_plan(stem, table, plan) for stem, table in analyses.pop("further").items()}
+    further = {stem: _of_plan(table, named.get(stem, ""), plan) for stem, table in tables.items()}
     pending = [cell.name for cell in known if cell in measured and plan.tasks]
     if pending:
         rows = pd.DataFrame({"cell": pending, "asked": str(Asked.PENDING), "items": 0})
@@ -194,18 +176,17 @@ def read_run(directory: Path) -> Run:
         scores=_scores(directory / "scores" / "manifest.json") or _scores(directory / "scores.json"),
         missing=tuple(cell for cell in whole.cells if cell not in known),
         further=further,
-        **{stem: None if analyses[stem] is None else _of_plan(stem, analyses[stem], plan) for stem in tables},
         views=_views(directory / "analysis"),
     )
 
 
-def _of_plan(stem: str, table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """The rows of a table that are of the plan's spots and cells."""
-    known = {"spot": set(plan.spots()), "cell": {cell.name for cell in plan.cells}}
-    for column, stems in _NAMED.items():
-        if stem in stems:
-            table = table[table[column].isin(known[column])]
-    return table
+def _names(plan: Plan) -> dict[str, set[str]]:
+    return {"spot": set(plan.spots()), "cell": {cell.name for cell in plan.cells}}
+
+
+def _of_plan(table: pd.DataFrame, column: str, plan: Plan) -> pd.DataFrame:
+    """The rows that are of the plan's spots or cells, where ``column`` names them."""
+    return table[table[column].isin(_names(plan)[column])] if column else table
 
 
 def _plan(path: Path) -> Plan:
@@ -277,22 +258,20 @@ def _study(path: Path) -> Mapping[str, Any]:
 
 
 def _views(folder: Path) -> dict[str, Mapping[str, pd.DataFrame]]:
-    found: dict[str, Mapping[str, pd.DataFrame]] = {}
-    for name in views():
-        schemas = VIEWS.traits(name).load().schemas
-        stems = [stem for stem in schemas if (folder / f"{stem}.parquet").exists()]
-        if stems:
-            found[name] = {stem: read_table(folder, stem, schemas) for stem in stems}
-    return found
+    found = ((name, _tables(folder, VIEWS.traits(name).load().schemas)) for name in views())
+    return {name: tables for name, tables in found if tables}
 
 
-def _analyses(folder: Path, plan: Plan) -> dict[str, Any]:
-    stems = [stem for stem in TABLES if (folder / f"{stem}.parquet").exists()]
-    tables = {stem: read_table(folder, stem) for stem in stems}
-    known = {"spot": set(plan.spots()), "cell": {cell.name for cell in plan.cells}}
-    for column, named in _NAMED.items():
-        for stem in stems:
-            if stem in named:
-                check_known(folder / f"{stem}.parquet", tables[stem], column, known[column], _AGAIN)
-    own = {stem: tables.pop(stem, None) for stem in _OWN}
-    return {**own, "further": tables}
+def _tables(folder: Path, schemas: Mapping[str, TableSchema]) -> dict[str, pd.DataFrame]:
+    """Those of the tables that the folder has."""
+    return {stem: read_table(folder, stem, schemas) for stem in schemas if (folder / f"{stem}.parquet").exists()}
+
+
+def _analyses(folder: Path, plan: Plan) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """The tables of the run's analyses, and the columns that name what the plan has, by file stem."""
+    tables, traits = _tables(folder, {**TABLES, **analysis_schemas()}), map(ANALYSES.traits, analyses())
+    named: dict[str, str] = {"asked": "cell", **{stem: each.names for each in traits for stem in each.schemas}}
+    for stem, table in tables.items():
+        if named.get(stem):
+            check_known(folder / f"{stem}.parquet", table, named[stem], _names(plan)[named[stem]], _AGAIN)
+    return tables, named

@@ -8,7 +8,6 @@ from typing import Final
 
 import pandas as pd
 
-from codingspot.evaluation.results import programs_of
 from codingspot.report.labels import control_label, dose, task_label
 from codingspot.report.run_files import Run
 from codingspot.report.specificity import Finding
@@ -54,6 +53,7 @@ def sample_problems(run: Run, findings: Sequence[Finding]) -> tuple[Problem, ...
     rows = rows[shared]
     if not len(rows):
         return ()
+    # Of several programs of an item the first is shown.
     by_item = {(row.item, row.cell): (str(row.sample), str(row.verdict)) for row in rows.itertuples()}
     return tuple(
         Problem(
@@ -74,7 +74,6 @@ def _chosen(rows: pd.DataFrame, edited: str) -> list[int]:
 
 
 def _program(text: str, verdict: str, cell: Cell) -> Program:
-    text, verdict = programs_of(text, verdict)[0]  # of several the first is shown
     return Program(_written_by(cell), _cut(text), verdict or "no verdict", verdict == "passed")
 
 

@@ -202,7 +202,7 @@ def summarise(run: Run) -> RunSummary:
     chance = {task.name: task.chance for task in plan.tasks}
     perplexity = perplexities(run.results.losses)
     before = perplexity.get(ORIGINAL, {})
-    stopped = run.further.get("sequential")
+    stopped = run.stopped
 
     def intervals(outcomes: pd.DataFrame) -> dict[str, CellIntervals]:
         return bootstrap_intervals(resample(plan, outcomes), code=code, general=general)

@@ -82,6 +82,11 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is a row of an edited model."""
+        return any(row.role != "original" for row in self.rows)
+
     def sections(self) -> Iterator[tuple[str, tuple[Row, ...]]]:
         """Each heading with its rows, in order."""
         for heading in dict.fromkeys(row.heading for row in self.rows):

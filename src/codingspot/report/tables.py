@@ -9,10 +9,10 @@ from typing import Final
 
 import pandas as pd
 
-from codingspot.evaluation.results import verdicts_of
+from codingspot.evaluation.results import programs_of
 from codingspot.evaluation.statistics import Interval
-from codingspot.report import further, regions
 from codingspot.report.comparisons import areas, paired_tests
+from codingspot.report.doses import doses
 from codingspot.report.labels import control_label, domain_label, task_label
 from codingspot.report.provenance import (
     cut_phrase,
@@ -24,8 +24,7 @@ from codingspot.report.provenance import (
 )
 from codingspot.report.run_files import Run
 from codingspot.report.summary import CellSummary, RunSummary
-from codingspot.report.table import Column, Number, Role, Row, Table, Value, mean, number
-from codingspot.report.unit_reliability import unit_reliability
+from codingspot.report.table import Column, Number, Role, Row, Table, Value, mean
 from codingspot.study.cells import ORIGINAL, Asked, EvaluatedDomain, Plan
 
 VERDICTS: Final = ("passed", "wrong answer", "exception", "syntax error", "empty", "timed out", "killed")
@@ -46,24 +45,9 @@ def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
         areas(run, summary),
         paired_tests(run, summary),
         verdicts(run, summary),
-        scoring_agreement(run),
-        further.doses(run, summary),
-        further.sufficiency(summary),
-        further.sequential(run, summary),
-        further.prediction(run, summary),
-        further.problems(run),
-        regions.overlap(run),
-        regions.overlap_by_module(run),
-        regions.polysemanticity(run, summary),
-        regions.reliability(run, summary),
-        unit_reliability(run, summary),
+        doses(run, summary),
     )
-    return tuple(filter(has_rows, tables))
-
-
-def has_rows(table: Table) -> bool:
-    """Whether there is a row of an edited model."""
-    return any(row.role != "original" for row in table.rows)
+    return tuple(table for table in tables if table.has_rows)
 
 
 def dose_response(run: Run, summary: RunSummary) -> Table:
@@ -241,33 +225,6 @@ def verdicts(run: Run, summary: RunSummary) -> Table:
     return Table("verdicts", "Verdicts on generated programs", caption, columns, tuple(rows))
 
 
-def scoring_agreement(run: Run) -> Table:
-    """How far the top k percent depends on choices of scoring that should not matter."""
-    columns = (
-        Column("comparison", "Choice"),
-        Column("first", "One"),
-        Column("second", "The other"),
-        Column("k_percent", "k", "dose"),
-        Column("jaccard", "Jaccard", "score"),
-        Column("expected_jaccard", "By chance", "score"),
-        Column("spearman", "Spearman", "score"),
-    )
-    frame = run.choices
-    names = [column.key for column in columns]
-    rows = [] if frame is None else list(zip(*(frame[name].tolist() for name in names), strict=True))
-    caption = (
-        "Jaccard index of the top k percent of both ways of scoring, beside that of random selections of the same "
-        "size, and Spearman correlation of their scores over a sample of parameters (the same for every k)."
-    )
-    return Table(
-        "agreement",
-        "Agreement between ways of scoring",
-        caption,
-        columns,
-        tuple(Row("", "", "spot", (*row[:3], *map(number, row[3:]))) for row in rows),
-    )
-
-
 def _rows(
     summary: RunSummary, *, controls: bool = True, controlled_only: bool = False
 ) -> Iterator[tuple[str, str, Role, tuple[CellSummary, ...]]]:
@@ -392,18 +349,15 @@ def _shown_domains(plan: Plan) -> list[EvaluatedDomain]:
 def _verdict_counts(outcomes: pd.DataFrame, code: list[str]) -> dict[tuple[str, str], Counter[str]]:
     """Cell and task to the number of programs with each verdict."""
     counts: dict[tuple[str, str], Counter[str]] = {}
-    rows = outcomes[outcomes["task"].isin(code)]
+    rows = programs_of(outcomes[outcomes["task"].isin(code)])
     sizes = rows.groupby(["cell", "task", "verdict"], sort=False, as_index=False).size()
     for cell, task, verdict, items in zip(*(sizes[name] for name in sizes), strict=True):
-        said = verdicts_of(verdict or "none")
-        counter = counts.setdefault((cell, task), Counter())
-        for one in said:
-            counter[one] += int(items)
+        counts.setdefault((cell, task), Counter())[verdict or "none"] += int(items)
     return counts
 
 
 def _intervals_phrase(run: Run) -> str:
-    if "sequential" in run.further:
+    if run.stopped is not None:
         return "confidence sequence, at the item where the cell was settled"
     return "bootstrap interval over items, paired with the original model"
 

@@ -235,7 +235,9 @@ def _among_draws(finding: Finding) -> str:
         few = f" But {drawn} can't show that at 5%, which takes {DRAWS_NEEDED}."
         return few if finding.verdict is Verdict.SPECIFIC else ""
     where = "outside" if standing.outside else "within"
-    return f" By the losses of held-out text the spot stands {where} the spread of {drawn} (p = {standing.p_value:.2g})."
+    return (
+        f" By the losses of held-out text the spot stands {where} the spread of {drawn} (p = {standing.p_value:.2g})."
+    )
 
 
 def _keeps(retention: float | None, interval: Interval | None) -> str:

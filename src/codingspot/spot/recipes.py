@@ -110,6 +110,7 @@ class RecipeTraits:
             on them, before anything is run.
         needs: what it needs of the domains.
         by: as a sentence begins that tells what was done by it; ``{label}`` and ``{estimator}`` may be named.
+        one_domain: of one domain alone it orders by that domain's scores, whatever its kind.
         of_the_paper: it is what the Coding Spot paper selects by.
     """
 
@@ -124,6 +125,7 @@ class RecipeTraits:
     fits: Callable[[PreTrainedModel, str, Sequence[float]], None] | None = None
     needs: Requirement | None = None
     by: str = ""
+    one_domain: bool = False
     of_the_paper: bool = False
 
     @property
@@ -138,7 +140,8 @@ RECIPES: Registry[Recipe, RecipeTraits] = Registry("recipe", RecipeTraits())
 def _sum_traits(*, aggregation: Aggregation, trim: float) -> RecipeTraits:
     del trim
     summed = aggregation == "sum"
-    return RecipeTraits(folds=summed, by="By the {label} ({estimator})", of_the_paper=summed)
+    by = "By the {label} ({estimator})"
+    return RecipeTraits(folds=summed, by=by, one_domain=True, of_the_paper=summed)
 
 
 @RECIPES.register("sum", label="{scores}", traits=_sum_traits)

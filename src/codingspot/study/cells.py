@@ -61,6 +61,16 @@ class Cell(BaseModel):
     the largest dose that keeps general ability. ``sufficiency``: everything but the spot and a base set is zeroed.
     ``draw``: a further draw of a matched control at the dose judged, of which perplexity alone is taken."""
 
+    @property
+    def source(self) -> str:
+        """Name of the spot or drawn control that is edited, the stem of its file."""
+        return str(self.spot) if self.control is None else control_name(str(self.spot), self.control, self.seed)
+
+
+def control_name(spot: str, control: Control, seed: int | None) -> str:
+    """Name of one control of a spot, the stem of its file; ``seed`` is None where nothing is drawn."""
+    return f"{spot}-{control}" if seed is None else f"{spot}-{control}-s{seed}"
+
 
 class Task(BaseModel):
     """One evaluated task: its part in the study, its chance level in 0-1, and how many items were evaluated."""

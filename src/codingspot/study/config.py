@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     Discriminator,
     Field,
     Tag,
@@ -19,6 +20,7 @@ from pydantic import (
 from codingspot import learning as learning  # registers its recipe
 from codingspot import units as units  # registers its recipe and controls
 from codingspot.ablation import CONTROLS, EDITS, is_random
+from codingspot.analysis_registry import analyses_by_default, named
 from codingspot.corpus import Source
 from codingspot.corpus.schemas import Variant
 from codingspot.errors import CorpusError, StudyError
@@ -352,6 +354,11 @@ class EvaluationSection(Settings):
         ]
         return [(role, self._settled(role, entry)) for role, entries in listed for entry in entries]
 
+    def questions(self) -> dict[str, list[str]]:
+        """What a sequential evaluation asks: the mean retention of the code tasks, and of the general tasks."""
+        named = {kind: [spec.name for role, spec in self.tasks() if role == kind] for kind in ("code", "general")}
+        return {kind: names for kind, names in named.items() if names}
+
     def _settled(self, role: TaskRole, entry: str | TaskSpec) -> TaskSpec:
         spec = TaskSpec(entry) if isinstance(entry, str) else entry
         if spec.limit is None and spec.subsample is None:
@@ -383,10 +390,6 @@ class LanguageMatrixSection(Settings):
         return self
 
 
-AnalysisName = Literal["reductions", "overlap", "polysemanticity", "reliability", "prediction"]
-ANALYSES: tuple[AnalysisName, ...] = get_args(AnalysisName)
-
-
 def _view_keys() -> str:
     *others, last = [f"views.{name}" for name in views() if not VIEWS.traits(name).by_default]
     return f"{', '.join(others)} or {last}"
@@ -402,7 +405,9 @@ class Study(Settings):
     scoring: ScoringSection = ScoringSection()
     spots: tuple[SpotSection, ...] = ()
     evaluation: EvaluationSection = EvaluationSection()
-    analyses: tuple[AnalysisName, ...] = Field(ANALYSES, description="tables made from scores and spots alone")
+    analyses: tuple[Annotated[str, AfterValidator(named)], ...] = Field(
+        default_factory=analyses_by_default, description="tables made from scores and spots alone"
+    )
     language_matrix: LanguageMatrixSection | None = None
     views: ViewsSection = ViewsSection()
 

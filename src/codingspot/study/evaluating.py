@@ -24,10 +24,6 @@ from codingspot.study.asking import asked_rows, few, what_is_asked
 from codingspot.study.cells import ORIGINAL, Asked, Cell
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
-from codingspot.study.planning import source
-
-QUESTIONS = ("code", "general")
-"""The kinds of task whose retention a sequential evaluation asks about."""
 
 
 class CellRunner:
@@ -131,7 +127,7 @@ class CellRunner:
         if cell.spot is None:
             self._editor.restore()
             return
-        spot = self._spots[source(cell)].prefix(cell.parameters)
+        spot = self._spots[cell.source].prefix(cell.parameters)
         self._editor.apply(spot, cell.edit or "zero", **self._edit_parameters(cell))
 
     def _edit_parameters(self, cell: Cell) -> dict[str, Any]:
@@ -164,7 +160,7 @@ class CellRunner:
             self._sequential = SequentialEvaluator(
                 self._whole(),
                 original.outcomes,
-                questions(self._study),
+                self._study.evaluation.questions(),
                 {task.name: task.chance for task in self._tasks},
                 alpha=self._study.evaluation.sequential_alpha,
             )
@@ -172,13 +168,6 @@ class CellRunner:
 
     def _names(self, role: str) -> list[str]:
         return [spec.name for found, spec in self._study.evaluation.tasks() if found == role]
-
-
-def questions(study: Study) -> dict[str, list[str]]:
-    """What a sequential evaluation asks: the mean retention of the code tasks, and of the general tasks."""
-    tasks = study.evaluation.tasks()
-    named = {kind: [spec.name for role, spec in tasks if role == kind] for kind in QUESTIONS}
-    return {kind: names for kind, names in named.items() if names}
 
 
 def thresholds(cell: Cell, original: Results, code: Sequence[str]) -> dict[str, tuple[float, ...]]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from codingspot.analysis_registry import ANALYSES, MadeFrom, analyses
 from codingspot.analysis_tables import LEARNING, UNIT_DRAWS, UNITS
 from codingspot.files import digest
-from codingspot.study.cells import Cell
+from codingspot.study.cells import Cell, control_name
 from codingspot.study.config import SpotSection, Study
-from codingspot.study.planning import control_draws, control_name, source
+from codingspot.study.planning import control_draws
 
 
 class StudyKeys:
@@ -45,27 +46,16 @@ class StudyKeys:
 
     def analyses(self, cells: Sequence[Cell]) -> dict[str, str]:
         """Of the tables made from spots, cells and results."""
-        study, asked = self._study, set(self._study.analyses)
-        spots = [self._largest(section) for section in study.spots]
-        doses = [[section.name, section.k_percent] for section in study.spots]
-        scopes = list(dict.fromkeys(section.scope for section in study.spots))
-        evaluation = study.evaluation.model_dump(mode="json")
-        matrix = None if study.language_matrix is None else study.language_matrix.model_dump(mode="json")
-        made: dict[str, Any] = {
-            "agreement": ["reductions" in asked],
-            "overlap": ["overlap" in asked, scopes],
-            "overlap_tensors": ["overlap" in asked, scopes],
-            "reliability": ["reliability" in asked, spots, doses],
-            "unit_reliability": ["reliability" in asked, spots, doses],
-            "polysemanticity": ["polysemanticity" in asked, spots, doses],
-            "shares": ["polysemanticity" in asked, spots, doses],
-            "prediction": ["prediction" in asked, spots, [self._edit(cell) for cell in cells]],
-            "sequential": [evaluation, self._tasks],
-            "asked": [evaluation, self._tasks],
-            "language_matrix": matrix,
-        }
+        spots = [self._largest(section) for section in self._study.spots]
+        doses = [[section.name, section.k_percent] for section in self._study.spots]
+        made = MadeFrom(self._study, False, spots, doses, [self._edit(cell) for cell in cells], self._tasks)
+        keys = {"asked": _digest([self._study.evaluation.model_dump(mode="json"), self._tasks])}
+        for name in analyses():
+            traits = ANALYSES.traits(name)
+            key = _digest(traits.key(replace(made, asked=name in self._study.analyses)))
+            keys |= dict.fromkeys(traits.schemas, key)
         return {
-            **{_analysis(stem): _digest(parts) for stem, parts in made.items()},
+            **{_analysis(stem): key for stem, key in keys.items()},
             "analysis/across.json": _digest([spots, doses]),
         }
 
@@ -78,10 +68,9 @@ class StudyKeys:
             found[f"cells/{cell.name}"] = _digest([losses, self._asked(cell)])
         return found
 
-    def matrix_cells(self, cells: Sequence[Cell], tasks: Mapping[str, str]) -> dict[str, str]:
-        """Of the cells of the language matrix, evaluated on tasks of its own."""
-        section = self._study.language_matrix
-        parts = [None if section is None else section.model_dump(mode="json"), tasks, self._perplexity()]
+    def further_cells(self, cells: Sequence[Cell], made_from: Any, tasks: Mapping[str, str]) -> dict[str, str]:
+        """Of the cells of an analysis, evaluated on tasks of its own."""
+        parts = [made_from, tasks, self._perplexity()]
         keys = {cell.name: _digest([parts, cell.model_dump(mode="json")]) for cell in cells}
         return {path: key for name, key in keys.items() for path in (f"cells/{name}", f"losses/{name}.parquet")}
 
@@ -103,7 +92,7 @@ class StudyKeys:
         settings: Any = dict(section.edit_parameters)
         if cell.purpose == "sufficiency" and section.sufficiency is not None:
             settings = [section.sufficiency.base, section.sufficiency.largest_percent]
-        return [source(cell), selected, cell.control, cell.seed, cell.edit, settings, cell.k_percent]
+        return [cell.source, selected, cell.control, cell.seed, cell.edit, settings, cell.k_percent]
 
     def _perplexity(self) -> list[Any]:
         section = self._study.evaluation

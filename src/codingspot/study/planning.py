@@ -13,13 +13,8 @@ from codingspot.ablation import CONTROLS, is_random
 from codingspot.errors import StudyError
 from codingspot.spot import Spot
 from codingspot.spot.selection import count_for
-from codingspot.study.cells import ORIGINAL, Cell, Control
+from codingspot.study.cells import ORIGINAL, Cell, Control, control_name
 from codingspot.study.config import SpotSection, Study
-
-
-def control_name(spot: str, control: Control, seed: int | None) -> str:
-    """Name of one control of a spot, the stem of its file; ``seed`` is None where nothing is drawn."""
-    return f"{spot}-{control}" if seed is None else f"{spot}-{control}-s{seed}"
 
 
 def control_draws(section: SpotSection) -> Iterator[tuple[Control, int | None]]:
@@ -77,18 +72,12 @@ def with_own_sizes(cells: tuple[Cell, ...], spots: Mapping[str, Spot]) -> tuple[
 
 
 def _with_own_size(cell: Cell, spots: Mapping[str, Spot]) -> Cell:
-    edited = spots[source(cell)]
+    edited = spots[cell.source]
     if cell.control is None or not CONTROLS.traits(cell.control).own_size:
         # A control has as many as the spot whose dose it is beside.
         edited = edited.prefix(len(spots[str(cell.spot)].prefix(cell.parameters)))
     whole = None if edited.units is None else len(edited.units)
     return cell.model_copy(update={"parameters": len(edited), "units": whole})
-
-
-def source(cell: Cell) -> str:
-    """Name of the spot or drawn control that the cell edits."""
-    spot = str(cell.spot)
-    return spot if cell.control is None else control_name(spot, cell.control, cell.seed)
 
 
 def _doses(

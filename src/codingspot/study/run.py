@@ -6,9 +6,11 @@
 3. Each spot is selected or learned at its largest k, and its controls are drawn; smaller doses are prefixes.
 4. Each cell edits the weights in place, is evaluated, and is saved; weights come back bit for bit. Where the study asks
    for more doses than those of its grid, further cells follow, chosen by the results of those before.
-5. A spot a language, where the study asks for them, is evaluated in cells of its own.
+5. The cells are merged, in the plan's order, into one table.
 6. The views that the study asks for (neurons, alignment, logit lens) are taken, and set beside its spots.
-7. The cells are merged, in the plan's order, into one table.
+
+After 2, 3 and 5 come the analyses of scores, of spots and of cells (:mod:`codingspot.analysis_registry`); those that
+evaluate a spot a language, say, do so in cells of their own.
 
 A run stopped at any moment and started again skips what is saved.
 """
@@ -16,23 +18,25 @@ A run stopped at any moment and started again skips what is saved.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from codingspot.analysis_registry import Given
 from codingspot.directories import held
 from codingspot.importance import ScoreStore
 from codingspot.spot import Spot
-from codingspot.study.analyses import analyse_sequential, analyse_spots
+from codingspot.study.analyses import make_analyses
 from codingspot.study.asking import notes
 from codingspot.study.cells import Cell, Plan
 from codingspot.study.checking import check_study
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
+from codingspot.study.further_cells import further_cells
 from codingspot.study.inputs import StudyInputs, input_paths, load_inputs, require_sources
 from codingspot.study.keeping import wants_scores
 from codingspot.study.keys import StudyKeys
-from codingspot.study.language_matrix import language_matrix
 from codingspot.study.planning import plan_cells, with_own_sizes
 from codingspot.study.progress import CountsCells, Progress, Silent
 from codingspot.study.refinement import refine
@@ -76,17 +80,14 @@ def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sa
     directory.settle({**keys.spots(), **keys.analyses(cells), **keys.cells(cells)})
     run = _Run(study, inputs, directory, keys, said, progress, unsafe_no_sandbox)
     run.announce(cells)
-    spots: dict[str, Spot] = {}
-    store = run.score() if study.spots or study.language_matrix is not None else None
-    if store is not None and study.spots:
-        spots = run.select(store)
-        cells = with_own_sizes(cells, spots)
-        run.analyse(store, spots, cells)
-    plan = run.evaluate(cells, spots)
-    if store is not None:
-        run.compare_languages(store)
-    run.view(spots)
-    run.merge(plan)
+    given = run.score(Given(study))
+    if given.scores is not None and study.spots:
+        spots = run.select(given.scores)
+        given = replace(given, spots=spots, cells=with_own_sizes(cells, spots))
+        run.analyse(given)
+    plan = run.evaluate(given.cells or cells, given.spots)
+    run.conclude(given, plan)
+    run.view(given.spots)
     return directory
 
 
@@ -107,20 +108,32 @@ class _Run:
         scoring = _SCORING_UNITS if wants_scores(self.study) else 0.0
         self.progress.start(scoring + _SELECTION_UNITS + _ANALYSIS_UNITS + len(self.directory.unfinished(cells)))
 
-    def score(self) -> ScoreStore:
-        """The scores of every parameter for every domain, made or opened; none where the study reads none."""
+    def score(self, given: Given) -> Given:
+        """The scores of every parameter for every domain, made or opened, with their analyses; as they are without."""
         study, inputs, directory = self.study, self.inputs, self.directory
+        if not study.spots and study.language_matrix is None:
+            return given
         if not wants_scores(study):
-            return ScoreStore.unscored(inputs.loaded.model, inputs.scoring)
+            return replace(given, scores=ScoreStore.unscored(inputs.loaded.model, inputs.scoring))
         reuse_scores(study, inputs.loaded, inputs.scoring.fingerprint, directory)
         self.progress.stage("scoring parameters")
-        return study_scores(
+        found = study_scores(
             study,
             inputs.loaded,
             inputs.scoring,
             directory,
             lambda share: self.progress.advance(share * _SCORING_UNITS),
         )
+        given = replace(
+            given,
+            scores=found.store,
+            draws=found.draws,
+            by_reduction=found.by_reduction,
+            snapshots=found.snapshots,
+            training_losses=found.losses,
+        )
+        make_analyses("scores", given, directory)
+        return given
 
     def select(self, store: ScoreStore) -> dict[str, Spot]:
         """Every spot and control by name, found or read."""
@@ -129,17 +142,11 @@ class _Run:
         self.progress.advance(_SELECTION_UNITS)
         return spots
 
-    def analyse(self, store: ScoreStore, spots: Mapping[str, Spot], cells: Sequence[Cell]) -> None:
-        """The tables made from scores and spots alone."""
+    def analyse(self, given: Given) -> None:
+        """The analyses of scores and spots."""
         self.progress.stage("analysing spots")
-        analyse_spots(
-            self.study,
-            store,
-            spots,
-            cells,
-            self.directory,
-            lambda share: self.progress.advance(share * _ANALYSIS_UNITS),
-        )
+        given = replace(given, advance=lambda share: self.progress.advance(share * _ANALYSIS_UNITS))
+        make_analyses("spots", given, self.directory)
 
     def evaluate(self, cells: Sequence[Cell], spots: Mapping[str, Spot]) -> Plan:
         """Evaluate the cells, then those that their results ask for; the plan of them all."""
@@ -174,20 +181,20 @@ class _Run:
         self.directory.save_plan(plan)
         return plan
 
-    def compare_languages(self, store: ScoreStore) -> None:
-        """The matrix of each language's own spot against every language, where the study asks for it."""
-        if self.study.language_matrix is None:
-            return
-        language_matrix(
+    def conclude(self, given: Given, plan: Plan) -> None:
+        """One table of all cells, and the analyses of cells."""
+        outcomes = self.directory.merge(plan.cells).outcomes
+        settled = outcomes[~outcomes["cell"].isin(self.directory.asked())]  # by a few items, and not sequentially
+        evaluate = partial(
+            further_cells,
             self.study,
-            self.study.language_matrix,
             self.inputs.loaded,
-            store,
             self.inputs.evaluation,
             self.directory,
             unsafe=self.unsafe,
             stage=self.progress.stage,
         )
+        make_analyses("cells", replace(given, plan=plan, outcomes=settled, evaluate=evaluate), self.directory)
 
     def view(self, spots: Mapping[str, Spot]) -> None:
         """The views that the study asks for, set beside its spots."""
@@ -198,12 +205,6 @@ class _Run:
             self.directory.path,
             stage=self.progress.stage,
         )
-
-    def merge(self, plan: Plan) -> None:
-        """One table of all cells, and how many items each took."""
-        outcomes = self.directory.merge(plan.cells).outcomes
-        settled = outcomes[~outcomes["cell"].isin(self.directory.asked())]  # by a few items, and not sequentially
-        analyse_sequential(self.study, plan, self.directory, settled)
 
     def _runner(self, spots: Mapping[str, Spot]) -> CellRunner:
         return CellRunner(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -16,17 +15,17 @@ from codingspot.analysis_tables import LEARNING, UNIT_DRAWS, UNITS, write_table
 from codingspot.corpus import Corpus, PackedTokens
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
-from codingspot.spot import Spot, TrainingInput, density, find_spot, measure_spot, train_spot, training_text
-from codingspot.study.cells import Control
+from codingspot.spot import Spot, TrainingInput, find_spot, measure_spot, train_spot, training_text
+from codingspot.study.cells import Control, control_name
 from codingspot.study.config import SpotSection, Study
 from codingspot.study.directory import RunDirectory
-from codingspot.study.planning import control_draws, control_name
+from codingspot.study.planning import control_draws
 
 
 def study_spots(
     study: Study, store: ScoreStore, loaded: LoadedModel, corpus: Corpus, directory: RunDirectory
 ) -> dict[str, Spot]:
-    """Every spot and control of the study by name, made or read, and the table of their density."""
+    """Every spot and control of the study by name, made or read."""
     spots: dict[str, Spot] = {}
     finder = _Finder(study, store, loaded, corpus, directory)
     for section in study.spots:
@@ -38,12 +37,6 @@ def study_spots(
             spots[name] = _saved(directory, name) or _control(controlled, control, seed)
             if not directory.spot(name).exists():
                 spots[name].save(directory.spot(name))
-    tables = [
-        density(spots[section.name].top(k)).assign(spot=section.name, k_percent=k)
-        for section in study.spots
-        for k in section.k_percent
-    ]
-    write_table(directory.analysis, "density", pd.concat(tables, ignore_index=True))
     return spots
 
 

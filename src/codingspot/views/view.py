@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
 
-from codingspot.errors import StudyError
 from codingspot.records import Record
 from codingspot.registry import Registry
 from codingspot.settings import InputPath, Name, Settings
@@ -176,15 +175,7 @@ VIEWS: Registry[type[Settings], ViewTraits] = Registry("view", ViewTraits(_unkno
 
 def views() -> list[str]:
     """Every view that can be used, in the order in which they are made and shown."""
-    return sorted(filter(_usable, VIEWS), key=lambda name: VIEWS.traits(name).place)
-
-
-def _usable(name: str) -> bool:
-    try:
-        VIEWS[name]
-    except StudyError:  # of a faulty package, which `codingspot methods` shows
-        return False
-    return True
+    return sorted(filter(VIEWS.is_usable, VIEWS), key=lambda name: VIEWS.traits(name).place)
 
 
 def saved_name(name: str) -> str:

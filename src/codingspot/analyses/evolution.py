@@ -1,30 +1,33 @@
-"""How importance moved while the model was fine-tuned: agreement between snapshots, and its share by layer."""
+"""How importance moves while the model is fine-tuned: agreement between snapshots, and its share by layer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
 import pandas as pd
 from matplotlib.axes import Axes
 
+from codingspot.analysis_registry import ANALYSES, AnalysisTraits, Given, Tables
 from codingspot.report.drawing import Panel, Picture
 from codingspot.report.labels import dose
 from codingspot.report.run_files import Run
+from codingspot.report.section import Section
+from codingspot.report.specificity import Finding
+from codingspot.report.summary import RunSummary
 from codingspot.report.theme import MARKERS, SPOTS
 from codingspot.report.ticks import set_ticks
+from codingspot.tables import TENSOR, analysis_table, correlation, figure, k_percent, number, share, text, texts, whole
 
-EVOLUTION: Final = "importance_evolution"
-DISTRIBUTION: Final = "importance_distribution"
 _LABELS: Final = {"steps": "with the first snapshot", "domains": "between domains", "seeds": "between seeds"}
 _BAND_ALPHA: Final = 0.15
 
 
-def evolution_pictures(run: Run) -> tuple[Picture, ...]:
-    """Agreement of snapshots and the share of importance by layer; none where the run has no snapshots."""
-    moved, where = run.further.get(EVOLUTION), run.further.get(DISTRIBUTION)
-    if moved is None or where is None or not len(moved):
-        return ()
+def _sections(run: Run, _summary: RunSummary, _findings: Sequence[Finding]) -> Iterator[Section]:
+    moved, where = run.further.get("importance_evolution"), run.further.get("importance_distribution")
+    if moved is None or where is None or not len(moved) or not run.plan.spots():
+        return
     k = float(moved["k_percent"].max())
     panels = (
         Panel(
@@ -43,13 +46,17 @@ def evolution_pictures(run: Run) -> tuple[Picture, ...]:
         f"Left: how far the top {dose(k)} of snapshots taken during fine-tuning coincide (Jaccard index; mean, with a "
         "band from the lowest to the highest pair). Right: where importance lies, means over domains and seeds."
     )
-    return (Picture("evolution", "How importance moves while the model is fine-tuned", caption, panels),)
+    yield Section(
+        "Where snapshots agree as little as seeds do, what fine-tuning moves is noise.",
+        (Picture("evolution", "How importance moves while the model is fine-tuned", caption, panels),),
+    )
 
 
 def draw_agreement_by_step(axes: Axes, *, moved: pd.DataFrame) -> None:
     """Mean Jaccard index at each step, one line a comparison, with a band over pairs.
 
     Args:
+        axes: empty.
         moved: rows of :meth:`codingspot.spot.evolution.SnapshotRecorder.evolution` at one k.
     """
     first = moved["first_step"].min()
@@ -60,12 +67,9 @@ def draw_agreement_by_step(axes: Axes, *, moved: pd.DataFrame) -> None:
         if not len(rows):
             continue
         by_step = rows.groupby("second_step")["jaccard"].agg(["mean", "min", "max"])
-        style: dict[str, Any] = {"color": SPOTS[index], "marker": MARKERS[index]}
         steps = by_step.index.tolist()
-        axes.fill_between(
-            steps, by_step["min"].tolist(), by_step["max"].tolist(), alpha=_BAND_ALPHA, linewidth=0, color=SPOTS[index]
-        )
-        axes.plot(steps, by_step["mean"].tolist(), label=label, **style)
+        axes.fill_between(steps, by_step["min"], by_step["max"], alpha=_BAND_ALPHA, linewidth=0, color=SPOTS[index])
+        axes.plot(steps, by_step["mean"], label=label, color=SPOTS[index], marker=MARKERS[index])
     steps = sorted({*moved["first_step"].tolist(), *moved["second_step"].tolist()})
     set_ticks(axes.xaxis, steps, [str(step) for step in steps])
     axes.set_ylim(0, 1.02)
@@ -78,6 +82,7 @@ def draw_share_by_layer(axes: Axes, *, where: pd.DataFrame) -> None:
     """Share of the layers' importance in each layer, one line a step.
 
     Args:
+        axes: empty.
         where: the table of :meth:`codingspot.spot.evolution.SnapshotRecorder.distribution`.
     """
     inside = where[where["layer"].notna()]
@@ -93,3 +98,48 @@ def draw_share_by_layer(axes: Axes, *, where: pd.DataFrame) -> None:
     axes.set_xlabel("layer")
     axes.set_ylabel("share of importance")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+
+
+@ANALYSES.register(
+    "evolution",
+    label="How does importance move in fine-tuning?",
+    traits=AnalysisTraits(
+        {
+            "finetuning_losses": analysis_table(whole("seed"), text("domain"), whole("step"), number("loss")),
+            "importance_distribution": analysis_table(
+                text("domain"),
+                *map(whole, ("step", "seed")),
+                *TENSOR,
+                whole("head", optional=True),
+                figure("mean", 0),
+                share("share"),
+            ),
+            "importance_evolution": analysis_table(
+                text("comparison", "steps", "domains", "seeds"),
+                *texts("first_domain", "second_domain"),
+                *map(whole, ("first_step", "first_seed", "second_step", "second_seed")),
+                k_percent(),
+                *map(share, ("jaccard", "expected_jaccard")),
+                correlation("spearman"),
+            ),
+        },
+        _sections,
+        after="scores",
+        place=30,
+        asked=lambda study: study.scoring.finetune is not None,
+        key=lambda _: [],
+    ),
+)
+def evolution(given: Given) -> Tables:
+    """The loss of every step of fine-tuning, where importance lies at each snapshot, and how far snapshots agree."""
+    rows = [
+        {"seed": seed, "domain": domain, "step": step, "loss": loss}
+        for seed, domains in given.training_losses.items()
+        for domain, curve in domains.items()
+        for step, loss in enumerate(curve)
+    ]
+    tables = {"finetuning_losses": pd.DataFrame(rows)} if rows else {}
+    if given.snapshots is not None and given.snapshots.snapshots:
+        tables["importance_distribution"] = given.snapshots.distribution()
+        tables["importance_evolution"] = given.snapshots.evolution()
+    return tables

@@ -1,0 +1,30 @@
+"""The sections that a run's analyses and views make, of those that its directory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codingspot.analysis_registry import ANALYSES, analyses
+from codingspot.report.run_files import Run
+from codingspot.report.section import Section, under_one_title
+from codingspot.report.specificity import Finding
+from codingspot.report.summary import RunSummary
+from codingspot.views import VIEWS, views
+
+
+def analysis_sections(run: Run, summary: RunSummary, findings: Sequence[Finding]) -> tuple[Section, ...]:
+    """What each analysis shows, in their order."""
+    return under_one_title(
+        section.shown(ANALYSES.label(name))
+        for name in analyses()
+        for section in ANALYSES.traits(name).sections(run, summary, findings)
+    )
+
+
+def view_sections(run: Run) -> dict[str, Section]:
+    """View to its section; a view of a package that isn't installed any more is left out."""
+    return {
+        name: VIEWS.traits(name).load().section(run.views[name], run.plan).shown(VIEWS.label(name))
+        for name in views()
+        if name in run.views
+    }
