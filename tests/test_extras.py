@@ -49,7 +49,8 @@ def cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_a_bare_installation_scores_finds_edits_and_exports(tmp_path: Path) -> None:
     ran = python(STAGES, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    for command in (("methods",), ("export", "mask", "spot.safetensors", "--k", "0.5", "--out", "mask")):
+    scoring = ("score", "testbed", "--token-budget", "512", "--documents", "20", "--out", "again")
+    for command in (("methods",), scoring, ("export", "mask", "spot.safetensors", "--k", "0.5", "--out", "mask")):
         ran = cli(*command, cwd=tmp_path)
         assert ran.returncode == 0, ran.stderr
 

@@ -55,7 +55,7 @@ def methods_page() -> str:
     about = "Whatever a study file, a command or Python can name, as `codingspot methods` lists it. [Extending]"
     parts = ["# Methods", f"{about}(../extending.md) says how another package adds to them."]
     for registry in registries():
-        title = TITLES.get(registry.sort, f"{registry.sort.capitalize()}s")
+        title = TITLES.get(registry.sort, registry.group.rpartition(".")[2].capitalize())
         parts += [f"## {title} {{ #{registry.sort} }}", *(_method(registry, name) for name in registry)]
         if registry.sort == "estimator":
             parts += [_alias(name, *target) for name, target in ALIASES.items()]
@@ -134,10 +134,11 @@ def _alias(name: str, target: str, parameters: Mapping[str, Any]) -> str:
 
 
 def _parameters(registry: Registry[Any, Any], name: str) -> str:
-    hints = parameter_types(registry[name])
+    defaults = registry.parameters(name)
+    hints = parameter_types(registry[name]) if defaults else {}
     described = _described(inspect.getdoc(registry[name]) or "")
     properties = {}
-    for key, default in registry.parameters(name).items():
+    for key, default in defaults.items():
         schema = TypeAdapter(hints.get(key, Any)).json_schema()
         given = {} if default is inspect.Parameter.empty else {"default": default}
         properties[key] = {**schema, **given, "description": described.get(key, "")}

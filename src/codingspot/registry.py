@@ -30,7 +30,8 @@ from typing import Any, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 
-from codingspot.errors import StudyError
+from codingspot.errors import MissingPackageError, StudyError
+from codingspot.extras import optional_packages
 from codingspot.settings import checked, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -180,7 +181,10 @@ class Registry(Generic[F, T]):
                 f"{self.sort} {name!r} is offered by {' and '.join(claims)}; rename one, or uninstall its package"
             )
         try:
-            loaded: F = self._installed[name][0].load()
+            with optional_packages():
+                loaded: F = self._installed[name][0].load()
+        except MissingPackageError:
+            raise
         except Exception as error:  # whatever a third party's import may raise
             reason = " ".join(str(error).split()) or type(error).__name__
             raise StudyError(f"{self.sort} {name!r} of {claims[0]} can't be imported ({reason}); repair it") from error
