@@ -3,6 +3,8 @@
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -57,6 +59,17 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 def test_whole_study_files_are_valid(page: Path) -> None:
     for text in STUDY.findall(page.read_text(encoding="utf-8")):
         assert isinstance(parse_study(text, page.name), Study)
+
+
+def test_the_readme_s_example_prints_what_it_says(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    snippet, said = (re.findall(rf"```{kind}\n(.*?)```", readme, re.DOTALL)[0] for kind in ("python", "text"))
+    ran = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    number = re.compile(r"\d+\.\d+")
+    assert number.sub("", ran.stdout) == number.sub("", said)
+    found = [[float(each) for each in number.findall(text)] for text in (ran.stdout, said)]
+    assert found[0] == pytest.approx(found[1], abs=0.03)
 
 
 def test_errors_that_are_answered_are_those_that_are_raised() -> None:
