@@ -15,6 +15,8 @@ from pydantic import BaseModel
 
 from codingspot.catalogue import registries
 from codingspot.cli.app import app
+from codingspot.corpus import Source
+from codingspot.importance import FineTune
 from codingspot.report.specificity import Verdict
 from codingspot.study import Study, parse_study
 
@@ -104,6 +106,8 @@ def test_every_study_key_is_in_the_reference(reference: ModuleType) -> None:
     row = "| `k_percent` | list of number | required |"
     assert row in page.partition("## `spots[]` ")[2].partition("\n## ")[0]
     assert "| `trust_remote_code` | true or false | `false` | run code that comes with the model |" in page
+    undescribed = re.findall(r"^\| `(\w+)` \|.*\|  \|$", page.partition("## `views`")[0], re.MULTILINE)
+    assert set(undescribed) <= {"description", *FineTune.__dataclass_fields__, *Source.__dataclass_fields__}
     for name, field in Study.model_fields.items():
         section = page.partition(f"## `{name}{'[]' if name == 'spots' else ''}` ")[2].partition("\n## ")[0]
         for key in getattr(field.annotation, "model_fields", ()):

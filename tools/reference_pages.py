@@ -152,7 +152,10 @@ def _sections(path: str, schema: Schema, definitions: Schema, anchors: dict[str,
         yield _prose(str(schema.get("description", "")))
     inner = {}
     for key, value in schema.get("properties", {}).items():
-        for name in re.findall(r"#/\$defs/(\w+)", str(value)):
+        references = re.findall(r"#/\$defs/(\w+)", str(value))
+        for name in references[:1]:
+            value.setdefault("description", str(definitions[name].get("description", "")).partition("\n")[0])
+        for name in references:
             if name not in anchors:
                 inner[name] = f"{path}.{key}{'[]' if 'array' in str(value) else ''}".lstrip(".")
                 anchors[name] = _anchor(inner[name])

@@ -67,7 +67,7 @@ class CorpusSection(Settings):
     held_out: tuple[Name, ...] | None = Field(
         None, description="domains left out of scoring; what a saved corpus holds out, Python of the testbed's"
     )
-    seed: Seed = 0
+    seed: Seed = Field(0, description="of the choice of texts and their order")
 
     @field_validator("source")
     @classmethod
@@ -88,10 +88,12 @@ class CorpusSection(Settings):
 class ScoringSection(Settings):
     """How parameters are scored, per domain."""
 
-    estimator: str = DEFAULT_ESTIMATOR
+    estimator: str = Field(DEFAULT_ESTIMATOR, description="how a parameter's score is computed on a domain")
     parameters: Mapping[str, Any] = Field(default_factory=dict, description="the estimator's own, such as reduction")
-    normalise: Literal["tokens", "none", "zscore"] = "tokens"
-    sequence_length: Count = Field(256, gt=1)
+    normalise: Literal["tokens", "none", "zscore"] = Field(
+        "tokens", description="of a domain's scores: by its tokens, not at all (of the loss summed), or to z-scores"
+    )
+    sequence_length: Count = Field(256, gt=1, description="tokens a sequence")
     token_budget: Count = Field(8192, description="tokens a domain")
     draws: Count = Field(4, description="disjoint parts of the budget, to see how far smaller budgets agree; 1: none")
     keep: Literal["all", "folded"] | None = Field(
@@ -104,7 +106,7 @@ class ScoringSection(Settings):
         description=f"tokens run at once; where not given, {MICRO_BATCH:,}, and {SMALL_MICRO_BATCH} on a CPU for "
         f"models of over {LARGE_MODEL:,} parameters",
     )
-    seed: Seed = 0
+    seed: Seed = Field(0, description="of the order of documents")
     reuse: NotEmpty | None = Field(None, description="a finished run, or a score store, whose scores are taken")
     finetune: FineTune | None = Field(None, description="fine-tuning on each domain before its gradients are taken")
     snapshot_seeds: tuple[Seed, ...] = Field(
@@ -140,7 +142,7 @@ class SufficiencySection(Settings):
     """What is left when everything but the spot and a base set is zeroed: by the base alone, with the spot, with
     controls in its place (one draw of each)."""
 
-    k_percent: tuple[Dose, ...] = Field(min_length=1)
+    k_percent: tuple[Dose, ...] = Field(min_length=1, description="doses, in percent of all parameters")
     base: tuple[ScopeName, ...] = Field(("vocabulary", "norms"), description="scopes that are kept whole")
     largest_percent: float = Field(
         0.0, ge=0, le=100, description="percent of each other tensor's weights, the largest, that are kept"
@@ -153,7 +155,7 @@ class JudgedSection(Settings):
     Perplexity alone is taken of the draws beyond ``control_seeds``.
     """
 
-    k_percent: Dose
+    k_percent: Dose = Field(description="the dose, one of the spot's")
     draws: Count = Field(
         DRAWS_NEEDED,
         description="of each random control with the spot's number in every tensor; 19 let a test reach 5%",
@@ -163,18 +165,20 @@ class JudgedSection(Settings):
 class SpotSection(Settings):
     """One spot: a recipe in a scope, the doses at which it is edited, and its controls."""
 
-    name: Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    recipe: str = "sum"
-    parameters: Mapping[str, Any] = Field(default_factory=dict)
-    scope: ScopeName = "all"
-    k_percent: Doses
+    name: Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="as tables, figures and files have it")
+    recipe: str = Field("sum", description="which parameters are the spot, best first")
+    parameters: Mapping[str, Any] = Field(default_factory=dict, description="the recipe's own")
+    scope: ScopeName = Field("all", description="where its parameters may lie")
+    k_percent: Doses = Field(description="doses: how much is edited, in percent of all the model's parameters")
     without: tuple[str, ...] = Field(
         (), description="earlier spots whose weights are left out: is there another place as good?"
     )
-    edit: str = "zero"
+    edit: str = Field("zero", description="what becomes of the spot's weights")
     edit_parameters: Mapping[str, Any] = Field(default_factory=dict, description="the edit's own, such as alpha")
-    controls: tuple[Control, ...] = ()
-    control_seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1)
+    controls: tuple[Control, ...] = Field((), description="what is edited in the spot's place, to compare with")
+    control_seeds: tuple[Seed, ...] = Field(
+        (0, 1, 2), min_length=1, description="one draw of every random control a seed"
+    )
     judged: JudgedSection | None = Field(
         None, description="the dose that the verdict is on, and how many draws of matched controls are evaluated there"
     )
@@ -293,15 +297,15 @@ class EvaluationSection(Settings):
     ``limit``, ``code_limit``, ``samples`` and ``temperature`` are for the tasks that don't set their own.
     """
 
-    code: tuple[TaskEntry, ...] = ()
-    general: tuple[TaskEntry, ...] = ()
-    other: tuple[TaskEntry, ...] = ()
+    code: tuple[TaskEntry, ...] = Field((), description="tasks whose mean is the code rate, by name or with settings")
+    general: tuple[TaskEntry, ...] = Field((), description="tasks whose mean is general ability")
+    other: tuple[TaskEntry, ...] = Field((), description="tasks that are reported beside them")
     limit: Count | None = Field(None, description="first items of each task; all where not given")
     code_limit: Count | None = Field(None, description="first items of each code task; all where not given")
     samples: Count = Field(1, description="programs a problem (n of pass@k)")
-    temperature: float = Field(0.0, ge=0)
+    temperature: float = Field(0.0, ge=0, description="of the programs that are drawn; 0: greedy")
     batch_tokens: Count | None = Field(None, description="padded tokens of a batch; the adapter's own default")
-    sandbox_seconds: Seconds = 3.0
+    sandbox_seconds: Seconds = Field(3.0, description="that a program may run")
     sequential: bool | None = Field(
         None,
         description="a cell stops once its intervals settle on which side of the verdict's thresholds it lies; where "
@@ -375,12 +379,12 @@ class EvaluationSection(Settings):
 class LanguageMatrixSection(Settings):
     """One spot a language, and what zeroing each does to the perplexity of all and to problems in some."""
 
-    recipe: str = "sum"
-    parameters: Mapping[str, Any] = Field(default_factory=dict)
-    scope: ScopeName = "blocks"
-    k_percent: Dose = 0.25
+    recipe: str = Field("sum", description="which parameters are the spot, best first")
+    parameters: Mapping[str, Any] = Field(default_factory=dict, description="the recipe's own")
+    scope: ScopeName = Field("blocks", description="where their parameters may lie")
+    k_percent: Dose = Field(0.25, description="the dose of every language's spot, in percent of all parameters")
     languages: tuple[Name, ...] | None = Field(None, description="whose spots; all that are scored where not given")
-    tasks: tuple[Name, ...] = ()
+    tasks: tuple[Name, ...] = Field((), description="asked under each edit; without any, losses alone are taken")
     limit: Count | None = Field(40, description="first items of each task; all where null")
 
     @model_validator(mode="after")
@@ -398,7 +402,7 @@ def _view_keys() -> str:
 class Study(Settings):
     """A whole run: one model, one corpus, one scoring, any number of spots, one evaluation."""
 
-    name: Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$")
+    name: Name = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. -]*$", description="of the run, as its report has it")
     description: str = ""
     model: ModelSection = ModelSection()
     corpus: CorpusSection = CorpusSection()
