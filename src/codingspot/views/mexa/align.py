@@ -25,7 +25,7 @@ from codingspot.corpus.parallel import ParallelCorpus
 from codingspot.errors import CorpusError
 from codingspot.models import LoadedModel
 from codingspot.models.hidden_states import longest_input
-from codingspot.views import Found, Say, Tables, ViewInputs, Work
+from codingspot.views import Found, Say, Tables, ViewInputs, Work, what_is_read
 from codingspot.views.mexa import AlignSettings, Pooling, SpecialTokens
 from codingspot.views.mexa.embeddings import EmbeddingFile, TokenisedText, embed, scratch_file, tokenise
 from codingspot.views.mexa.schemas import SCHEMAS
@@ -59,12 +59,7 @@ def alignment_inputs(
 ) -> dict[str, Any]:
     """What an alignment depends on: model, weights, texts and options."""
     return {
-        "model": loaded.id,
-        "revision": loaded.revision,
-        "weights": loaded.fingerprint,
-        "bos": loaded.bos,
-        "corpus": corpus.name,
-        "corpus_fingerprint": corpus.fingerprint,
+        **what_is_read(loaded, corpus),
         "languages": list(corpus.languages),
         "rows": corpus.rows,
         "skipped": dict(corpus.skipped),
