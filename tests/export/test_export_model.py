@@ -1,6 +1,10 @@
 """The edited checkpoint: as the edit in place, whatever the architecture, and undone to the byte."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,7 +141,7 @@ def test_a_spot_found_at_another_type_is_of_the_same_weights(make_checkpoint, tm
     assert not (tmp_path / "edited").exists()
 
 
-def test_no_tensor_but_one_is_read_at_a_time(make_checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_model_is_loaded(make_checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_checkpoint("llama")
     spot = random_spot(load_model(source, device="cpu").model)
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", None)
@@ -214,6 +218,32 @@ def test_it_is_pushed(testbed_spot: Spot, tmp_path: Path, monkeypatch: pytest.Mo
     hub.error = "401 Client Error: not logged in"
     with pytest.raises(OutputError, match=r"not uploaded \(401 Client Error: not logged in\).*hf auth login"):
         export_model(testbed_spot, "testbed", tmp_path / "again", settings)
+
+
+def test_a_model_of_the_hub_is_exported_and_restored_from_its_cache(make_checkpoint, tmp_path: Path) -> None:
+    source = make_checkpoint("llama")
+    cache = tmp_path / "cache" / "models--org--tiny"
+    (cache / "snapshots").mkdir(parents=True)
+    (cache / "refs").mkdir()
+    (cache / "refs/main").write_text("c" * 40)
+    source.rename(cache / "snapshots" / ("c" * 40))
+    (cache / "snapshots" / ("c" * 40) / "README.md").write_text("the original's")
+    source = cache / "snapshots" / ("c" * 40)
+    random_spot(load_model(source, device="cpu").model).save(tmp_path / "spot.safetensors")
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+
+    def run(*arguments: str) -> None:
+        command = [sys.executable, "-m", "codingspot", "export", *arguments]
+        ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert ran.returncode == 0, ran.stderr
+
+    run("model", str(tmp_path / "spot.safetensors"), "org/tiny", "--out", str(tmp_path / "edited"))
+    assert json.loads((tmp_path / "edited/provenance.json").read_text())["model"]["revision"] == "c" * 40
+    assert "base_model: org/tiny" in (tmp_path / "edited/README.md").read_text()
+    shutil.rmtree(source)
+    (tmp_path / "edited").rename(source)
+    run("undo", "org/tiny", "--out", str(tmp_path / "restored"))
+    assert len(list((tmp_path / "restored").glob("model-*.safetensors"))) > 1
 
 
 def test_the_commands(testbed_spot: Spot, tmp_path: Path) -> None:

@@ -27,6 +27,15 @@ def test_each_published_row_is_followed_by_the_run_s_under_the_same_condition(ru
     assert any(line.startswith("model: testbed") for line in differences)
 
 
+def test_the_spot_by_the_paper_s_recipe_is_shown_wherever_it_stands(maker: RunMaker, tmp_path: Path):
+    first, *others = maker.spots
+    moved = maker.with_(spots=(*others, first)).write(tmp_path / "moved")
+    table, differences = compare(moved, LLAMA)
+    expected, _ = compare(maker.write(tmp_path / "run"), LLAMA)
+    assert table.rows == expected.rows
+    assert any(line.startswith("k of the run's spot paper: ") for line in differences)
+
+
 def test_the_replication_and_its_conditions_are_there(run_directory: Path):
     table, _ = compare(run_directory, LLAMA)
     assert {"paper", "replication", "this run"} == {row.values[0] for row in table.rows}

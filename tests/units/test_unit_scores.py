@@ -9,6 +9,7 @@ from unit_texts import packed
 from codingspot.models import LoadedModel, find_units, unique_parameters
 from codingspot.models.inputs import observed_inputs
 from codingspot.units import UNIT_SCORES, UnitDomain, measure
+from codingspot.units.scores import column_squares
 
 
 def score(model, kind, name, tokens) -> tuple[Tensor, UnitDomain]:
@@ -16,7 +17,13 @@ def score(model, kind, name, tokens) -> tuple[Tensor, UnitDomain]:
     statistics = UNIT_SCORES.traits(name).statistics
     moments = measure(model, units, tokens, statistics) if statistics else None
     weights = unique_parameters(model)
-    domain = UnitDomain(units, moments, weights.__getitem__, lambda n: weights[n].detach().abs())
+    domain = UnitDomain(
+        units,
+        moments,
+        weights.__getitem__,
+        lambda name: weights[name].detach().abs(),
+        lambda name: column_squares(units, weights[name], name),
+    )
     return UNIT_SCORES[name](domain), domain
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from codingspot.escaping import visible
@@ -60,7 +61,8 @@ def pruned_card(record: Mapping[str, Any], said: str) -> str:
 def _card(
     model: str, kind: str, title: str, done: str, record: Mapping[str, Any], evidence: Evidence | None, undo: str
 ) -> str:
-    base = [f"base_model: {model}"] if _HUB_ID.fullmatch(model) else []
+    hub_id = model.partition("@")[0]
+    base = [f"base_model: {hub_id}"] if _HUB_ID.fullmatch(hub_id) and not Path(model).exists() else []
     front = ["---", "library_name: transformers", "pipeline_tag: text-generation", *base, "tags:", "- codingspot"]
     spot = record["spot"]
     found = [f"- {name}: {_plain(spot[key])}" for key, name in _FOUND.items() if spot.get(key) is not None]
@@ -84,8 +86,8 @@ def _card(
         "Provenance": "`provenance.json` says all of the above for programs, with the versions of the libraries.",
     }
     body = [f"# {_text(model.rpartition('/')[2])}, {kind} by codingspot"]
-    if not record["parameters"]["selected"]:
-        del parts["How it was found"]
+    if not record["parameters"]["selected"]:  # of no spot
+        parts = {heading: parts[heading] for heading in (title, "How to undo it", "Provenance")}
     body += [f"## {heading}\n\n{text}" for heading, text in parts.items()]
     return "\n".join([*front, "---", ""]) + "\n" + "\n\n".join(body) + "\n"
 

@@ -35,7 +35,7 @@ from codingspot.spot import Spot
 if TYPE_CHECKING:  # it takes seconds to load
     from transformers import PreTrainedModel
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+WEIGHTS, FILES, INDEX = "model.safetensors", "model*.safetensors", "model.safetensors.index.json"
 BESIDE = (
     "config.json",
     "generation_config.json",
@@ -80,12 +80,14 @@ class Checkpoint:
         folder: where its files are.
         files: those that hold weights.
         model: the model without its weights.
+        commit: of the Hub's repository; None of a folder.
     """
 
     found: FoundModel
     folder: Path
     files: tuple[str, ...]
     model: PreTrainedModel
+    commit: str | None
 
     @cached_property
     def layout(self) -> ParameterLayout:
@@ -237,15 +239,16 @@ def open_checkpoint(model: ModelSection | str | Path) -> Iterator[Checkpoint]:
     section = model if isinstance(model, ModelSection) else ModelSection(id=str(model))
     found = find_model(section.id, revision=section.revision, trust_remote_code=section.trust_remote_code)
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(found.source)
+        folder, commit = Path(found.source), None
         if found.gguf is not None:
             folder = Path(made)
             loaded = load_model(section.id, device="cpu")
             loaded.model.save_pretrained(folder)
             loaded.tokenizer.save_pretrained(folder)
         elif not folder.is_dir():
-            folder = downloaded(found, (WEIGHTS, "model-*.safetensors", INDEX, *BESIDE))
-        yield Checkpoint(found, folder, _weight_files(folder), build(found, dtype="auto"))
+            folder = downloaded(found, (FILES, INDEX, *BESIDE))
+            commit = folder.name  # of a snapshot in the Hub's cache
+        yield Checkpoint(found, folder, _weight_files(folder), build(found, dtype="auto"), commit)
 
 
 def downloaded(found: FoundModel, patterns: Sequence[str]) -> Path:

@@ -134,7 +134,7 @@ def made_of(checkpoint: Checkpoint, spot: Spot) -> dict[str, Any]:
     """What an export of a spot of a checkpoint is made from, as plain data."""
     found = checkpoint.found
     return {
-        "model": {"id": found.id, "revision": found.commit, "fingerprint": spot.fingerprint},
+        "model": {"id": found.id, "revision": checkpoint.commit, "fingerprint": spot.fingerprint},
         "spot": dict(spot.metadata),
         "parameters": {"selected": len(spot), "all": checkpoint.layout.total},
         "versions": library_versions(),

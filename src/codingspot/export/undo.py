@@ -11,7 +11,7 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
 from codingspot.errors import ArtefactError
-from codingspot.export.checkpoint import BESIDE, INDEX, copy_beside, downloaded
+from codingspot.export.checkpoint import BESIDE, FILES, INDEX, copy_beside, downloaded
 from codingspot.export.export import FOLDER, Exported, Given
 from codingspot.export.kinds import Undo
 from codingspot.export.model import PROVENANCE, UNDO, UNDO_FORMAT
@@ -55,7 +55,7 @@ def undo_export(model: ModelSection | str | Path, directory: str | Path, *, forc
         source = Path(section.id)
         if not source.is_dir():
             found = find_model(section.id, revision=section.revision, trust_remote_code=section.trust_remote_code)
-            source = downloaded(found, ("*.safetensors", INDEX, PROVENANCE, *BESIDE))
+            source = downloaded(found, (FILES, INDEX, UNDO, PROVENANCE, *BESIDE))
         if not (source / UNDO).is_file():
             raise ArtefactError(f"{source} has no {UNDO}; give a folder that 'codingspot export model' wrote")
         digests = read_model(source / PROVENANCE, _Provenance, what="an export's", way_out=_AGAIN).weights

@@ -21,6 +21,8 @@ from codingspot.report.provenance import decoding_phrase, estimator_phrase, item
 from codingspot.report.run_files import Run, read_run
 from codingspot.report.summary import CellSummary, RunSummary, summarise
 from codingspot.report.table import Column, Number, Row, Table, Value
+from codingspot.spot import RECIPES
+from codingspot.study.cells import Plan
 
 PUBLISHED_TASKS = (*GENERAL_TASKS, CODE_TASK)
 _SAME = {
@@ -42,7 +44,7 @@ _SISTERS = {
 
 
 def compare(directory: Path, model: str | None = None) -> tuple[Table, tuple[str, ...]]:
-    """The run's first spot beside published figures of ``model``, by default of the run's own, or else of the first.
+    """The run's spot by the paper's recipe beside published figures of ``model``, by default its own or the first.
 
     Returns a table of rates in percent and, in one line each, what differs in the set-up.
 
@@ -106,10 +108,17 @@ def _run_rows(cell: PublishedCell, summary: RunSummary, columns: dict[str, str |
 def _matching(cell: PublishedCell, summary: RunSummary) -> Sequence[CellSummary]:
     if cell.condition == "original" or cell.k_percent is None:
         return [summary.original]
-    spot = next(iter(summary.plan.spots()), "")
+    spot = _spot(summary.plan)
     controls = [c for c in summary.controls(spot) if CONTROLS.traits_if_known(c).published == cell.condition]
     conditions = [None] if cell.condition == "spot" else controls
     return [found for control in conditions for found in summary.at(spot, control, cell.k_percent)]
+
+
+def _spot(plan: Plan) -> str:
+    """The first spot by a recipe of the paper's or, failing that, the first there is."""
+    recipes = {cell.spot: RECIPES.traits_if_known(cell.recipe or "") for cell in plan.cells if cell.spot}
+    names = plan.spots()
+    return next((name for name in names if recipes[name].of_the_paper), names[0] if names else "")
 
 
 def _mean(cells: Sequence[CellSummary], task: str | None) -> Number:
@@ -134,7 +143,8 @@ def _differences(run: Run, model: str, known: Sequence[str], columns: dict[str, 
     lines.append(f"items: {items_phrase(run)}")
     lines.append(f"code: {decoding_phrase(run)}")
     lines.append(f"scores: {estimator_phrase(run)}")
-    doses = [dose(cell.k_percent) for cell in run.plan.cells if cell.spot and cell.control is None and cell.k_percent]
-    lines.append(f"k of the run's first spots: {', '.join(dict.fromkeys(doses))}")
+    spot = _spot(run.plan)
+    doses = [dose(cell.k_percent) for cell in run.plan.cells if cell.spot == spot and cell.control is None]
+    lines.append(f"k of the run's spot {spot}: {', '.join(dict.fromkeys(doses))}")
     lines.append(f"published figures: {setup_note()}")
     return tuple(lines)

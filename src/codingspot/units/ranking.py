@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Bool, Float64, Int64
@@ -14,7 +15,7 @@ from codingspot.models import Units, unique_parameters
 from codingspot.spot import TrainingInput
 from codingspot.units.contrast import Contrast, General, Languages, Normalise, contrasted, normalised, together
 from codingspot.units.moments import Moments, measure
-from codingspot.units.scores import UNIT_SCORES, UnitDomain
+from codingspot.units.scores import UNIT_SCORES, UnitDomain, column_squares
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class _Reader:
     def __init__(self, given: TrainingInput, units: Units, settings: UnitSettings, draws: Sequence[int] | None) -> None:
         self._given, self._units, self._settings, self._draws = given, units, settings, draws
         self._weights = unique_parameters(given.loaded.model)
+        self._written = cache(lambda name: column_squares(units, self._weights[name], name))
 
     def scores(self, texts: Mapping[str, PackedTokens]) -> Float64[Tensor, "domains units"]:
         """The score of every unit on every domain."""
@@ -102,7 +104,8 @@ class _Reader:
             size, shape = store.layout.sizes[parameter], store.layout.shape(parameter)
             return store.magnitude(name, parameter, 0, size).view(shape)
 
-        return UnitDomain(self._units, self._moments(name, tokens), self._weights.__getitem__, magnitude)
+        moments = self._moments(name, tokens)
+        return UnitDomain(self._units, moments, self._weights.__getitem__, magnitude, self._written)
 
     def _moments(self, name: str, tokens: PackedTokens) -> Moments | None:
         statistics = UNIT_SCORES.traits(self._settings.score).statistics

@@ -32,12 +32,14 @@ class UnitDomain:
         moments: sums over its tokens of what the score's traits ask for; None where that is nothing.
         weight: a parameter by its name.
         magnitude: the magnitudes of a parameter's scores for the domain, of its shape.
+        written: squared norms of what each input of a matrix writes.
     """
 
     units: Units
     moments: Moments | None
     weight: Callable[[str], Tensor]
     magnitude: Callable[[str], Tensor]
+    written: Callable[[str], Float64[Tensor, "experts inputs"]]
 
     def mean(self, statistic: str) -> dict[str, Float64[Tensor, "experts inputs"]]:
         """A statistic's mean over the domain's tokens."""
@@ -119,7 +121,7 @@ def frequency(domain: UnitDomain) -> Float64[Tensor, " units"]:
 @UNIT_SCORES.register("write", label="write norm", traits=UnitScoreTraits(("square",)))
 def write_norm(domain: UnitDomain) -> Float64[Tensor, " units"]:
     """rms(a) times the norm of the column that it writes; of a head the root of the sum of their squares."""
-    written = {name: values * _column_squares(domain, name) for name, values in domain.mean("square").items()}
+    written = {name: values * domain.written(name) for name, values in domain.mean("square").items()}
     return domain.of_units(written, "sum").sqrt()
 
 
@@ -144,10 +146,10 @@ def weight_scores(domain: UnitDomain) -> Float64[Tensor, " units"]:
     return domain.units.sums(domain.magnitude)
 
 
-def _column_squares(domain: UnitDomain, name: str) -> Float64[Tensor, "experts inputs"]:
-    """Squared norms of what each input of a matrix writes."""
-    matrix = domain.weight(name).detach().double()
-    inputs = domain.units.input_axis(name)
+def column_squares(units: Units, weight: Tensor, name: str) -> Float64[Tensor, "experts inputs"]:
+    """Squared norms of what each input of a matrix of that name writes."""
+    matrix = weight.detach().double()
+    inputs = units.input_axis(name)
     if matrix.dim() == 3:
         return matrix.square().sum(3 - inputs).cpu()
     return matrix.square().sum(1 - inputs)[None].cpu()
