@@ -27,7 +27,7 @@ def test_counts_are_those_of_the_run(tmp_path: Path) -> None:
         update={
             "corpus": asked.corpus.model_copy(update={"documents": 20, "evaluation_documents": 2}),
             "scoring": asked.scoring.model_copy(update={"token_budget": 256, "draws": 1}),
-            "spots": asked.spots[:1],
+            "spots": tuple(spot for spot in asked.spots if spot.name == "paper"),
         }
     )
     found = estimate(asked)
@@ -69,6 +69,7 @@ def test_fine_tuning_and_learning_have_peaks_of_their_own() -> None:
         ("scoring", "device"),
         ("fine-tuning", "device"),
         ("fine-tuning", "host"),
+        ("unit scores", "device"),
         ("learned mask", "device"),
         ("selection", "host"),
         ("held-out losses", "device"),
@@ -89,7 +90,7 @@ def test_a_sum_of_scores_is_one_domain_and_no_scores_are_none() -> None:
     assert folded.disk["scores"] == 2 * own.disk["scores"] / own.domains
     assert folded.disk["draws"] == own.disk["draws"]
     assert folded.selected_from == own.selected_from / languages == own.footprint.parameters
-    contrast = next(spot for spot in load_study(DEMO).spots if spot.traits.contrast)
+    contrast = next(spot for spot in load_study(DEMO).spots if spot.traits.contrast and spot.traits.scored)
     assert estimate(study(spots=(contrast,))).selected_from == own.domains * own.footprint.parameters
 
     units = estimate(parse_study("name: u\nspots: [{name: u, recipe: units, k_percent: [5]}]", "units.yaml"))

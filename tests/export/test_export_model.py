@@ -183,6 +183,10 @@ def test_what_was_changed_since_is_not_undone(make_checkpoint, tmp_path: Path) -
     file.write_bytes(bytes(data))
     with pytest.raises(ArtefactError, match="was changed since it was exported"):
         undo_export(tmp_path / "edited", tmp_path / "restored")
+    file.write_bytes(b"\xff" * 64)
+    with pytest.raises(ModelError, match="truncated or corrupt"):
+        undo_export(tmp_path / "edited", tmp_path / "restored")
+    file.write_bytes(bytes(data))
     (tmp_path / "edited/undo.safetensors").write_bytes(b"nothing")
     with pytest.raises(ArtefactError, match="does not fit the files beside it"):
         undo_export(tmp_path / "edited", tmp_path / "restored")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from architectures import make_model
 from export_spots import random_spot, unit_spot
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from typer.testing import CliRunner
@@ -127,6 +127,7 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     assert "trainable parameters of a budget of 500 in" in made.output
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30), st.floats(0.001, 1)), min_size=1, max_size=12),
     st.integers(60, 4000),

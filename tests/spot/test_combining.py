@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -35,6 +35,7 @@ def of_units(model: torch.nn.Module, numbers: list[int], kind: UnitKind = "neuro
     return Spot(positions, torch.zeros(len(positions)), units.layout, {}, whole)
 
 
+@settings(deadline=None)
 @given(places, places)
 def test_they_are_sets_in_an_order(first: list[int], second: list[int]) -> None:
     one, other = spot(first), spot(second)

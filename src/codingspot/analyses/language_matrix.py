@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,12 +23,12 @@ from codingspot.evaluation.metrics import task_rates
 from codingspot.evaluation.results import Results
 from codingspot.evaluation.statistics import rate_intervals
 from codingspot.importance import ScoreStore
-from codingspot.report.drawing import Panel, Picture
+from codingspot.report.drawing import Picture
 from codingspot.report.labels import domain_label, scope_label, task_label
 from codingspot.report.run_files import Run
 from codingspot.report.section import REGIONS, REGIONS_READING, Section
 from codingspot.report.specificity import Finding
-from codingspot.report.squares import draw_square, square_size
+from codingspot.report.squares import square_panel
 from codingspot.report.summary import RunSummary
 from codingspot.report.table import Column, Number, Row, Table
 from codingspot.spot import RECIPES, Spot, domain_spots, find_spot, recipe_parameters
@@ -56,11 +55,12 @@ def _picture(table: pd.DataFrame) -> Picture:
     spots, domains = (list(dict.fromkeys(rows[name])) for name in ("spot", "of"))
     ordered = [*(name for name in spots if name in domains), *(name for name in domains if name not in spots)]
     square = rows.pivot(index="spot", columns="of", values="ratio").reindex(spots, columns=ordered)
-    panel = Panel(
+    panel = square_panel(
         "Perplexity after zeroing a language's spot",
         "Perplexity ratio of every domain, in columns, after zeroing the spot of each language, in rows.",
-        partial(draw_square, values=square, text="ratio", ylabel="spot of"),
-        size=square_size(square),
+        square,
+        "ratio",
+        ylabel="spot of",
     )
     one = table.iloc[0]
     caption = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -12,13 +11,13 @@ import pandas as pd
 from codingspot.analysis_registry import ANALYSES, DOSES_COMPARED, AnalysisTraits, Given, Tables, stacked
 from codingspot.importance import disjoint_draws, merge
 from codingspot.models import scope_sizes
-from codingspot.report.drawing import Panel, Picture
+from codingspot.report.drawing import Picture
 from codingspot.report.labels import domain_label, dose, scope_label
 from codingspot.report.rows import over
 from codingspot.report.run_files import Run
 from codingspot.report.section import REGIONS, REGIONS_READING, Section
 from codingspot.report.specificity import Finding
-from codingspot.report.squares import draw_square, square_size, symmetric
+from codingspot.report.squares import square_panel, symmetric
 from codingspot.report.summary import RunSummary
 from codingspot.report.table import Column, Number, Row, Table, Value
 from codingspot.spot import domain_overlap, domain_spots, general_overlap
@@ -60,12 +59,12 @@ def _pictures(table: pd.DataFrame) -> tuple[Picture, ...]:
         values = rows.pivot(index="first", columns="second", values="split_jaccard").reindex(names, columns=names)
         square = symmetric(values, names)
         panels.append(
-            Panel(
+            square_panel(
                 f"scope {scope}",
                 f"Jaccard index of the domains' spots at {dose(k)} across halves of the text, scope {scope}; the "
                 "diagonal is a domain with itself.",
-                partial(draw_square, values=square, text="share"),
-                size=square_size(square),
+                square,
+                "share",
             )
         )
     caption = (

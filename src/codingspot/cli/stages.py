@@ -10,7 +10,17 @@ from rich.table import Table
 
 from codingspot.cli.console import Force, StudyProgress, friendly_errors, print_json, print_table, setting_error
 from codingspot.cli.options import takes_model
-from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
+from codingspot.cli.texts import (
+    Documents,
+    General,
+    HeldOut,
+    Languages,
+    OrderSeed,
+    SequenceLength,
+    Sources,
+    TokenBudget,
+    corpus_section,
+)
 from codingspot.models.section import ModelSection
 from codingspot.settings_text import read_settings
 
@@ -29,7 +39,7 @@ def score(
     language: Languages = None,
     general: General = None,
     held_out: HeldOut = None,
-    documents: Annotated[int, typer.Option(help="Texts a domain, at most; 0: as many as the tokens need.", min=0)] = 0,
+    documents: Documents = 0,
     estimator: Annotated[str, typer.Option(help="How; see `codingspot methods estimator`.")] = "taylor",
     reduction: Annotated[
         str | None, typer.Option(help="Of taylor, as --set reduction=...: corpus, microbatch or sequence.")
@@ -37,9 +47,9 @@ def score(
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="An estimator's parameter, NAME=VALUE; repeat.")
     ] = None,
-    token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
-    sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
+    token_budget: TokenBudget = 8192,
+    sequence_length: SequenceLength = 256,
+    seed: OrderSeed = 0,
     force: Force = False,
 ) -> None:
     """Score every parameter for every domain: |theta * dL/dtheta|, kept signed.
@@ -56,15 +66,7 @@ def score(
 
     with friendly_errors():
         check_folder(directory, inputs=input_places(model.id, *(corpus or ())), force=force)
-        section = corpus_section(
-            model.id,
-            corpus,
-            language,
-            general,
-            held_out=tuple(held_out) if held_out else None,
-            documents=documents,
-            seed=seed,
-        )
+        section = corpus_section(model.id, corpus, language, general, held_out or None, documents=documents, seed=seed)
         parameters = read_settings([*(setting or []), *([f"reduction={reduction}"] if reduction else [])])
         with setting_error():
             scoring = ScoringSection.model_validate(

@@ -31,6 +31,10 @@ HeldOut = Annotated[
     list[str] | None,
     typer.Option(help="A domain left out of scoring; repeat. By default those that the corpus itself holds out."),
 ]
+Documents = Annotated[int, typer.Option(help="Texts a domain, at most; 0: as many as the tokens need.", min=0)]
+TokenBudget = Annotated[int, typer.Option(help="Tokens a domain.")]
+SequenceLength = Annotated[int, typer.Option(help="Tokens a sequence.")]
+OrderSeed = Annotated[int, typer.Option(help="Seed of the documents' order.")]
 Parallel = Annotated[
     str | None,
     typer.Option(
@@ -45,6 +49,7 @@ def corpus_section(
     sources: list[str] | None,
     languages: list[str] | None,
     general: list[str] | None,
+    held_out: list[str] | None,
     **settings: Any,
 ) -> CorpusSection:
     """The corpus that a command's options ask for, as a study's section.
@@ -62,6 +67,7 @@ def corpus_section(
             source=(sources[0] if len(sources) == 1 else tuple(sources)) if sources else default_source(model),
             languages=tuple(languages) if languages else None,
             general=tuple(general) if general else None,
+            held_out=None if held_out is None else tuple(held_out),
             **settings,
         )
     require_source(section, model)

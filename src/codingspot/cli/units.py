@@ -10,7 +10,17 @@ from rich.table import Table
 
 from codingspot.cli.console import Force, StudyProgress, friendly_errors, print_table, setting_error
 from codingspot.cli.options import takes_model
-from codingspot.cli.texts import General, HeldOut, Languages, Sources, corpus_section
+from codingspot.cli.texts import (
+    Documents,
+    General,
+    HeldOut,
+    Languages,
+    OrderSeed,
+    SequenceLength,
+    Sources,
+    TokenBudget,
+    corpus_section,
+)
 from codingspot.models.section import ModelSection
 from codingspot.settings_text import read_settings
 
@@ -27,7 +37,7 @@ def units(
     language: Languages = None,
     general: General = None,
     held_out: HeldOut = None,
-    documents: Annotated[int, typer.Option(help="Texts a domain, at most; 0: as many as the tokens need.", min=0)] = 0,
+    documents: Documents = 0,
     unit: Annotated[str, typer.Option(help="neuron, head, group or layer.")] = "neuron",
     score: Annotated[str, typer.Option(help="What one does on a text; see `codingspot methods unit_score`.")] = "rms",
     contrast: Annotated[
@@ -40,9 +50,9 @@ def units(
     k: Annotated[
         float, typer.Option("--k", help="Percentage of all parameters at most; smaller doses are prefixes.")
     ] = 1.0,
-    token_budget: Annotated[int, typer.Option(help="Tokens a domain.")] = 8192,
-    sequence_length: Annotated[int, typer.Option(help="Tokens a sequence.")] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of the documents' order.")] = 0,
+    token_budget: TokenBudget = 8192,
+    sequence_length: SequenceLength = 256,
+    seed: OrderSeed = 0,
     force: Force = False,
 ) -> None:
     """Select whole units by what they do on code and on general text, from one pass over it.
@@ -65,15 +75,7 @@ def units(
             raise StudyError("--set token_budget is an option here; give --token-budget")
         parameters = {"unit": unit, "score": score, "contrast": contrast, **further}
         RECIPES.traits("units", parameters)
-        section = corpus_section(
-            model.id,
-            corpus,
-            language,
-            general,
-            held_out=tuple(held_out) if held_out else None,
-            documents=documents,
-            seed=seed,
-        )
+        section = corpus_section(model.id, corpus, language, general, held_out or None, documents=documents, seed=seed)
         with setting_error():
             SpotSection.model_validate({"name": "units", "scope": scope, "k_percent": [k]})
         with StudyProgress() as progress:

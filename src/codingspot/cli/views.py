@@ -120,7 +120,7 @@ def _section(model: str, options: dict[str, Any]) -> Any:
         options["corpus"],
         options["language"],
         options["general"],
-        held_out=(),
+        [],
         purified=options["purify"],
         documents=options["documents"],
         evaluation_documents=options["evaluation_documents"],

@@ -287,6 +287,16 @@ def _weight_files(folder: Path) -> tuple[str, ...]:
         if not isinstance(named, dict) or not all(_is_name(file) for file in named.values()):
             raise ModelError(f"{folder / INDEX} does not say which file each tensor is in; save the checkpoint again")
         files = tuple(sorted(set(named.values())))
+    require_whole(folder, files)
+    return files
+
+
+def require_whole(folder: Path, files: Iterable[str]) -> None:
+    """Make sure that these safetensors files are there, each whole.
+
+    Raises:
+        ModelError: one is missing, truncated or corrupt.
+    """
     for file in files:
         try:
             with safe_open(folder / file, framework="pt"):
@@ -295,7 +305,6 @@ def _weight_files(folder: Path) -> tuple[str, ...]:
             raise ModelError(f"{folder} has no {file}; give a checkpoint whose weights are in safetensors") from None
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{folder / file} is truncated or corrupt ({reason(error)}); download it again") from None
-    return files
 
 
 def _is_name(file: Any) -> bool:

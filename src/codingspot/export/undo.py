@@ -11,7 +11,7 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
 from codingspot.errors import ArtefactError
-from codingspot.export.checkpoint import BESIDE, FILES, INDEX, copy_beside, downloaded
+from codingspot.export.checkpoint import BESIDE, FILES, INDEX, copy_beside, downloaded, require_whole
 from codingspot.export.export import FOLDER, Exported, Given
 from codingspot.export.kinds import Undo
 from codingspot.export.model import PROVENANCE, UNDO, UNDO_FORMAT
@@ -46,7 +46,7 @@ def undo_export(model: ModelSection | str | Path, directory: str | Path, *, forc
 
     Raises:
         ArtefactError: it has nothing that undoes it, or that doesn't give back the original.
-        ModelError: the model is not found.
+        ModelError: the model is not found, or a file of its weights is missing or damaged.
         OutputError: something is there already.
     """
     section = model if isinstance(model, ModelSection) else ModelSection(id=str(model))
@@ -59,9 +59,8 @@ def undo_export(model: ModelSection | str | Path, directory: str | Path, *, forc
         if not (source / UNDO).is_file():
             raise ArtefactError(f"{source} has no {UNDO}; give a folder that 'codingspot export model' wrote")
         digests = read_model(source / PROVENANCE, _Provenance, what="an export's", way_out=_AGAIN).weights
+        require_whole(source, digests)
         for file in digests:
-            if not (source / file).is_file():
-                raise ArtefactError(f"{source} has no {file}, which it was exported with; {_AGAIN}")
             shutil.copyfile(source / file, folder / file)
         if (source / INDEX).is_file():
             shutil.copyfile(source / INDEX, folder / INDEX)

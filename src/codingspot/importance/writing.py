@@ -148,15 +148,7 @@ class StoreWriter:
         """The domain :data:`FOLDED` with another language in it, its files changed in place; any other as it is."""
         if domain.name != FOLDED:
             return domain
-        sums: list[Tensor] = []
-        for file in domain.files:
-            for name, offset in tensor_offsets(self.folder / file):
-                added = new.scores[name].detach().flatten().to("cpu", torch.float32)
-                if len(added):
-                    shape = (len(added),)
-                    summed = torch.from_numpy(np.memmap(self.folder / file, "<f4", "r+", offset, shape))
-                    sums.append(summed.add_(added))
-        mean, deviation = mean_and_deviation(sums)
+        mean, deviation = mean_and_deviation(self._sums(domain, new))
         tokens = domain.details.get("tokens", 0) + language.get("tokens", 0)
         return replace(
             domain,
@@ -165,6 +157,19 @@ class StoreWriter:
             deviation=deviation,
             details={"tokens": tokens, "languages": [*domain.details["languages"], language]},
         )
+
+    def _sums(self, domain: DomainScores, new: NewDomainScores) -> Iterator[Tensor]:
+        """Parts of the domain's scores in its files, after those of ``new`` were added.
+
+        No more than a part is mapped at a time: what is mapped counts as the process's memory.
+        """
+        for file in domain.files:
+            for name, offset in tensor_offsets(self.folder / file):
+                scores = new.scores[name].detach().flatten()
+                for added in torch.split(scores, CHUNK) if len(scores) else ():
+                    mapped = np.memmap(self.folder / file, "<f4", "r+", offset, (len(added),))
+                    yield torch.from_numpy(mapped).add_(added.to("cpu", torch.float32))
+                    offset += mapped.nbytes
 
 
 @contextmanager

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from codingspot.report.drawing import Panel
 from codingspot.report.labels import domain_label
 from codingspot.report.theme import CODE, GENERAL, MUTED, SPOTS
 
 COLOURS: Final = (*SPOTS, CODE, GENERAL)
 _DASHES: Final = ("-", "--", ":")
+
+
+def domain_panel(title: str, alt: str, curves: pd.DataFrame, ylabel: str, **drawn: Any) -> Panel:
+    """The panel that shows ``curves`` by :func:`draw_domains`, which has the other arguments."""
+    return Panel(title, alt, partial(draw_domains, curves=curves, ylabel=ylabel, **drawn), size=(4.1, 3.6))
 
 
 def draw_domains(

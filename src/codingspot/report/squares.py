@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from codingspot.escaping import visible
+from codingspot.report.drawing import Panel
 from codingspot.report.labels import MINUS, domain_label, ratio
 from codingspot.report.theme import GENERAL, INK
 
@@ -45,6 +46,11 @@ def bare(axes: Axes) -> None:
     axes.xaxis.tick_top()
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def square_panel(title: str, alt: str, values: pd.DataFrame, text: Text, **drawn: Any) -> Panel:
+    """The panel that shows ``values`` by :func:`draw_square`, which has the other arguments."""
+    return Panel(title, alt, partial(draw_square, values=values, text=text, **drawn), size=square_size(values))
 
 
 def square_size(values: pd.DataFrame) -> tuple[float, float]:

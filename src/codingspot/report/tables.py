@@ -94,22 +94,16 @@ def monosemanticity(run: Run, summary: RunSummary) -> Table:
     )
     rows = []
     for spot, heading, role, cells in _rows(summary):
-        changed: tuple[Value, ...] = (
-            _pool(cells, lambda c: c.metrics.general_change_percent),
-            _pool(cells, lambda c: c.metrics.code_change_percent),
-            _pool(cells, lambda c: c.metrics.m_s),
-        )
-        if role == "original":
-            changed = (Number(None), Number(None), Number(None))
         average, code = _bare(cells, lambda c: c.metrics.average), _bare(cells, lambda c: c.metrics.code)
-        rows.append(
-            Row(
-                spot,
-                heading,
-                role,
-                (*_edited(cells), average, changed[0], code, changed[1], changed[2]),
+        gtc, code_change, m_s = (
+            Number(None) if role == "original" else _pool(cells, figure)
+            for figure in (
+                lambda c: c.metrics.general_change_percent,
+                lambda c: c.metrics.code_change_percent,
+                lambda c: c.metrics.m_s,
             )
         )
+        rows.append(Row(spot, heading, role, (*_edited(cells), average, gtc, code, code_change, m_s)))
     caption = (
         "Average of the general tasks and code rate in percent of items, their relative changes in percent (GTC, "
         "code change), and M_s = (code0 - code) / (1 + general0 - general) in percentage points, which is what "

@@ -18,6 +18,7 @@ from codingspot.views.view import (
     Work,
     saved_name,
     views,
+    what_is_read,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Work",
     "saved_name",
     "views",
+    "what_is_read",
 ]
 
 for _module in iter_modules(__path__):

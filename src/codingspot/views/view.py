@@ -108,6 +108,18 @@ class Work:
     make: Callable[[Pieces, Say], Tables]
 
 
+def what_is_read(loaded: LoadedModel, corpus: Corpus | ParallelCorpus) -> dict[str, Any]:
+    """The model and the texts, as ``inputs`` name them."""
+    return {
+        "model": loaded.id,
+        "revision": loaded.revision,
+        "weights": loaded.fingerprint,
+        "bos": loaded.bos,
+        "corpus": corpus.name,
+        "corpus_fingerprint": corpus.fingerprint,
+    }
+
+
 def _nothing(*_: Any) -> None:
     """Of a view that needs no such step."""
 

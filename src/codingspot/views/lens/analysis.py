@@ -20,7 +20,7 @@ from codingspot.errors import CorpusError
 from codingspot.files import digest
 from codingspot.models import LoadedModel
 from codingspot.models.hidden_states import longest_input
-from codingspot.views import Say, Tables, ViewInputs, Work
+from codingspot.views import Say, Tables, ViewInputs, Work, what_is_read
 from codingspot.views.lens import LensSettings
 from codingspot.views.lens.bias import written_languages
 from codingspot.views.lens.keywords import Keywords, TokenSet, collect_keywords, token_sets
@@ -133,12 +133,7 @@ def _inputs(loaded: LoadedModel, corpus: ParallelCorpus, keywords: Keywords, set
         Path(settings.tuned_lens).read_bytes() if settings.tuned_lens and Path(settings.tuned_lens).exists() else b""
     )
     return {
-        "model": loaded.id,
-        "revision": loaded.revision,
-        "weights": loaded.fingerprint,
-        "bos": loaded.bos,
-        "corpus": corpus.name,
-        "corpus_fingerprint": corpus.fingerprint,
+        **what_is_read(loaded, corpus),
         "languages": list(corpus.languages),
         "skipped": dict(corpus.skipped),
         "keywords": keywords.fingerprint,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pandas as pd
 from markupsafe import Markup
 
-from codingspot.report.curves import draw_domains
-from codingspot.report.drawing import Panel, Picture
+from codingspot.report.curves import domain_panel
+from codingspot.report.drawing import Picture
 from codingspot.report.labels import domain_label
 from codingspot.report.section import Section
 from codingspot.report.table import Column, Number, Row, Table, number
@@ -61,11 +60,12 @@ def lens(sets: pd.DataFrame, targets: pd.DataFrame) -> Picture:
             curves = renamed.groupby(["domain", "layer"], sort=False)["value"].mean().reset_index()
             label = "rank" if log else "share of the top ten"
             panels.append(
-                Panel(
+                domain_panel(
                     title,
                     f"{title.capitalize()} by layer, one curve a target language.",
-                    partial(draw_domains, curves=curves, ylabel=label, log=log),
-                    size=(4.1, 3.6),
+                    curves,
+                    label,
+                    log=log,
                 )
             )
     caption = (

@@ -25,29 +25,15 @@ from codingspot.corpus.parallel import ParallelCorpus
 from codingspot.errors import CorpusError
 from codingspot.models import LoadedModel
 from codingspot.models.hidden_states import longest_input
-from codingspot.views import Found, Say, Tables, ViewInputs, Work
+from codingspot.views import Found, Say, Tables, ViewInputs, Work, what_is_read
 from codingspot.views.mexa import AlignSettings, Pooling, SpecialTokens
 from codingspot.views.mexa.embeddings import EmbeddingFile, TokenisedText, embed, scratch_file, tokenise
+from codingspot.views.mexa.schemas import SCHEMAS
 from codingspot.views.mexa.scores import Embeddings, cosines, count_matches, permutation_null, subset
 
 ALL_ROWS: Final = "all"
 DISTINCT_ROWS: Final = "distinct"
 _EMBEDDING: Final = 0.8  # share of the work, for progress
-
-SCORE_COLUMNS: Final = (
-    "layer",
-    "first",
-    "second",
-    "pairs",
-    "rows",
-    "hits",
-    "score",
-    "null_mean",
-    "null_high",
-    "p_value",
-)
-POOLED_COLUMNS: Final = ("first", "second", "pairs", "rows", "identical", "mean", "max", "best_layer")
-TEXT_COLUMNS: Final = ("language", "rows", "duplicates", "tokens", "cut")
 
 
 def prepare_alignment(given: ViewInputs, settings: AlignSettings) -> Work:
@@ -73,12 +59,7 @@ def alignment_inputs(
 ) -> dict[str, Any]:
     """What an alignment depends on: model, weights, texts and options."""
     return {
-        "model": loaded.id,
-        "revision": loaded.revision,
-        "weights": loaded.fingerprint,
-        "bos": loaded.bos,
-        "corpus": corpus.name,
-        "corpus_fingerprint": corpus.fingerprint,
+        **what_is_read(loaded, corpus),
         "languages": list(corpus.languages),
         "rows": corpus.rows,
         "skipped": dict(corpus.skipped),
@@ -196,21 +177,9 @@ def _score(embeddings: EmbeddingFile, corpus: ParallelCorpus, progress: Say) -> 
             ):
                 matches = count_matches(used)
                 null = permutation_null(matches)
-                rows.append(
-                    (
-                        layer,
-                        first,
-                        second,
-                        name,
-                        matches.rows,
-                        matches.hits,
-                        matches.score,
-                        null.mean,
-                        null.high,
-                        null.p_value,
-                    )
-                )
-    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+                counted = (matches.rows, matches.hits, matches.score)
+                rows.append((layer, first, second, name, *counted, null.mean, null.high, null.p_value))
+    return pd.DataFrame(rows, columns=SCHEMAS["alignment"].names)
 
 
 def _pool(scores: pd.DataFrame, corpus: ParallelCorpus) -> pd.DataFrame:
@@ -220,7 +189,7 @@ def _pool(scores: pd.DataFrame, corpus: ParallelCorpus) -> pd.DataFrame:
         layer = int(group["layer"][group["score"] == best].min()) if group["score"].notna().all() else -1
         identical = corpus.identical(str(first), str(second))
         rows.append((first, second, pairs, int(group["rows"].iloc[0]), identical, group["score"].mean(), best, layer))
-    return pd.DataFrame(rows, columns=list(POOLED_COLUMNS))
+    return pd.DataFrame(rows, columns=SCHEMAS["alignment_pooled"].names)
 
 
 def _texts(
@@ -230,7 +199,7 @@ def _texts(
         (language, corpus.rows, corpus.duplicates(language), sum(len(text.tokens) for text in texts), cut[language])
         for language, texts in tokenised.items()
     ]
-    return pd.DataFrame(rows, columns=list(TEXT_COLUMNS))
+    return pd.DataFrame(rows, columns=SCHEMAS["alignment_texts"].names)
 
 
 def language_means(scores: pd.DataFrame) -> pd.DataFrame:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pandas as pd
 
-from codingspot.report.curves import draw_domains
-from codingspot.report.drawing import Panel, Picture
+from codingspot.report.curves import domain_panel
+from codingspot.report.drawing import Picture
 from codingspot.report.labels import domain_label
 from codingspot.report.section import Section
-from codingspot.report.squares import draw_square, square_size, symmetric
+from codingspot.report.squares import square_panel, symmetric
 from codingspot.report.table import Column, Number, Row, Table, number
 from codingspot.study.cells import Plan
 from codingspot.views import Tables
@@ -38,22 +36,23 @@ def alignment(scores: pd.DataFrame) -> Picture:
         upper = rows[rows["layer"] == layer].pivot(index="first", columns="second", values="score")
         square = symmetric(upper, names)
         panels.append(
-            Panel(
+            square_panel(
                 words,
                 f"Alignment of every pair of languages, {words}.",
-                partial(draw_square, values=square, text="share"),
-                size=square_size(square),
+                square,
+                "share",
             )
         )
     sides = [rows.rename(columns={side: "domain", "score": "value"}) for side in ("first", "second")]
     means = pd.concat(sides).groupby(["domain", "layer"], sort=False)["value"].mean().reset_index()
     chance = rows.groupby("layer")["null_high"].mean()
     panels.append(
-        Panel(
+        domain_panel(
             "mean with all others",
             "Mean alignment of each language with all others, by layer.",
-            partial(draw_domains, curves=means, ylabel="alignment", floor=chance),
-            size=(4.1, 3.6),
+            means,
+            "alignment",
+            floor=chance,
         )
     )
     caption = (

@@ -1,4 +1,4 @@
-"""The view of alignment: its tables, and what makes and shows them."""
+"""The view of alignment: what makes and shows it."""
 
 from __future__ import annotations
 
@@ -7,31 +7,12 @@ from typing import Final
 
 import pandas as pd
 
-from codingspot.tables import TableSchema, share, text, texts, whole
 from codingspot.views import Found, View
 from codingspot.views.layers import after_layers
 from codingspot.views.mexa.align import DISTINCT_ROWS, prepare_alignment
 from codingspot.views.mexa.console import show_alignment, told
 from codingspot.views.mexa.report import alignment_section
-
-SCHEMAS: Final[Mapping[str, TableSchema]] = {
-    stem: TableSchema(columns, way_out="delete it and run the analysis again")
-    for stem, columns in {
-        "alignment": (
-            whole("layer"),
-            *texts("first", "second", "pairs"),
-            *map(whole, ("rows", "hits")),
-            *map(share, ("score", "null_mean", "null_high", "p_value")),
-        ),
-        "alignment_pooled": (
-            *texts("first", "second", "pairs"),
-            *map(whole, ("rows", "identical")),
-            *map(share, ("mean", "max")),
-            whole("best_layer", -1),
-        ),
-        "alignment_texts": (text("language"), *map(whole, ("rows", "duplicates", "tokens", "cut"))),
-    }.items()
-}
+from codingspot.views.mexa.schemas import SCHEMAS
 
 
 def _profiles(found: Found) -> Mapping[str, pd.Series[float]]:

@@ -27,7 +27,7 @@ from codingspot.evaluation.tasks import TaskSpec, load_tasks
 from codingspot.files import atomic_path, digest
 from codingspot.models import LoadedModel
 from codingspot.sandbox import Sandbox
-from codingspot.views import Say, Tables, ViewInputs, Work
+from codingspot.views import Say, Tables, ViewInputs, Work, what_is_read
 from codingspot.views.neurons import NeuronSettings, Selection
 from codingspot.views.neurons.ablation import matched_neurons, perplexity_ratios, silenced
 from codingspot.views.neurons.counting import ActivationCounts, count_activations, load_parts, save_parts
@@ -91,12 +91,7 @@ def neuron_inputs(
 ) -> dict[str, Any]:
     """What an analysis depends on: model, weights, texts and settings, as plain data."""
     return {
-        "model": loaded.id,
-        "revision": loaded.revision,
-        "weights": loaded.fingerprint,
-        "bos": loaded.bos,
-        "corpus": corpus.name,
-        "corpus_fingerprint": corpus.fingerprint,
+        **what_is_read(loaded, corpus),
         "held_out_fingerprint": digest(*(part for each in held_out for part in (each.name, *each.texts))),
         "settings": settings.model_dump(mode="json"),
     }

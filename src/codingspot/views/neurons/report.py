@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from codingspot.report.curves import draw_domains
-from codingspot.report.drawing import Panel, Picture
+from codingspot.report.curves import domain_panel
+from codingspot.report.drawing import Picture
 from codingspot.report.labels import domain_label
+from codingspot.report.rows import over
 from codingspot.report.section import Section
-from codingspot.report.squares import draw_square, square_size, symmetric
+from codingspot.report.squares import square_panel, symmetric
 from codingspot.report.table import Column, Number, Row, Table
 from codingspot.study.cells import Plan
 from codingspot.views import Tables
@@ -43,12 +43,13 @@ def neuron_layers(layers: pd.DataFrame) -> Picture:
         for kind in ("specific", "exclusive"):
             square = rows.pivot(index="domain", columns="layer", values=kind).reindex(rows["domain"].unique())
             panels.append(
-                Panel(
+                square_panel(
                     f"{selection}: {kind}",
                     f"Neurons {'specific' if kind == 'specific' else 'specific to no other domain'}, by domain in rows "
                     f"and layer in columns, selection {selection}.",
-                    partial(draw_square, values=square.astype(float), text="count", xlabel="layer"),
-                    size=square_size(square),
+                    square.astype(float),
+                    "count",
+                    xlabel="layer",
                 )
             )
     caption = (
@@ -70,11 +71,13 @@ def neuron_ablation(ablation: pd.DataFrame) -> Picture:
         means = rows.assign(log=np.log(rows["ratio"])).groupby(["ablated", "evaluated"])["log"].mean()
         square = means.unstack().reindex(index=domains, columns=domains).apply(np.exp)
         panels.append(
-            Panel(
+            square_panel(
                 title,
                 f"Change of perplexity in percent with {title} silent: silenced domain in rows, evaluated in columns.",
-                partial(draw_square, values=square, text="change", ylabel="silent neurons of", largest=largest),
-                size=square_size(square),
+                square,
+                "change",
+                ylabel="silent neurons of",
+                largest=largest,
             )
         )
     caption = (
@@ -99,21 +102,21 @@ def neuron_sharing(sharing: pd.DataFrame, selection: str) -> Picture:
     for kind in ("specific", "active"):
         upper = rows[rows["layer"] == _WHOLE].pivot(index="first", columns="second", values=kind)
         panels.append(
-            Panel(
+            square_panel(
                 f"{kind} neurons",
                 f"Jaccard index of the {kind} neurons of every pair of domains, in percent.",
-                partial(draw_square, values=symmetric(upper, names), text="share"),
-                size=square_size(symmetric(upper, names)),
+                symmetric(upper, names),
+                "share",
             )
         )
     inside = rows[rows["layer"] != _WHOLE].melt(["layer"], ["specific", "active"], "domain", "value")
     curves = inside.groupby(["domain", "layer"], sort=False)["value"].mean().reset_index()
     panels.append(
-        Panel(
+        domain_panel(
             "by layer, mean over pairs",
             "Mean Jaccard index over pairs of domains by layer, of specific and of active neurons.",
-            partial(draw_domains, curves=curves, ylabel="Jaccard index"),
-            size=(4.1, 3.6),
+            curves,
+            "Jaccard index",
         )
     )
     caption = (
@@ -168,18 +171,8 @@ def _sweep(sweep: pd.DataFrame) -> Table:
     largest = sweep.groupby("domain")["tokens"].transform("max")
     text = sweep.assign(share=100 * sweep["tokens"] / largest)
     for (selection, varied, quantile, share), group in text.groupby(keys, sort=False):
-        figures = group["jaccard"].dropna()
-        mean = (
-            Number(float(figures.mean()), float(figures.min()), float(figures.max())) if len(figures) else Number(None)
-        )
-        rows.append(
-            Row(
-                "",
-                "",
-                "spot",
-                (str(selection), str(varied), Number(float(str(quantile))), Number(float(str(share))), mean),
-            )
-        )
+        told = (str(selection), str(varied), Number(float(str(quantile))), Number(float(str(share))))
+        rows.append(Row("", "", "spot", (*told, over(group["jaccard"].dropna()))))
     columns = (
         Column("selection", "Selection"),
         Column("varied", "Varied"),
