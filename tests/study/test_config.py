@@ -10,12 +10,15 @@ from codingspot.study import load_study, parse_study, run_study
 from codingspot.study.planning import plan_cells
 
 
-def test_demo_study_is_the_papers_grid_with_controls():
+def test_demo_study_leads_with_units_and_has_the_papers_grid_with_controls():
     study = load_study(DEMO)
-    paper = study.spots[0]
+    units, paper, *others = study.spots
+    assert units.traits.unit == "neuron"
+    assert units.judged is not None
+    assert units.judged.draws >= 19  # a test at 5%
     assert paper.k_percent == (0.0025, 0.01, 0.09, 0.25, 1)
     assert paper.controls == ("uniform", "matched")
-    assert [spot.scope for spot in study.spots] == ["all", "all", "blocks", "blocks"]
+    assert [spot.scope for spot in (paper, *others)] == ["all", "all", "blocks", "blocks"]
 
 
 def test_round_trip_through_yaml():
