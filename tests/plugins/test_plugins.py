@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import pandas as pd
@@ -159,12 +160,11 @@ def test_an_analysis_is_asked_for_by_name_and_studies_without_it_stay_as_they_ar
 
 
 def test_what_a_method_of_a_package_raises_is_one_line_and_what_refuses_stays(run) -> None:
-    neighbours = ANALYSES["neighbours"]
-    with pytest.raises(
-        StudyError, match=r"analysis 'neighbours' of plugged-methods 0\.3 failed \(AttributeError: .* at"
-    ):
-        with ANALYSES.at_work("neighbours"):
-            neighbours(None)
+    said = (
+        r"analysis 'neighbours' of plugged-methods 0\.3 failed \(AttributeError: .* at \S+neighbours\.py:\d+\); repair"
+    )
+    with pytest.raises(StudyError, match=said), ANALYSES.at_work("neighbours"):
+        ANALYSES["neighbours"](None)
     with pytest.raises(ArtefactError, match="as it is"), ANALYSES.at_work("neighbours"):
         raise ArtefactError("as it is")
     with pytest.raises(ZeroDivisionError), ANALYSES.at_work("overlap"):
@@ -176,8 +176,9 @@ def test_a_run_and_a_report_go_on_after_an_analysis_that_raised(run, tmp_path, m
     (tmp_path / "run/analysis/neighbours.parquet").unlink()
     entry = ANALYSES._find("neighbours")
     study = parse_study(STUDY, "plugged.yaml")
+    failing = wraps(entry.function)(lambda given: given.nothing)
     with monkeypatch.context() as patch:
-        patch.setitem(ANALYSES._entries, "neighbours", replace(entry, function=lambda given: given.nothing))
+        patch.setitem(ANALYSES._entries, "neighbours", replace(entry, function=failing))
         with pytest.raises(StudyError, match="repair it, or leave it out"):
             run_study(study, tmp_path / "run")
     again = run_study(study, tmp_path / "run")
