@@ -151,7 +151,7 @@ def read_text(path: Path) -> str:
     """
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ArtefactError(f"{path} does not exist; run the stage that makes it, or correct the path") from None
     except OSError as error:
         raise ArtefactError(

@@ -21,17 +21,20 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 
-from codingspot.errors import MissingPackageError, StudyError
+from codingspot.errors import CodingSpotError, MissingPackageError, StudyError
 from codingspot.extras import optional_packages
+from codingspot.files import reason
 from codingspot.settings import checked, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -161,6 +164,26 @@ class Registry(Generic[F, T]):
         """Where a function comes from: ``codingspot``, or an installed package and its version."""
         return _package(self._installed[name][0]) if name in self._installed else OWN
 
+    @contextmanager
+    def at_work(self, name: str) -> Iterator[None]:
+        """While the method called ``name`` works: what an installed package's raises is one line that names it.
+
+        Raises:
+            StudyError: it raised what no :class:`CodingSpotError` is; an error of this package's own stays what it is.
+        """
+        try:
+            yield
+        except (CodingSpotError, OSError):
+            raise
+        except Exception as error:  # whatever a third party's method may raise
+            if self.source(name) == OWN:
+                raise
+            last = extract_tb(error.__traceback__)[-1]
+            why = f"{type(error).__name__}: {reason(error)} at {last.filename}:{last.lineno}"
+            raise StudyError(
+                f"{self.sort} {name!r} of {self.source(name)} failed ({why}); repair it, or leave it out"
+            ) from error
+
     @cached_property
     def _installed(self) -> dict[str, list[EntryPoint]]:
         """Entry points of installed packages by name; the same one found twice on the path counts once."""
@@ -186,8 +209,9 @@ class Registry(Generic[F, T]):
         except MissingPackageError:
             raise
         except Exception as error:  # whatever a third party's import may raise
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise StudyError(f"{self.sort} {name!r} of {claims[0]} can't be imported ({reason}); repair it") from error
+            raise StudyError(
+                f"{self.sort} {name!r} of {claims[0]} can't be imported ({reason(error)}); repair it"
+            ) from error
         if not callable(loaded):
             raise StudyError(f"{self.sort} {name!r} of {claims[0]} is not a function; correct its entry point")
         # Its decorator has registered it, unless it has none.

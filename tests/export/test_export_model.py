@@ -12,6 +12,7 @@ import torch
 from architectures import CONFIGS, make_tokenizer
 from export_spots import random_spot
 from gguf_files import write_gguf
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from synthetic_runs import RunMaker
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -19,7 +20,16 @@ from typer.testing import CliRunner
 
 from codingspot import Spot, edited, load_model
 from codingspot.cli.app import app
-from codingspot.errors import ArtefactError, CodingSpotError, FingerprintError, ModelError, OutputError, StudyError
+from codingspot.errors import (
+    ArtefactError,
+    CodingSpotError,
+    FingerprintError,
+    ModelError,
+    NonFiniteError,
+    OutputError,
+    SelectionError,
+    StudyError,
+)
 from codingspot.export import ModelExport, export_model, undo_export
 from codingspot.models import fingerprint, shipped_model
 
@@ -158,6 +168,12 @@ def test_bad_input_is_one_line(make_checkpoint, testbed_spot: Spot, tmp_path: Pa
         (StudyError, "give --no-undo", (spot, source, ModelExport(edit="keep_only"))),
         (StudyError, "needs parameter 'alpha'", (spot, source, ModelExport(edit="scale"))),
         (ArtefactError, "is not a run directory", (spot, source, ModelExport(run=str(source / "none")))),
+        (SelectionError, "the spot is empty", (spot.prefix(0), source, ModelExport())),
+        (
+            NonFiniteError,
+            r"edit 'scale' makes numbers of \S+ that float32 doesn't hold",
+            (spot, source, ModelExport(edit="scale", set=("alpha=1e300",))),
+        ),
     ]
     for error, words, (found, model, settings) in cases:
         with pytest.raises(error, match=words):
@@ -177,6 +193,8 @@ def test_what_was_changed_since_is_not_undone(make_checkpoint, tmp_path: Path) -
     export_model(spot, source, tmp_path / "edited")
     with pytest.raises(ArtefactError, match=r"has no undo\.safetensors"):
         undo_export(source, tmp_path / "restored")
+    with pytest.raises(ArtefactError, match=r"^testbed has no undo\.safetensors"):
+        undo_export("testbed", tmp_path / "restored")
     file = tmp_path / "edited/model.safetensors"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
@@ -191,6 +209,17 @@ def test_what_was_changed_since_is_not_undone(make_checkpoint, tmp_path: Path) -
     with pytest.raises(ArtefactError, match="does not fit the files beside it"):
         undo_export(tmp_path / "edited", tmp_path / "restored")
     assert not (tmp_path / "restored").exists()
+
+
+def test_a_name_that_no_repository_has_is_refused_before_the_work() -> None:
+    with pytest.raises(ValidationError, match="Repo id must"):
+        ModelExport(push="no repository")
+
+
+def test_an_empty_name_of_a_model_is_called_by_its_argument(testbed_spot: Spot, tmp_path: Path) -> None:
+    testbed_spot.save(tmp_path / "spot.safetensors")
+    asked = ["export", "model", str(tmp_path / "spot.safetensors"), "", "--out", str(tmp_path / "edited")]
+    assert CliRunner().invoke(app, asked).output == "error: model: it is empty; name something\n"
 
 
 class Hub:

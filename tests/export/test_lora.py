@@ -122,6 +122,8 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     asked = ["export", "lora", str(tmp_path / "spot.safetensors"), "--out", str(tmp_path / "lora")]
     result = CliRunner().invoke(app, [*asked, "--placement", "nowhere"])
     assert result.output.startswith("error: --placement: Input should be 'density', 'inverse' or 'uniform'")
+    result = CliRunner().invoke(app, [*asked, "--alpha", "1e308"])  # of which times a rank there is no number
+    assert result.output.startswith("error: --alpha: Input should be less than or equal to 1000000")
     made = CliRunner().invoke(app, [*asked, "--budget", "500"])
     assert made.exit_code == 0, made.output
     assert "trainable parameters of a budget of 500 in" in made.output

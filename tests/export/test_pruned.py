@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from codingspot import LoadedModel, ScoreStore, Spot, load_model
 from codingspot.cli.app import app
-from codingspot.errors import CodingSpotError, FingerprintError, SelectionError, StudyError
+from codingspot.errors import ArtefactError, CodingSpotError, FingerprintError, SelectionError, StudyError
 from codingspot.export import PrunedExport, export_pruned
 from codingspot.importance import NewDomainScores
 from codingspot.models import describe, unique_parameters
@@ -103,12 +103,16 @@ def test_bad_input_is_one_line(make_checkpoint, tmp_path: Path) -> None:
     source = make_checkpoint("llama")
     loaded = load_model(source, device="cpu")
     store_of(loaded, tmp_path / "scores", "0" * 64)
+    empty = tmp_path / "empty"
+    random_spot(loaded.model).prefix(0).save(empty)
     cases: list[tuple[type[CodingSpotError], str, PrunedExport]] = [
         (StudyError, "--sparsity is given beside --pattern 2:4", PrunedExport(sparsity=0.5, pattern="2:4")),
         (StudyError, "name it with --protect", PrunedExport(protect_rest=True)),
         (FingerprintError, "are of other weights", PrunedExport(scores=str(tmp_path / "scores"))),
         (SelectionError, "scope 'norms' holds no matrix", PrunedExport(scope="norms")),
         (StudyError, "unknown scope", PrunedExport(scope="nowhere")),
+        (SelectionError, "the spot is empty", PrunedExport(protect=str(empty))),
+        (ArtefactError, r"empty/manifest\.json does not exist", PrunedExport(scores=str(empty))),
     ]
     for error, words, settings in cases:
         with pytest.raises(error, match=words):

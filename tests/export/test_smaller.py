@@ -1,6 +1,7 @@
 """Neurons cut out: a smaller model that transformers loads, and that computes what zeroing them does."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from codingspot import edited, load_model
 from codingspot.cli.app import app
-from codingspot.errors import FingerprintError, SelectionError
+from codingspot.errors import ArtefactError, FingerprintError, SelectionError
 from codingspot.export import SmallerExport, export_smaller
 from codingspot.models import find_units
 
@@ -79,6 +80,15 @@ def test_what_cannot_be_cut_is_one_line(make_checkpoint, tmp_path: Path) -> None
     both = unit_spot(model, [0, 1, 2, 24, 25])
     with pytest.raises(SelectionError, match=r"layer 1 keeps 22 .*uniform cut to 16 takes at least 8 of the spot in"):
         export_smaller(both, source, tmp_path / "smaller", SmallerExport(multiple_of=8))
+    with pytest.raises(SelectionError, match="no width below 24 is a multiple of 64; lower --multiple-of"):
+        export_smaller(both, source, tmp_path / "smaller", SmallerExport(multiple_of=64))
+    for number in (5, 10**9):
+        assert both.units is not None
+        units = replace(both.units, numbers=torch.tensor([0, 1, 2, 24, number]))
+        with pytest.raises(ArtefactError, match="weights are not those of the neurons that it names"):
+            export_smaller(replace(both, units=units), source, tmp_path / "smaller")
+    with pytest.raises(SelectionError, match="the spot is empty"):
+        export_smaller(both.prefix(0), source, tmp_path / "smaller")
     other = type(both)(both.positions, both.scores, both.layout, {"model": {"fingerprint": "0" * 64}}, both.units)
     with pytest.raises(FingerprintError, match="found in other weights"):
         export_smaller(other, source, tmp_path / "smaller")

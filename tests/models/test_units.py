@@ -8,7 +8,7 @@ from architectures import CONFIGS, VOCABULARY, make_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from codingspot.errors import ModelError
+from codingspot.errors import ModelError, StudyError
 from codingspot.models import ParameterLayout, Units, find_units, unique_parameters
 from codingspot.models.inputs import observed_inputs
 
@@ -148,3 +148,8 @@ def test_a_layout_that_is_not_understood_is_refused_in_one_line() -> None:
     del model.model.layers
     with pytest.raises(ModelError, match="no neuron was found in Phi3ForCausalLM"):
         find_units(model, "neuron")
+
+
+def test_a_kind_that_there_is_not_is_named() -> None:
+    with pytest.raises(StudyError, match="unknown unit 'neurons'; use one of neuron, head, group, layer"):
+        find_units(make_model("llama", tied=False), "neurons")  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +18,7 @@ from codingspot.analysis_registry import ANALYSES
 from codingspot.cli import export as export_commands
 from codingspot.cli import views as view_commands
 from codingspot.cli.app import app
-from codingspot.errors import StudyError
+from codingspot.errors import ArtefactError, StudyError
 from codingspot.evaluation.declared import TASKS
 from codingspot.export import EXPORTS
 from codingspot.importance import ESTIMATORS
@@ -155,6 +157,36 @@ def test_an_analysis_is_asked_for_by_name_and_studies_without_it_stay_as_they_ar
     assert "neighbours" not in parse_study(without, "plugged.yaml").analyses
     with pytest.raises(StudyError, match=r"unknown analysis 'neighbors'; use one of .*reliability.*neighbours"):
         parse_study(STUDY.replace("prediction, neighbours", "neighbors"), "plugged.yaml")
+
+
+def test_what_a_method_of_a_package_raises_is_one_line_and_what_refuses_stays(run) -> None:
+    said = (
+        r"analysis 'neighbours' of plugged-methods 0\.3 failed \(AttributeError: .* at \S+neighbours\.py:\d+\); repair"
+    )
+    with pytest.raises(StudyError, match=said), ANALYSES.at_work("neighbours"):
+        ANALYSES["neighbours"](None)
+    with pytest.raises(ArtefactError, match="as it is"), ANALYSES.at_work("neighbours"):
+        raise ArtefactError("as it is")
+    with pytest.raises(ZeroDivisionError), ANALYSES.at_work("overlap"):
+        _ = 1 / 0
+
+
+def test_a_run_and_a_report_go_on_after_an_analysis_that_raised(run, tmp_path, monkeypatch) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    (tmp_path / "run/analysis/neighbours.parquet").unlink()
+    entry = ANALYSES._find("neighbours")
+    study = parse_study(STUDY, "plugged.yaml")
+    failing = wraps(entry.function)(lambda given: given.nothing)
+    with monkeypatch.context() as patch:
+        patch.setitem(ANALYSES._entries, "neighbours", replace(entry, function=failing))
+        with pytest.raises(StudyError, match="repair it, or leave it out"):
+            run_study(study, tmp_path / "run")
+    again = run_study(study, tmp_path / "run")
+    assert (again.analysis / "neighbours.parquet").exists()
+    traits = replace(entry.traits, sections=lambda *_: 1 // 0)
+    monkeypatch.setitem(ANALYSES._entries, "neighbours", replace(entry, traits=traits))
+    with pytest.raises(StudyError, match=r"'neighbours' of plugged-methods 0\.3 failed \(ZeroDivisionError"):
+        build_report(again.path)
 
 
 def test_a_view_s_settings_are_checked_and_studies_without_it_stay_as_they_are() -> None:

@@ -159,6 +159,12 @@ def test_overlap_in_all_and_by_layer() -> None:
         overlap_in_all(one, spot([]))
 
 
+@pytest.mark.parametrize(("first", "second", "population"), [(16, 16, 16), (16, 20, 32), (3, 3, 32), (None, None, 32)])
+def test_the_population_is_the_scope_where_both_can_be_of_it(first, second, population: int) -> None:
+    one, other = (spot([0, 1, 16, 17], scope="mlp", scope_parameters=size) for size in (first, second))
+    assert overlap_in_all(one, other)["population"] == population
+
+
 def test_the_command(tmp_path: Path) -> None:
     for name, positions in (("a", [0, 1, 16, 17]), ("b", [1, 2, 17, 16])):
         spot(positions).save(tmp_path / name)
@@ -169,5 +175,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert "Jaccard 0.600; 0.5 shared and 0.067 by chance among 32 (p 0.0031)" in shown.output
     told = CliRunner().invoke(app, ["diff", *files, "--by", "kind", "--json"])
     assert '"kind": "embedding"' in told.output
+    larger = CliRunner().invoke(app, ["diff", *files, "--k", "50"])
+    assert larger.output.startswith(f"error: {files[0]}: k = 50.0% exceeds the spot's own 12.5%")
     refused = CliRunner().invoke(app, ["diff", *files, "--by", "colour"])
     assert refused.output == "error: --by is 'colour'; use one of tensor, layer, kind\n"

@@ -101,6 +101,8 @@ def test_damaged_spot_is_refused(store, tmp_path) -> None:
     path = tmp_path / "spot.safetensors"
     with pytest.raises(ArtefactError, match="does not exist"):
         Spot.load(path)
+    with pytest.raises(ArtefactError, match="is a folder, not a spot"):
+        Spot.load(tmp_path)
     find_spot(store, max_k_percent=25).save(path)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ArtefactError, match="truncated or corrupt"):
@@ -119,6 +121,9 @@ def test_damaged_spot_is_refused(store, tmp_path) -> None:
     save_file({"positions": torch.tensor([1, 2]), "scores": torch.zeros(3)}, path, metadata=header)
     with pytest.raises(ArtefactError, match="don't match"):
         Spot.load(path)
+    Spot(torch.tensor([1]), torch.zeros(1), layout, {"combination": "union"}).save(tmp_path / "combined")
+    with pytest.raises(ArtefactError, match="combination: Input should be an object"):
+        Spot.load(tmp_path / "combined")
 
 
 def test_other_weights_are_refused(store) -> None:
@@ -148,5 +153,7 @@ def test_a_spot_and_a_store_are_shown_in_a_line(store) -> None:
     total = store.layout.total
     spot = find_spot(store, recipe="sum", scope="all", max_k_percent=10)
     assert repr(spot) == f"<Spot: {len(spot)} parameters, recipe sum, scope all, k = {100 * len(spot) / total:.4g}%>"
+    hostile = Spot(spot.positions, spot.scores, spot.layout, {"scope": "\x1b[31m\n"})
+    assert "scope \\x1b[31m\\n," in repr(hostile)
     assert repr(store).startswith(f"<ScoreStore {store.folder}: {total:,} parameters")
     assert len(repr(store)) < 300

@@ -159,7 +159,8 @@ def test_tasks_are_asked_where_perplexity_moved_and_dead_models_few_items(study:
 
 def test_a_study_without_tasks_shows_its_perplexities(study: Study, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run_study(_changed(study, spots=SPOTS[:1], evaluation={"code": [], "general": [], "other": []}), out)
+    judged = {**SPOTS[0], "judged": {"k_percent": 0.0001, "draws": 1}}
+    run_study(_changed(study, spots=[judged], evaluation={"code": [], "general": [], "other": []}), out)
     build_report(out)
     table = (out / "tables" / "perplexity.csv").read_text()
     assert table.startswith("spot,edited,k_percent,perplexity_go,perplexity_go_change_percent")
@@ -167,7 +168,7 @@ def test_a_study_without_tasks_shows_its_perplexities(study: Study, tmp_path: Pa
     assert not list((out / "tables").glob("table*.csv"))  # those of tasks
     shown = "\n".join(str(getattr(part, "plain", part)) for part in console_report(out))
     assert "Perplexity at each dose, paper" in shown
-    assert "perplexity alone is known (the study names no task)" in shown
+    assert "perplexity alone is known (the study names no task): at 0.0001% it is" in shown
 
 
 def test_artefacts_without_keys_are_the_studys_own_and_others_are_set_aside(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def test_matched_controls_are_drawn_further_at_the_dose_judged_for_perplexity_al
         ("judged: {k_percent: 0.5}, controls: [matched]", "spot a: judged.k_percent is 0.5, not in its k_percent"),
         ("judged: {k_percent: 1}, controls: [uniform]", "spot a: judged draws a matched control, and it has none"),
         ("judged: {k_percent: 1, draws: 0}, controls: [matched]", "draws"),
+        ("judged: {k_percent: 1, draws: 1000000000}, controls: [matched]", "draws.*less than or equal to 10000"),
         ("judged: {k_percent: 1}, controls: [matched]", "spot a is judged at 1, where evaluation.tasks_at asks no"),
     ],
 )

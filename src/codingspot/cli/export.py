@@ -61,7 +61,8 @@ def _run(name: str, place: Path, force: bool, as_json: bool, **options: Any) -> 
             with setting_error(ModelSection):
                 given = {**given_settings(ModelSection, options), "id": options["model"]}
                 model = ModelSection.model_validate(given)
-        found = EXPORTS.traits(name).load()(Given(options.get("spot"), model), settings, place, force)
+        with EXPORTS.at_work(name):
+            found = EXPORTS.traits(name).load()(Given(options.get("spot"), model), settings, place, force)
         if as_json:
             print_json(dict(found.record))
             return

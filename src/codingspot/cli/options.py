@@ -40,7 +40,10 @@ def given_settings(settings: type[Settings], options: Mapping[str, Any]) -> dict
 
 
 def option_name(settings: type[Settings], name: str) -> str:
-    """The option that sets a field: of a list, the name of one of its values where no other field has that."""
+    """The option that sets a field, or its argument: of a list, the name of one of its values where no other field has
+    that."""
+    if "argument" in _extra(settings.model_fields[name]):
+        return str(_extra(settings.model_fields[name])["argument"])
     single = name.removesuffix("s")
     hints = get_type_hints(settings)
     name = single if name in hints and _repeated(hints[name]) and single not in settings.model_fields else name
@@ -99,7 +102,8 @@ def _option(settings: type[Settings], name: str, hint: Any, field: FieldInfo) ->
 
 
 def _extra(field: FieldInfo) -> dict[str, Any]:
-    """What a field says of its option: ``short`` names, and the flag that empties its list (``none``)."""
+    """What a field says of its option: ``short`` names, the flag that empties its list (``none``), and the name of the
+    ``argument`` that it is instead."""
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 

@@ -13,12 +13,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from codingspot.errors import SelectionError
 from codingspot.registry import Registry
 from codingspot.settings import Dose, Settings
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.models.section import ModelSection
     from codingspot.spot import Spot
+
+
+def not_empty(spot: Spot) -> Spot:
+    """The spot, where it selects something.
+
+    Raises:
+        SelectionError: it doesn't.
+    """
+    if not len(spot):
+        raise SelectionError("the spot is empty; give one that selects something")
+    return spot
 
 
 class SpotSettings(Settings):
@@ -30,9 +42,9 @@ class SpotSettings(Settings):
         """The spot's first ``k`` percent.
 
         Raises:
-            SelectionError: the spot was found at a smaller k.
+            SelectionError: the spot was found at a smaller k, or selects nothing.
         """
-        return spot if self.k is None else spot.top(self.k)
+        return not_empty(spot if self.k is None else spot.top(self.k))
 
 
 @dataclass(frozen=True)

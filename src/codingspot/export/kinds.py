@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from codingspot.export.export import EXPORTS, ExportTraits, SpotSettings, Write
 from codingspot.settings import Count, InputPath, NotEmpty, Settings
@@ -52,6 +52,15 @@ class Pushed(Settings):
     push: NotEmpty | None = Field(None, description="a repository on the Hugging Face Hub that it is uploaded to, too")
     private: bool = Field(False, description="make the repository private where it is new")
 
+    @field_validator("push")
+    @classmethod
+    def _may_be_a_repository(cls, name: str | None) -> str | None:
+        if name is not None:
+            from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+            validate_repo_id(name)
+        return name
+
 
 @EXPORTS.register("model", label="Edited checkpoint", traits=ExportTraits(_load_model, reads=("spot", "model")))
 class ModelExport(SpotSettings, Pushed):
@@ -94,7 +103,7 @@ class LoraExport(SpotSettings):
     )
     top_modules: Count | None = Field(None, description="adapters in so many modules alone, of the highest ranks")
     scope: NotEmpty = Field("blocks", description="modules in it alone; see `codingspot methods scope`")
-    alpha: float = Field(2.0, gt=0, description="of lora_alpha over rank, the same for every module")
+    alpha: float = Field(2.0, gt=0, le=1e6, description="of lora_alpha over rank, the same for every module")
     dropout: float = Field(0.0, ge=0, lt=1, description="of the adapters' inputs")
 
 

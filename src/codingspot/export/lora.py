@@ -24,6 +24,7 @@ from codingspot.files import write_json
 from codingspot.models import SCOPES, role_of
 from codingspot.outputs import check_folder, new_folder
 from codingspot.provenance import library_versions
+from codingspot.report.labels import plural
 from codingspot.spot import Spot, density
 
 CONFIG, PROVENANCE = "adapter_config.json", "provenance.json"
@@ -111,8 +112,8 @@ def export_lora(
         write_json(folder / PROVENANCE, record)
     ranks = sorted(placed.ranks.values())
     line = (
-        f"{placed.trainable:,} trainable parameters of a budget of {placed.budget:,} in {len(ranks)} modules, "
-        f"ranks {ranks[0]} to {ranks[-1]}: {directory}"
+        f"{placed.trainable:,} trainable parameters of a budget of {placed.budget:,} in "
+        f"{plural(len(ranks), 'module')}, ranks {ranks[0]} to {ranks[-1]}: {directory}"
     )
     return Exported((line,), {"directory": str(directory), "budget": placed.budget, **record})
 

@@ -16,6 +16,7 @@ from codingspot.export.kinds import MaskExport
 from codingspot.export.tensors import is_of, write_masks
 from codingspot.models import SCOPES, role_of
 from codingspot.outputs import check_file, new_file
+from codingspot.report.labels import plural
 from codingspot.spot import Spot
 
 FORMAT = "codingspot-mask"
@@ -61,7 +62,6 @@ def export_mask(spot: Spot, file: str | Path, settings: MaskExport | None = None
         write_masks(temporary, shapes, masks(), about)
     selected = sum(len(found) for found in offsets.values())
     size = sum(spot.layout.sizes[name] for name in offsets)
-    line = (
-        f"masks of {len(offsets)} tensors, {selected if kept else size - selected:,} of {size:,} weights kept: {file}"
-    )
+    kept_count = selected if kept else size - selected
+    line = f"masks of {plural(len(offsets), 'tensor')}, {kept_count:,} of {size:,} weights kept: {file}"
     return Exported((line,), {"file": str(file), "keep": settings.keep, "tensors": list(offsets), "selected": selected})

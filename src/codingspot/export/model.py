@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.ablation import EDITS, Site
-from codingspot.errors import StudyError
+from codingspot.errors import NonFiniteError, StudyError
 from codingspot.export.card import edited_card
 from codingspot.export.checkpoint import Checkpoint, copy_beside, open_checkpoint
 from codingspot.export.evidence import find_evidence
@@ -30,6 +30,7 @@ from codingspot.models import input_places
 from codingspot.models.section import ModelSection
 from codingspot.outputs import check_folder, new_folder
 from codingspot.provenance import library_versions
+from codingspot.report.labels import plural
 from codingspot.settings_text import read_settings
 from codingspot.spot import Spot
 
@@ -70,7 +71,13 @@ class _Edit:
         where = _outside(where, len(whole)) if self.of_the_rest else where
         site = Site(name, where + spot.layout.slice(name).start, lambda: whole)
         new = whole.clone()
-        new[where] = EDITS.bind(self.name, self.parameters)(whole[where], site).to(whole.dtype)
+        made = EDITS.bind(self.name, self.parameters)(whole[where], site).to(whole.dtype)
+        if not bool(made.isfinite().all()):
+            dtype = str(whole.dtype).removeprefix("torch.")
+            raise NonFiniteError(
+                f"edit {self.name!r} makes numbers of {name} that {dtype} doesn't hold; correct its parameters"
+            )
+        new[where] = made
         return new.view(tensor.shape)
 
 
@@ -98,6 +105,8 @@ def export_model(
         FingerprintError: the spot was found in other weights.
         ModelError: the model is not found, or has other parameters.
         StudyError: the edit or one of its parameters is unknown, or an edit of the rest is to be undone.
+        SelectionError: the spot is empty, or was found at a smaller k.
+        NonFiniteError: the edit makes numbers that the weights' type doesn't hold.
         OutputError: something is there already, or it can't be uploaded.
     """
     settings = settings or ModelExport()
@@ -124,7 +133,7 @@ def export_model(
             save_file(undo, folder / UNDO, metadata={"format": UNDO_FORMAT})
         write_json(folder / PROVENANCE, record)
         (folder / CARD).write_text(edited_card(record, evidence, undone=settings.undo), encoding="utf-8")
-    lines = [f"{len(chosen):,} parameters edited ({edit.name}), {changed:,} numbers changed: {target}"]
+    lines = [f"{plural(len(chosen), 'parameter')} edited ({edit.name}), {plural(changed, 'number')} changed: {target}"]
     if settings.push is not None:
         lines.append(f"uploaded: {push(target, settings.push, private=settings.private)}")
     return Exported(tuple(lines), {"directory": str(target), **record})

@@ -21,7 +21,7 @@ from torch import Tensor
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError, StudyError
 from codingspot.export.card import pruned_card
 from codingspot.export.checkpoint import Checkpoint, copy_beside, open_checkpoint
-from codingspot.export.export import FOLDER, Exported, Given
+from codingspot.export.export import FOLDER, Exported, Given, not_empty
 from codingspot.export.hub import push
 from codingspot.export.kinds import PrunedExport
 from codingspot.export.model import CARD, PROVENANCE, made_of
@@ -55,7 +55,7 @@ def export_pruned(
         StudyError: a sparsity is given beside a pattern that has its own, the rest is protected of no spot, or the
             scope is unknown.
         FingerprintError: the scores or the spot were made from other weights.
-        SelectionError: the scope holds no matrix, or a pattern doesn't divide its inputs.
+        SelectionError: the scope holds no matrix, the spot is empty, or a pattern doesn't divide its inputs.
         ModelError: the model is not found.
         OutputError: something is there already, or it can't be uploaded.
     """
@@ -133,7 +133,7 @@ class _Pruning:
         none = torch.empty(0, dtype=torch.int64)
         spot = Spot(none, none.float(), checkpoint.layout)
         if settings.protect is not None:
-            spot = Spot.load(settings.protect)
+            spot = not_empty(Spot.load(settings.protect))
             checkpoint.check_spot(spot)
         store = None if settings.scores is None else _scores(checkpoint, settings.scores)
         axes = {

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int64
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from codingspot.errors import SelectionError
+from codingspot.errors import ArtefactError, SelectionError
 from codingspot.export.card import cut_card
 from codingspot.export.checkpoint import INDEX, WEIGHTS, Checkpoint, copy_beside, open_checkpoint
 from codingspot.export.export import FOLDER, Exported, Given
@@ -72,6 +72,7 @@ def export_smaller(
 
     Raises:
         SelectionError: the spot isn't one of whole neurons of dense MLPs, or leaves some layer whole.
+        ArtefactError: its weights are not those of the neurons that it names.
         FingerprintError: the spot was found in other weights.
         ModelError: the model is not found, has other parameters, or its configuration names no width of the MLP.
         OutputError: something is there already, or it can't be uploaded.
@@ -91,8 +92,7 @@ def export_smaller(
     ):
         checkpoint.check_spot(chosen)
         units = find_units(checkpoint.model, "neuron")
-        removed = torch.zeros(len(units), dtype=torch.bool)
-        removed[chosen.units.numbers] = True
+        removed = _removed(units, chosen, chosen.units.numbers)
         width = _width(units, removed, settings.multiple_of)
         smaller = _resized(checkpoint, units, width)
         _write_weights(checkpoint, _cuts(units, removed, width), folder)
@@ -133,6 +133,23 @@ def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _removed(units: Units, spot: Spot, numbers: Int64[Tensor, " n"]) -> Bool[Tensor, " units"]:
+    """Whether each neuron is one of the spot's, which has these numbers.
+
+    Raises:
+        ArtefactError: they are not the neurons that its weights are those of.
+    """
+    if int(numbers.max()) >= len(units) or not torch.equal(
+        units.positions(numbers).sort().values, spot.positions.sort().values
+    ):
+        raise ArtefactError(
+            "the spot's weights are not those of the neurons that it names; find it again with 'codingspot units'"
+        )
+    removed = torch.zeros(len(units), dtype=torch.bool)
+    removed[numbers] = True
+    return removed
+
+
 def _width(units: Units, removed: Bool[Tensor, " units"], multiple_of: int) -> int:
     """Neurons that every layer keeps.
 
@@ -154,6 +171,8 @@ def _width(units: Units, removed: Bool[Tensor, " units"], multiple_of: int) -> i
     kept = [before - int(removed[units.slice(index)].sum()) for index in range(len(units.sites))]
     width = min(before, ceil(max(max(kept), 1) / multiple_of) * multiple_of)
     if width == before:
+        if multiple_of >= before:
+            raise SelectionError(f"no width below {before:,} is a multiple of {multiple_of:,}; lower --multiple-of")
         most = units.sites[kept.index(max(kept))].layer
         goal = (before - 1) // multiple_of * multiple_of
         raise SelectionError(

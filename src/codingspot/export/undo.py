@@ -21,6 +21,7 @@ from codingspot.files import reason
 from codingspot.models import input_places
 from codingspot.models.finding import find_model
 from codingspot.models.section import ModelSection
+from codingspot.models.shipped import model_source
 from codingspot.outputs import new_folder
 from codingspot.records import FileName, Record, read_model
 from codingspot.report.labels import plural
@@ -52,12 +53,12 @@ def undo_export(model: ModelSection | str | Path, directory: str | Path, *, forc
     section = model if isinstance(model, ModelSection) else ModelSection(id=str(model))
     target = Path(directory)
     with new_folder(target, FOLDER, inputs=input_places(section.id), force=force) as folder:
-        source = Path(section.id)
-        if not source.is_dir():
+        source = Path(model_source(section.id))
+        if not source.exists():
             found = find_model(section.id, revision=section.revision, trust_remote_code=section.trust_remote_code)
             source = downloaded(found, (FILES, INDEX, UNDO, PROVENANCE, *BESIDE))
         if not (source / UNDO).is_file():
-            raise ArtefactError(f"{source} has no {UNDO}; give a folder that 'codingspot export model' wrote")
+            raise ArtefactError(f"{section.id} has no {UNDO}; give a folder that 'codingspot export model' wrote")
         digests = read_model(source / PROVENANCE, _Provenance, what="an export's", way_out=_AGAIN).weights
         require_whole(source, digests)
         for file in digests:

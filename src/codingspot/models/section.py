@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 class ModelSection(Settings):
     """Which model: a Hub id, a local folder, or ``testbed`` or ``testbed-routed``, which ship with the package."""
 
-    id: NotEmpty = Field(TESTBED, description="a Hub id, a folder, a GGUF file, or a shipped model's name")
+    id: NotEmpty = Field(
+        TESTBED,
+        description="a Hub id, a folder, a GGUF file, or a shipped model's name",
+        json_schema_extra={"argument": "model"},
+    )
     revision: NotEmpty | None = Field(None, description="of a Hub id: a branch, tag or commit")
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = Field("float32", description="of the weights in memory")
     device: NotEmpty | None = Field(None, description="where it runs, such as cpu or cuda")

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from codingspot.errors import ModelError
+from codingspot.errors import ModelError, StudyError
 from codingspot.models.layout import ParameterLayout
 from codingspot.models.roles import SCOPES, Kind, role_of
 from codingspot.models.structure import Structure, describe
@@ -186,8 +186,11 @@ def find_units(model: PreTrainedModel, kind: UnitKind) -> Units:
     """The units of one kind; the weights may be on the meta device.
 
     Raises:
+        StudyError: there is no such kind.
         ModelError: the model has none, or its layout isn't understood; the message names the matrix.
     """
+    if kind not in get_args(UnitKind):
+        raise StudyError(f"unknown unit {kind!r}; use one of {', '.join(get_args(UnitKind))}")
     structures = {name: one for name, one in _in_order(model) if one.role.layer is not None}
     if kind == "layer":
         sites = list(_layers(structures))

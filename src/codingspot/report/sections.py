@@ -14,17 +14,19 @@ from codingspot.views import VIEWS, views
 
 def analysis_sections(run: Run, summary: RunSummary, findings: Sequence[Finding]) -> tuple[Section, ...]:
     """What each analysis shows, in their order."""
-    return under_one_title(
-        section.shown(ANALYSES.label(name))
-        for name in analyses()
-        for section in ANALYSES.traits(name).sections(run, summary, findings)
-    )
+    made: list[Section] = []
+    for name in analyses():
+        with ANALYSES.at_work(name):
+            made += [
+                each.shown(ANALYSES.label(name)) for each in ANALYSES.traits(name).sections(run, summary, findings)
+            ]
+    return under_one_title(made)
 
 
 def view_sections(run: Run) -> dict[str, Section]:
     """View to its section; a view of a package that isn't installed any more is left out."""
-    return {
-        name: VIEWS.traits(name).load().section(run.views[name], run.plan).shown(VIEWS.label(name))
-        for name in views()
-        if name in run.views
-    }
+    made = {}
+    for name in (each for each in views() if each in run.views):
+        with VIEWS.at_work(name):
+            made[name] = VIEWS.traits(name).load().section(run.views[name], run.plan).shown(VIEWS.label(name))
+    return made

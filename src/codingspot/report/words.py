@@ -128,8 +128,9 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
 
 
 def _perplexity_sentence(summary: RunSummary, spot: str) -> str:
-    """Where no task was asked: how far the spot's largest dose moves perplexity."""
-    cell = summary.of(spot)[-1]
+    """Where no task was asked: how far the dose judged, or else the spot's largest, moves perplexity."""
+    cells = summary.of(spot)
+    cell = next((each for each in cells if each.cell.k_percent == summary.judged.get(spot)), cells[-1])
     why = "no task was asked at its doses" if summary.plan.tasks else "the study names no task"
     start = f"Of spot {spot} perplexity alone is known ({why})"
     moved = sorted(cell.perplexity_ratio.items(), key=lambda each: -each[1])

@@ -166,6 +166,8 @@ def overlap_in_all(first: Spot, second: Spot) -> dict[str, float]:
 
 
 def _population(one: Spot, other: Spot) -> int:
-    if "scope" in one.metadata and one.metadata["scope"] == other.metadata.get("scope"):
-        return int(one.metadata["scope_parameters"])
+    size = one.metadata.get("scope_parameters")
+    same = all(one.metadata.get(key) == other.metadata.get(key) for key in ("scope", "scope_parameters"))
+    if same and size is not None and "scope" in one.metadata and size >= max(len(one), len(other)):
+        return int(size)
     return one.layout.total

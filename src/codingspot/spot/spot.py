@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError
+from codingspot.escaping import visible
 from codingspot.files import parse_json, reason
 from codingspot.importance import ScoreStore
 from codingspot.importance.manifest import CorpusRecord, EstimatorRecord, ModelRecord
@@ -46,6 +47,12 @@ class NamedRecord(Record):
     name: str
 
 
+class CombinationRecord(Record):
+    """How two spots were combined."""
+
+    operation: str
+
+
 class SpotRecord(Record):
     """What the program reads again of a spot's metadata; a spot made by hand has none of it."""
 
@@ -59,6 +66,7 @@ class SpotRecord(Record):
     per_tensor: bool | None = None
     left_out: Count | None = None
     control: NamedRecord | None = None
+    combination: CombinationRecord | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +96,7 @@ class Spot:
             "scope": self.metadata.get("scope"),
         }
         parts = [f"{len(self):,} parameters", *(f"{key} {value}" for key, value in how.items() if value)]
-        return f"<Spot: {', '.join(parts)}, k = {k:.4g}%>"
+        return visible(f"<Spot: {', '.join(parts)}, k = {k:.4g}%>", keep="")
 
     def _repr_html_(self) -> str:
         from codingspot.spot.frames import spot_html
@@ -209,6 +217,8 @@ class Spot:
         Raises:
             ArtefactError: the file is missing, truncated, corrupt, or holds something else.
         """
+        if Path(path).is_dir():
+            raise ArtefactError(f"{path} is a folder, not a spot; give a file made by 'codingspot spot'")
         try:
             with safe_open(path, framework="pt") as file:
                 header = file.metadata() or {}

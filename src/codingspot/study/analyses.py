@@ -32,7 +32,8 @@ def make_analyses(after: After, given: Given, directory: RunDirectory) -> None:
         first = next(iter(schemas), "")
         if after != "cells" and (directory.analysis / f"{first}.parquet").exists():
             continue
-        tables = ANALYSES[name](replace(given, saved=saved, advance=advance))
-        for stem in reversed(list(schemas)):  # the first says that all are there
-            if stem in tables:
-                write_table(directory.analysis, stem, tables[stem], schemas)
+        with ANALYSES.at_work(name):
+            tables = ANALYSES[name](replace(given, saved=saved, advance=advance))
+            for stem in reversed(list(schemas)):  # the first says that all are there
+                if stem in tables:
+                    write_table(directory.analysis, stem, tables[stem], schemas)

@@ -158,6 +158,7 @@ class JudgedSection(Settings):
     k_percent: Dose = Field(description="the dose, one of the spot's")
     draws: Count = Field(
         DRAWS_NEEDED,
+        le=10_000,
         description="of each random control with the spot's number in every tensor; 19 let a test reach 5%",
     )
 
