@@ -109,7 +109,7 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
         case Verdict.NO_MORE_THAN_CONTROLS:
             left = f" (pass@1 {_spread(finding.matched)})" if finding.matched else ""
             return (
-                f"{takes} while general ability keeps {general}, but as many random weights of the same tensors "
+                f"{takes} while general ability keeps {general}, but as many random {_like(summary, finding)} "
                 f"do as much within the uncertainty{left}: the place is not special.{_among_draws(finding)}"
             )
         case Verdict.UNCONTROLLED:
@@ -121,10 +121,16 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
         case _:
             left = f"leave pass@1 at {_spread(finding.matched)}" if finding.matched else "don't"
             return (
-                f"{takes} while general ability keeps {general}, and as many random weights of the same tensors "
+                f"{takes} while general ability keeps {general}, and as many random {_like(summary, finding)} "
                 f"{left}: the damage is specific to code{_vocabulary(finding)}."
                 f"{_among_draws(finding)}{_one_of_several(summary, finding)}"
             )
+
+
+def _like(summary: RunSummary, finding: Finding) -> str:
+    """What a matched control of the spot has as many of."""
+    unit = summary.recipe(finding.cell.cell).unit
+    return "weights of the same tensors" if unit == "weight" else f"{unit}s of the same layers"
 
 
 def _perplexity_sentence(summary: RunSummary, spot: str) -> str:
