@@ -173,7 +173,7 @@ def test_a_file_where_a_folder_belongs_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("not a folder")
     result = call("spot", str(tmp_path / "file"), "--out", str(tmp_path / "spot.safetensors"))
     assert result.exit_code == 1
-    assert "can't be read or written (Not a directory)" in result.output
+    assert "does not exist; run the stage that makes it, or correct the path" in result.output
     assert "Traceback" not in result.output
 
 
