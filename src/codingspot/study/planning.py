@@ -26,6 +26,17 @@ def control_draws(section: SpotSection) -> Iterator[tuple[Control, int | None]]:
             yield control, seed
 
 
+def drawn_to(section: SpotSection, seed: int | None) -> float:
+    """The dose to which a spot's control is drawn: the largest, or of a further draw the dose judged."""
+    if section.judged is not None and _is_further(section, seed):
+        return section.judged.k_percent
+    return section.k_percent[-1]
+
+
+def _is_further(section: SpotSection, seed: int | None) -> bool:
+    return seed is not None and seed not in section.control_seeds
+
+
 def _further_seeds(section: SpotSection, control: Control) -> Iterator[int]:
     """Seeds of the draws of a matched control at the dose judged that are beyond those of the other doses."""
     if section.judged is not None and is_random(control) and CONTROLS.traits(control).matches_tensors:
@@ -85,9 +96,9 @@ def _doses(
 ) -> Iterator[Cell]:
     # A control of its own size is one cell, shown at the smallest dose.
     doses = section.k_percent[:1] if control and CONTROLS.traits(control).own_size else section.k_percent
-    further = seed is not None and seed not in section.control_seeds
-    if further and section.judged is not None:
-        doses = (section.judged.k_percent,)
+    further = _is_further(section, seed)
+    if further:
+        doses = (drawn_to(section, seed),)
     for k in doses:
         cell = _cell(study, section, parameters, control, seed, k)
         yield cell.model_copy(update={"purpose": "draw"}) if further else cell
