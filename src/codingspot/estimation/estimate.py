@@ -27,10 +27,11 @@ from codingspot.models import MAX_LOGITS, ParameterLayout, scope_sizes
 from codingspot.models.section import ModelSection
 from codingspot.spot.selection import count_for
 from codingspot.study.checking import check_room
-from codingspot.study.config import SpotSection, Study
+from codingspot.study.config import Study
 from codingspot.study.keeping import folds, wants_scores
 from codingspot.study.planning import control_draws, drawn_to, plan_cells
 from codingspot.study.scoring import draw_count, further_passes
+from codingspot.study.spot_section import SpotSection
 
 _SPOT_BYTES = 12  # a position and a key
 

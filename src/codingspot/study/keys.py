@@ -15,8 +15,9 @@ from codingspot.analysis_registry import ANALYSES, MadeFrom, analyses
 from codingspot.analysis_tables import LEARNING, UNIT_DRAWS, UNITS
 from codingspot.files import digest
 from codingspot.study.cells import Cell, control_name
-from codingspot.study.config import SpotSection, Study
+from codingspot.study.config import Study
 from codingspot.study.planning import control_draws, drawn_to
+from codingspot.study.spot_section import SpotSection
 
 
 class StudyKeys:

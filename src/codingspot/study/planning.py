@@ -14,7 +14,8 @@ from codingspot.errors import StudyError
 from codingspot.spot import Spot
 from codingspot.spot.selection import count_for
 from codingspot.study.cells import ORIGINAL, Cell, Control, control_name
-from codingspot.study.config import SpotSection, Study
+from codingspot.study.config import Study
+from codingspot.study.spot_section import SpotSection
 
 
 def control_draws(section: SpotSection) -> Iterator[tuple[Control, int | None]]:

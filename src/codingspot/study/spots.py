@@ -17,10 +17,11 @@ from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
 from codingspot.spot import Spot, TrainingInput, find_spot, measure_spot, train_spot, training_text
 from codingspot.study.cells import control_name
-from codingspot.study.config import SpotSection, Study
+from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.planning import control_draws, drawn_to
 from codingspot.study.saved_spots import SavedSpots
+from codingspot.study.spot_section import SpotSection
 
 
 def study_spots(
