@@ -61,6 +61,15 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, special_
     return [[*opening, *(ids[:-appended] if appended else ids)] for ids in encoded] if appended or opening else encoded
 
 
+def spans(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[tuple[int, int]]] | None:
+    """Where each text's own tokens begin and end, in characters; None where the tokenizer doesn't say."""
+    if not tokenizer.is_fast:
+        return None
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    found: list[list[tuple[int, int]]] = encoded["offset_mapping"]
+    return found
+
+
 def opening_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The tokens that stand before each text, under the tokenizer's policy."""
     policy = bos_policy(tokenizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from tiny_models import make_llama
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from codingspot.corpus import Domain
+from codingspot.corpus.token_classes import TOKEN_CLASSES
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.perplexity import HeldOutLoss
+from codingspot.evaluation.results import Results
 
 _DOMAINS = [
     Domain("python", "code", ("def total(values):\n    return 0\n", "x = 12")),
@@ -39,6 +42,38 @@ def test_every_document_has_its_loss(llama: LlamaForCausalLM, tokenizer: PreTrai
         tokens = tokenizer.encode(texts[row.domain, row.document])
         assert row.tokens == len(tokens)
         assert row.loss == pytest.approx(_plain(llama, tokens), abs=1e-3)
+
+
+@pytest.mark.parametrize("tokens", [None, 21])
+def test_losses_are_told_apart_by_the_class_of_token(
+    tokens: int | None, llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Against the loss of each token by itself; also of windows, and of those the last of which is cut short."""
+    text = "def total(values):\n    return values[0]\n" * 3
+    adapter = ModelAdapter(llama, tokenizer)
+    (found,) = HeldOutLoss(adapter, [Domain("python", "code", (text,))], window=len(tokenizer.encode(text))).evaluate()
+    (row,) = HeldOutLoss(adapter, [Domain("python", "code", (text,))], window=16, tokens=tokens).evaluate()
+    ids, spans = tokenizer.encode(text), tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    with torch.no_grad():
+        logits = llama(torch.tensor([[0, *ids[:-1]]])).logits[0]
+    each = torch.nn.functional.cross_entropy(logits, torch.tensor(ids), reduction="none")
+    for name, marks in (("closing bracket", ")]"), ("opening bracket", "([")):
+        of_class = [place for place, (start, end) in enumerate(spans) if text[start:end].strip()[:1] in tuple(marks)]
+        assert found.class_tokens[TOKEN_CLASSES.index(name)] == len(of_class) > 5
+        loss = sum(each[place].item() for place in of_class)
+        assert found.class_losses[TOKEN_CLASSES.index(name)] == pytest.approx(loss, abs=1e-3)
+    assert sum(row.class_tokens) == row.tokens == (tokens or len(ids))
+    assert sum(row.class_losses) == pytest.approx(row.loss)
+
+
+def test_a_tokenizer_that_does_not_say_where_tokens_are(
+    llama: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = HeldOutLoss(ModelAdapter(llama, tokenizer), _DOMAINS).evaluate()
+    monkeypatch.setattr(type(tokenizer), "is_fast", False)
+    untold = HeldOutLoss(ModelAdapter(llama, tokenizer), _DOMAINS).evaluate()
+    assert untold == [replace(row, class_tokens=None, class_losses=None) for row in told]
+    assert list(Results.of_cell("a", (), untold).losses) == ["cell", "domain", "document", "tokens", "loss"]
 
 
 @pytest.mark.parametrize(("context", "window"), [(16, 2048), (64, 16)])

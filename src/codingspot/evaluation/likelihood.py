@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from codingspot.evaluation.batching import filled_batches, token_batches
 from codingspot.evaluation.prefix_tree import TreeRow, ancestor_mask, subtree_ends
@@ -27,11 +29,13 @@ class Continuation:
         tokens: context and continuation.
         start: number of context tokens, at least 1.
         owner: number of the text it is part of; the scores of one owner's continuations are summed.
+        classes: a number for each scored token, by which scores can be told apart; all are 0 where empty.
     """
 
     tokens: tuple[int, ...]
     start: int
     owner: int = 0
+    classes: tuple[int, ...] = ()
 
     @property
     def scored(self) -> int:
@@ -56,6 +60,7 @@ class LikelihoodBatch:
         positions: int64 [targets], index into the head's positions.
         targets: int64 [targets], the token predicted there.
         owners: int64 [targets], owner of the continuation the target belongs to.
+        classes: int64 [targets], class of the target.
     """
 
     input_ids: torch.Tensor
@@ -66,26 +71,29 @@ class LikelihoodBatch:
     positions: torch.Tensor
     targets: torch.Tensor
     owners: torch.Tensor
+    classes: torch.Tensor
 
 
 class _Row(TreeRow):
-    """A prefix tree and the targets read from it: (column, token, owner)."""
+    """A prefix tree and the targets read from it: (column, token, owner, class)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.targets: list[tuple[int, int, int]] = []
+        self.targets: list[tuple[int, ...]] = []
 
     def add_continuation(self, continuation: Continuation) -> None:
-        columns = self.add(continuation.inputs)
-        for depth in range(continuation.start - 1, len(columns)):
-            self.targets.append((columns[depth], continuation.tokens[depth + 1], continuation.owner))
+        columns = self.add(continuation.inputs)[continuation.start - 1 :]
+        scored = continuation.tokens[continuation.start :]
+        classes = continuation.classes or (0,) * continuation.scored
+        for column, token, number in zip(columns, scored, classes, strict=True):
+            self.targets.append((column, token, continuation.owner, number))
 
     def append(self, other: _Row) -> None:
         """Put the trees of another row behind this row's own."""
         offset = len(self)
         self.tokens += other.tokens
         self.depths += other.depths
-        self.targets += [(offset + column, token, owner) for column, token, owner in other.targets]
+        self.targets += [(offset + column, *rest) for column, *rest in other.targets]
 
 
 def plan(
@@ -149,14 +157,14 @@ def _batch(rows: Sequence[_Row]) -> LikelihoodBatch:
     depths = columns.repeat(len(rows), 1)
     ends = depths + 1
     positions: dict[tuple[int, int], int] = {}
-    targets: list[tuple[int, int, int]] = []
+    targets: list[tuple[int, ...]] = []
     for number, row in enumerate(rows):
         input_ids[number, : len(row)] = torch.tensor(row.tokens)
         depths[number, : len(row)] = torch.tensor(row.depths)
         ends[number, : len(row)] = torch.tensor(subtree_ends(row.depths))
-        for column, token, owner in row.targets:
+        for column, *rest in row.targets:
             position = positions.setdefault((number, column), len(positions))
-            targets.append((position, token, owner))
+            targets.append((position, *rest))
     head = torch.tensor(list(positions))
     target = torch.tensor(targets)
     branched = not all(row.is_chain for row in rows)
@@ -169,6 +177,7 @@ def _batch(rows: Sequence[_Row]) -> LikelihoodBatch:
         positions=target[:, 0],
         targets=target[:, 1],
         owners=target[:, 2],
+        classes=target[:, 3],
     )
 
 
@@ -193,14 +202,30 @@ def log_likelihoods(
     head = OutputHead(model, max_logits=max_logits)
     for batch in batches:
         chosen, best = _read_targets(head, batch)
-        total.index_add_(0, batch.owners, chosen.double())
+        total.index_add_(0, batch.owners, chosen)
         greedy[batch.owners[best != batch.targets]] = False
     finite = total.isfinite()
     return total.where(finite, -torch.inf), greedy & finite
 
 
+@torch.no_grad()
+def log_likelihoods_by_class(
+    model: torch.nn.Module, batches: Sequence[LikelihoodBatch], count: int, classes: int
+) -> tuple[Float64[Tensor, " count"], Float64[Tensor, "count classes"]]:
+    """The log-probabilities of :func:`log_likelihoods`, and the same apart by the targets' ``classes`` classes."""
+    total = torch.zeros(count, dtype=torch.float64)
+    apart = torch.zeros(count * classes, dtype=torch.float64)
+    head = OutputHead(model)
+    for batch in batches:
+        chosen, _ = _read_targets(head, batch)
+        total.index_add_(0, batch.owners, chosen)
+        apart.index_add_(0, batch.owners * classes + batch.classes, chosen)
+    total, apart = (each.where(each.isfinite(), -torch.inf) for each in (total, apart))
+    return total, apart.view(count, classes)
+
+
 def _read_targets(head: OutputHead, batch: LikelihoodBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of each target (float32 [targets]) and the most probable token in its place (int64 [targets])."""
+    """Log-probability of each target (float64 [targets]) and the most probable token in its place (int64 [targets])."""
     states = _states(head, batch)
     chosen = torch.empty(len(batch.targets))
     best = torch.empty(len(batch.targets), dtype=torch.int64)
@@ -211,7 +236,7 @@ def _read_targets(head: OutputHead, batch: LikelihoodBatch) -> tuple[torch.Tenso
         normaliser = logits.float().logsumexp(-1)
         found = logits[positions, batch.targets[inside].to(logits.device)].float() - normaliser[positions]
         chosen[inside], best[inside] = found.cpu(), logits.argmax(-1)[positions].cpu()
-    return chosen, best
+    return chosen.double(), best
 
 
 def forward_batch(model: torch.nn.Module, batch: LikelihoodBatch) -> torch.Tensor:

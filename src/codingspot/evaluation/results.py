@@ -49,8 +49,13 @@ OUTCOMES = TableSchema(
     closed=True,
     level=3,
 )
+BY_CLASS = {"class_tokens": pa.int64(), "class_losses": pa.float64()}
+"""The columns of a document's classes of token; what was evaluated without them lacks them."""
 LOSSES = TableSchema(
-    (_text("cell"), _text("domain"), whole("document"), whole("tokens"), number("loss")),
+    (
+        *(_text("cell"), _text("domain"), whole("document"), whole("tokens"), number("loss")),
+        *(Column(name, pa.list_(kind), optional=True, absent=True) for name, kind in BY_CLASS.items()),
+    ),
     key=("cell", "domain", "document"),
     closed=True,
     level=3,
@@ -90,12 +95,17 @@ class DocumentLoss:
         document: index of the document in the domain.
         tokens: number of tokens predicted.
         loss: their summed negative log-probability in nats; infinite where the model's logits were not numbers.
+        class_tokens: the number of tokens of each of :data:`codingspot.corpus.token_classes.TOKEN_CLASSES`; None where
+            the tokenizer doesn't say where tokens are.
+        class_losses: the loss of each.
     """
 
     domain: str
     document: int
     tokens: int
     loss: float
+    class_tokens: tuple[int, ...] | None = None
+    class_losses: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,8 @@ class Results:
     Attributes:
         outcomes: columns cell, task, item, outcome, sample, verdict and, where an item has several programs,
             further_samples and further_verdicts (see ``ItemOutcome``).
-        losses: columns cell, domain, document, tokens, loss (see ``DocumentLoss``).
+        losses: columns cell, domain, document, tokens, loss and, where known, class_tokens and class_losses (see
+            ``DocumentLoss``).
     """
 
     outcomes: pd.DataFrame
@@ -115,11 +126,12 @@ class Results:
     def of_cell(cls, cell: str, outcomes: Iterable[ItemOutcome], losses: Iterable[DocumentLoss] = ()) -> Results:
         """The rows of one cell, in the order given."""
         items = [(cell, *astuple(outcome)) for outcome in outcomes]
-        documents = [(cell, d.domain, d.document, d.tokens, d.loss) for d in losses]
+        documents = pd.DataFrame([(cell, *astuple(document)) for document in losses], columns=LOSSES.names)
         found = pd.DataFrame(items, columns=OUTCOMES.names)
         several = any(len(further) for further in found[FURTHER[0]])
         found = found if several else found.drop(columns=FURTHER)
-        return cls(found, pd.DataFrame(documents, columns=LOSSES.names))
+        told_apart = bool(documents["class_tokens"].notna().any())
+        return cls(found, documents if told_apart else documents.drop(columns=list(BY_CLASS)))
 
     @classmethod
     def concat(cls, parts: Sequence[Results]) -> Results:
