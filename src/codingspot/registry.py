@@ -228,12 +228,14 @@ class Registry(Generic[F, T]):
     def bind(self, name: str, parameters: Mapping[str, Any]) -> Callable[..., Any]:
         """The registered function with its keyword-only parameters set, checked against their type hints.
 
+        What an installed package's raises when it is called is one line, as :meth:`at_work` has it.
+
         Raises:
             StudyError: the function is unknown, a parameter is unknown, missing, of the wrong type, outside the range
                 that its type says (``Annotated[float, Field(ge=0)]``), or not finite.
         """
-        function = self[name]
-        return partial(function, **self.check(name, parameters))
+        bound = partial(self[name], **self.check(name, parameters))
+        return bound if self.source(name) == OWN else self.at_work(name)(bound)
 
     def check(self, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters of a registered function, defaults filled in and types and ranges checked.

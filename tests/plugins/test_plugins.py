@@ -171,6 +171,13 @@ def test_what_a_method_of_a_package_raises_is_one_line_and_what_refuses_stays(ru
         _ = 1 / 0
 
 
+def test_what_a_bound_method_of_a_package_raises_is_one_line() -> None:
+    with pytest.raises(StudyError, match=r"edit 'shrink' of plugged-methods 0\.3 failed \(TypeError: "):
+        EDITS.bind("shrink", {})("no weights", None)
+    with pytest.raises(TypeError):
+        EDITS.bind("zero", {})()
+
+
 def test_a_run_and_a_report_go_on_after_an_analysis_that_raised(run, tmp_path, monkeypatch) -> None:
     shutil.copytree(run.path, tmp_path / "run")
     (tmp_path / "run/analysis/neighbours.parquet").unlink()

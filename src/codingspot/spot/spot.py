@@ -324,11 +324,12 @@ def find_spot(
         keys = _reversed(bound(part)) if worst_first else bound(part)
         return keys if without is None else _without(keys, without.sort().values)
 
-    if per_tensor:
-        sources = {name: part.source(run_recipe(part)) for name, part in found.by_tensor().items()}
-        ranking = select_per_tensor(sources, wanted)
-    else:
-        ranking = select_top(found.source(run_recipe(found)), wanted)
+    with RECIPES.at_work(recipe):
+        if per_tensor:
+            sources = {name: part.source(run_recipe(part)) for name, part in found.by_tensor().items()}
+            ranking = select_per_tensor(sources, wanted)
+        else:
+            ranking = select_top(found.source(run_recipe(found)), wanted)
     metadata = {
         **made_from(store),
         "recipe": {"name": recipe, **settings},
