@@ -52,7 +52,7 @@ PLACES = {
     ("all", "export/kinds.py"): "the default of an option",
     ("zero", "export/kinds.py"): "the default of an option",
     ("zero", "learning/relearning.py"): "an answer of its own to what becomes of removed weights",
-    ("zero", "study/config.py"): "a setting's default",
+    ("zero", "study/spot_section.py"): "a setting's default",
     ("zero", "study/evaluating.py"): "plans of older versions name no edit",
     ("zero", "analyses/language_matrix.py"): "the matrix is of removals",
     ("zero", "testbed/english/signs.py"): "an English word",

@@ -7,12 +7,15 @@ setting is declared and is checked wherever the setting comes from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Annotated, Any, Self, TypeVar, get_args, get_type_hints
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from codingspot.errors import CorpusError, StudyError
 
 _SHOWN = 60
 _FINITE = ConfigDict(allow_inf_nan=False)
@@ -144,3 +147,12 @@ def shown(value: Any) -> str:
     """A value as a message shows it: in one line, and not all of it where it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+@contextmanager
+def as_setting(prefix: str = "") -> Iterator[None]:
+    """Turn what a registry says of a name or parameter into what pydantic reports with the setting's place."""
+    try:
+        yield
+    except (CorpusError, StudyError) as error:
+        raise ValueError(f"{prefix}{error}") from None

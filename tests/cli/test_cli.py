@@ -13,7 +13,9 @@ from codingspot.corpus import Corpus, Domain, DomainKind
 from codingspot.export import EXPORTS
 from codingspot.importance import NewDomainScores, ScoreStore
 from codingspot.study import parse_study
-from codingspot.study.config import CorpusSection, EvaluationSection, ScoringSection
+from codingspot.study.corpus_section import CorpusSection
+from codingspot.study.evaluation_section import EvaluationSection
+from codingspot.study.scoring_section import ScoringSection
 
 GROUP = ["testbed train", "testbed tasks", "testbed info", *(f"export {name}" for name in EXPORTS)]
 COMMANDS = ["demo", "run", "report", "score", "spot", "eval", "neurons", "align", "lens", *GROUP]

@@ -6,7 +6,7 @@ import pytest
 from codingspot.corpus import Corpus, Domain
 from codingspot.errors import CorpusError
 from codingspot.estimation.domains import known_domains
-from codingspot.study.config import CorpusSection
+from codingspot.study.corpus_section import CorpusSection
 
 SAVED = Corpus(
     "own",

@@ -13,8 +13,8 @@ from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.models import load_model
 from codingspot.studies import DEMO
 from codingspot.study import load_study
-from codingspot.study.config import EvaluationSection
 from codingspot.study.corpora import study_corpora
+from codingspot.study.evaluation_section import EvaluationSection
 from codingspot.study.planning import plan_cells
 from codingspot.testbed.shipped import shipped_model
 

@@ -10,7 +10,7 @@ import pytest
 from codingspot.errors import EvaluationError, StudyError
 from codingspot.evaluation.task_spec import TaskSpec
 from codingspot.study import parse_study
-from codingspot.study.config import EvaluationSection
+from codingspot.study.evaluation_section import EvaluationSection
 
 _STUDY = "name: s\nspots: [{{name: a, k_percent: [1]}}]\nevaluation: {{code: [], other: [], general: [{entry}]}}"
 

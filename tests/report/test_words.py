@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from synthetic_runs import BEHAVIOURS, RunMaker
 
@@ -52,6 +53,24 @@ def test_a_specific_spot_says_how_it_stands_among_its_draws(maker: RunMaker, tmp
     )
     assert few.endswith("But 3 matched draws can't show that at 5%, which takes 19.")
     assert enough.endswith("the spot stands outside the spread of 19 matched draws (p = 0.05).")
+
+
+def test_a_run_stopped_before_its_tasks_says_that_they_are_still_to_be_asked(maker: RunMaker, tmp_path: Path):
+    folder = maker.write(tmp_path)
+    (folder / "results.parquet").unlink()
+    losses = pd.read_parquet(folder / "losses.parquet")
+    (folder / "losses.parquet").unlink()
+    (folder / "losses").mkdir()
+    for cell, rows in losses.groupby("cell"):
+        rows.to_parquet(folder / "losses" / f"{cell}.parquet", index=False)
+    run = read_run(folder)
+    summary = summarise(run)
+    cells = len(run.plan.cells)
+    first, second, *_ = headline(summary, judge_all(summary, run.density))
+    assert first == (
+        f"Perplexity alone is known of {cells} of {cells} cells so far: their tasks haven't been asked yet."
+    )
+    assert second.startswith("Of spot paper perplexity alone is known (its tasks haven't been asked yet): at ")
 
 
 def test_the_numbers_of_a_sentence_are_those_of_its_cell(maker: RunMaker, tmp_path: Path):

@@ -7,7 +7,7 @@ import pytest
 
 from codingspot.study.asking import asked_rows, beyond_uniform, notes, what_is_asked
 from codingspot.study.cells import Asked, Cell
-from codingspot.study.config import EvaluationSection
+from codingspot.study.evaluation_section import EvaluationSection
 
 VOCABULARY = 1000
 UNIFORM = math.log(VOCABULARY)

@@ -10,8 +10,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from codingspot.corpus import Corpus, Domain
 from codingspot.errors import CorpusError
 from codingspot.models import shipped_model
-from codingspot.study.config import CorpusSection
 from codingspot.study.corpora import scoring_corpus, study_corpora
+from codingspot.study.corpus_section import CorpusSection
 
 FEW = {"source": "testbed", "documents": 4, "evaluation_documents": 2}
 

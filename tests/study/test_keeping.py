@@ -1,7 +1,8 @@
 import pytest
 
 from codingspot.errors import StudyError
-from codingspot.study.config import LARGE_MODEL, Study
+from codingspot.models import LARGE_MODEL
+from codingspot.study.config import Study
 from codingspot.study.keeping import folds, wants_scores
 
 LARGE = LARGE_MODEL + 1

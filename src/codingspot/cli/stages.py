@@ -61,8 +61,8 @@ def score(
     from codingspot.importance import score as score_model
     from codingspot.models import input_places
     from codingspot.outputs import check_folder
-    from codingspot.study.config import ScoringSection
     from codingspot.study.corpora import scoring_corpus
+    from codingspot.study.scoring_section import ScoringSection
 
     with friendly_errors():
         check_folder(directory, inputs=input_places(model.id, *(corpus or ())), force=force)

@@ -9,7 +9,7 @@ import typer
 from codingspot.cli.console import setting_error
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
-    from codingspot.study.config import CorpusSection
+    from codingspot.study.corpus_section import CorpusSection
 
 Sources = Annotated[
     list[str] | None,
@@ -58,8 +58,8 @@ def corpus_section(
         CorpusError: no source is named, and ``model`` is none of the testbed's.
         StudyError: one of the options has a wrong value.
     """
-    from codingspot.study.config import CorpusSection
     from codingspot.study.corpora import require_source
+    from codingspot.study.corpus_section import CorpusSection
     from codingspot.testbed.defaults import default_source
 
     with setting_error():

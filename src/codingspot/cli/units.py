@@ -64,8 +64,8 @@ def units(
     from codingspot.outputs import check_file
     from codingspot.spot.recipes import RECIPES
     from codingspot.spot.spot import is_spot
-    from codingspot.study.config import SpotSection
     from codingspot.study.corpora import scoring_corpus
+    from codingspot.study.spot_section import SpotSection
     from codingspot.units import find_units_spot
 
     with friendly_errors():

@@ -12,7 +12,7 @@ from codingspot.corpus.rows import GENERAL_HUB_SETS
 from codingspot.corpus.schemas import ENGLISH, Reading
 from codingspot.corpus.sources import texts_of
 from codingspot.corpus.worlds import WORLDS
-from codingspot.study.config import CorpusSection
+from codingspot.study.corpus_section import CorpusSection
 
 _TEXTS = 16  # of a domain, which tell how long its texts are
 

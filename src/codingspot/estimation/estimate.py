@@ -27,10 +27,11 @@ from codingspot.models import MAX_LOGITS, ParameterLayout, scope_sizes
 from codingspot.models.section import ModelSection
 from codingspot.spot.selection import count_for
 from codingspot.study.checking import check_room
-from codingspot.study.config import SpotSection, Study
+from codingspot.study.config import Study
 from codingspot.study.keeping import folds, wants_scores
-from codingspot.study.planning import control_draws, plan_cells
+from codingspot.study.planning import control_draws, drawn_to, plan_cells
 from codingspot.study.scoring import draw_count, further_passes
+from codingspot.study.spot_section import SpotSection
 
 _SPOT_BYTES = 12  # a position and a key
 
@@ -194,11 +195,8 @@ class _Needs:
         scores = 4 * model.parameters * self.kept
         draws = draw_count(self.study) if self.scored else 0
         sampled = 4 * min(model.parameters, SAMPLE) * self.domains * draws
-        spots = sum(
-            _SPOT_BYTES * count_for(section.k_percent[-1], model.parameters) * (1 + len(list(control_draws(section))))
-            for section in self.study.spots
-        )
-        return {"scores": scores, "draws": sampled, "spots": spots}
+        saved = sum(count_for(k, model.parameters) for section in self.study.spots for k in _saved_doses(section))
+        return {"scores": scores, "draws": sampled, "spots": _SPOT_BYTES * saved}
 
     def flops(self, model: Footprint) -> dict[str, float]:
         scoring = self.study.scoring
@@ -227,6 +225,12 @@ class _Needs:
             shared.add((budget, reading.backward))
             # A pass is forward, backward by activations and backward by weights.
             yield (2 if reading.backward else 1) / 3 * budget * rounds + reading.trial_tokens / 3
+
+
+def _saved_doses(section: SpotSection) -> Iterator[float]:
+    """Percentages of all parameters that a spot and each of its controls are saved with."""
+    yield section.k_percent[-1]
+    yield from (drawn_to(section, seed) for _, seed in control_draws(section))
 
 
 def _reads(section: SpotSection) -> bool:

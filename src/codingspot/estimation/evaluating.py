@@ -23,7 +23,7 @@ from codingspot.evaluation.prefix_tree import ancestor_mask
 from codingspot.evaluation.tasks import EvaluationTask, load_tasks
 from codingspot.models import MAX_LOGITS, OutputHead
 from codingspot.study.cells import Cell
-from codingspot.study.config import EvaluationSection
+from codingspot.study.evaluation_section import EvaluationSection
 
 LOSSES = "held-out losses"
 _BYTES_A_TOKEN = 3  # of code and of English, by vocabularies of 2,000 to 150,000: 2.5 to 4.5

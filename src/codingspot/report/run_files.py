@@ -162,7 +162,7 @@ def read_run(directory: Path) -> Run:
     if known[0] in measured:  # without the original's rates nothing can be said of any
         plan = plan.model_copy(update={"tasks": ()})
     further = {stem: _of_plan(table, named.get(stem, ""), plan) for stem, table in tables.items()}
-    pending = [cell.name for cell in known if cell in measured and plan.tasks]
+    pending = [cell.name for cell in known if cell in measured and whole.tasks]
     if pending:
         rows = pd.DataFrame({"cell": pending, "asked": str(Asked.PENDING), "items": 0})
         further["asked"] = pd.concat([further["asked"], rows]) if "asked" in further else rows

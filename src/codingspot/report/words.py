@@ -138,6 +138,8 @@ def _perplexity_sentence(summary: RunSummary, spot: str) -> str:
     cells = summary.of(spot)
     cell = next((each for each in cells if each.cell.k_percent == summary.judged.get(spot)), cells[-1])
     why = "no task was asked at its doses" if summary.plan.tasks else "the study names no task"
+    if cell.asked is Asked.PENDING:
+        why = "its tasks haven't been asked yet"
     start = f"Of spot {spot} perplexity alone is known ({why})"
     moved = sorted(cell.perplexity_ratio.items(), key=lambda each: -each[1])
     if not moved:

@@ -22,7 +22,7 @@ from codingspot.evaluation.metrics import perplexities
 from codingspot.evaluation.tasks import EvaluationTask
 from codingspot.models import LARGE_MODEL
 from codingspot.study.cells import ORIGINAL, Asked, Cell
-from codingspot.study.config import EvaluationSection
+from codingspot.study.evaluation_section import EvaluationSection
 
 _ROUNDING = 1e-4
 """Relative: how far the mean loss of a uniform guess may be from its logarithm in arithmetic of 32 bits or fewer."""

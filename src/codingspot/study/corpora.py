@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from codingspot.corpus import Choice, Corpus, Domain, Source, open_corpus
 from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import CorpusError
-from codingspot.study.config import CorpusSection
+from codingspot.study.corpus_section import CorpusSection
 
 if TYPE_CHECKING:  # loading transformers takes seconds
     from transformers import PreTrainedTokenizerBase

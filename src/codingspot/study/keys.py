@@ -15,8 +15,9 @@ from codingspot.analysis_registry import ANALYSES, MadeFrom, analyses
 from codingspot.analysis_tables import LEARNING, UNIT_DRAWS, UNITS
 from codingspot.files import digest
 from codingspot.study.cells import Cell, control_name
-from codingspot.study.config import SpotSection, Study
-from codingspot.study.planning import control_draws
+from codingspot.study.config import Study
+from codingspot.study.planning import control_draws, drawn_to
+from codingspot.study.spot_section import SpotSection
 
 
 class StudyKeys:
@@ -39,8 +40,9 @@ class StudyKeys:
             found[_spot(section.name)] = key
             found |= {_analysis(f"{told}{section.name}"): key for told in (LEARNING, UNITS, UNIT_DRAWS)}
             for control, seed in control_draws(section):
+                drawn = [self._selected(section), drawn_to(section, seed)]
                 found[_spot(control_name(section.name, control, seed))] = _digest(
-                    [self._largest(section), control, seed, *_drawn(section)]
+                    [drawn, control, seed, *_apart(section)]
                 )
         return found
 
@@ -87,8 +89,9 @@ class StudyKeys:
         if cell.spot is None:
             return []
         section = self._sections[cell.spot]
-        # A control is drawn outside the whole spot, or for a test.
-        selected = self._selected(section) if cell.control is None else [*self._largest(section), *_drawn(section)]
+        selected = self._selected(section)
+        if cell.control is not None:  # drawn outside as much of the spot as it is drawn for, or for a test
+            selected = [selected, drawn_to(section, cell.seed), *_apart(section)]
         settings: Any = dict(section.edit_parameters)
         if cell.purpose == "sufficiency" and section.sufficiency is not None:
             settings = [section.sufficiency.base, section.sufficiency.largest_percent]
@@ -110,7 +113,7 @@ class StudyKeys:
         return asked
 
 
-def _drawn(section: SpotSection) -> list[str]:
+def _apart(section: SpotSection) -> list[str]:
     """How controls are drawn, where that isn't apart from the spot."""
     return ["tested"] if section.tested else []
 

@@ -14,7 +14,8 @@ from codingspot.errors import StudyError
 from codingspot.spot import Spot
 from codingspot.spot.selection import count_for
 from codingspot.study.cells import ORIGINAL, Cell, Control, control_name
-from codingspot.study.config import SpotSection, Study
+from codingspot.study.config import Study
+from codingspot.study.spot_section import SpotSection
 
 
 def control_draws(section: SpotSection) -> Iterator[tuple[Control, int | None]]:
@@ -24,6 +25,17 @@ def control_draws(section: SpotSection) -> Iterator[tuple[Control, int | None]]:
             yield control, seed
         for seed in _further_seeds(section, control):
             yield control, seed
+
+
+def drawn_to(section: SpotSection, seed: int | None) -> float:
+    """The dose to which a spot's control is drawn: the largest, or of a further draw the dose judged."""
+    if section.judged is not None and _is_further(section, seed):
+        return section.judged.k_percent
+    return section.k_percent[-1]
+
+
+def _is_further(section: SpotSection, seed: int | None) -> bool:
+    return seed is not None and seed not in section.control_seeds
 
 
 def _further_seeds(section: SpotSection, control: Control) -> Iterator[int]:
@@ -85,9 +97,9 @@ def _doses(
 ) -> Iterator[Cell]:
     # A control of its own size is one cell, shown at the smallest dose.
     doses = section.k_percent[:1] if control and CONTROLS.traits(control).own_size else section.k_percent
-    further = seed is not None and seed not in section.control_seeds
-    if further and section.judged is not None:
-        doses = (section.judged.k_percent,)
+    further = _is_further(section, seed)
+    if further:
+        doses = (drawn_to(section, seed),)
     for k in doses:
         cell = _cell(study, section, parameters, control, seed, k)
         yield cell.model_copy(update={"purpose": "draw"}) if further else cell

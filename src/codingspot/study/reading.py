@@ -11,16 +11,12 @@ from codingspot.errors import CodingSpotError, StudyError
 from codingspot.models.section import ModelSection
 from codingspot.settings import reason
 from codingspot.settings_text import LONGEST, parse_settings
-from codingspot.study.config import (
-    CorpusSection,
-    EvaluationSection,
-    LanguageMatrixSection,
-    ScoringSection,
-    SpotSection,
-    Study,
-    SufficiencySection,
-)
+from codingspot.study.config import LanguageMatrixSection, Study
+from codingspot.study.corpus_section import CorpusSection
+from codingspot.study.evaluation_section import EvaluationSection
 from codingspot.study.planning import plan_cells
+from codingspot.study.scoring_section import ScoringSection
+from codingspot.study.spot_section import SpotSection, SufficiencySection
 
 _SECTIONS = (
     Study,

@@ -14,9 +14,10 @@ from codingspot.evaluation.metrics import CellMetrics, cell_metrics, task_rates
 from codingspot.evaluation.results import Results
 from codingspot.evaluation.sequential import on_common_items
 from codingspot.study.cells import ORIGINAL, Cell, Plan
-from codingspot.study.config import SpotSection, Study
+from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.planning import refined_cell
+from codingspot.study.spot_section import SpotSection
 
 CONDITIONS: dict[str, Callable[[CellMetrics], bool]] = {
     "onset": lambda metrics: bool(metrics.code_gone),

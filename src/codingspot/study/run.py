@@ -135,7 +135,7 @@ class _Run:
         make_analyses("scores", given, directory)
         return given
 
-    def select(self, store: ScoreStore) -> dict[str, Spot]:
+    def select(self, store: ScoreStore) -> Mapping[str, Spot]:
         """Every spot and control by name, found or read."""
         self.progress.stage("selecting spots")
         spots = study_spots(self.study, store, self.inputs.loaded, self.inputs.scoring, self.directory)

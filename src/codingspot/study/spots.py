@@ -16,44 +16,39 @@ from codingspot.corpus import Corpus, PackedTokens
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
 from codingspot.spot import Spot, TrainingInput, find_spot, measure_spot, train_spot, training_text
-from codingspot.study.cells import Control, control_name
-from codingspot.study.config import SpotSection, Study
+from codingspot.study.cells import control_name
+from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
-from codingspot.study.planning import control_draws
+from codingspot.study.planning import control_draws, drawn_to
+from codingspot.study.saved_spots import SavedSpots
+from codingspot.study.spot_section import SpotSection
 
 
 def study_spots(
     study: Study, store: ScoreStore, loaded: LoadedModel, corpus: Corpus, directory: RunDirectory
-) -> dict[str, Spot]:
+) -> SavedSpots:
     """Every spot and control of the study by name, made or read."""
-    spots: dict[str, Spot] = {}
+    spots = SavedSpots(directory)
     finder = _Finder(study, store, loaded, corpus, directory)
     for section in study.spots:
-        spots[section.name] = _saved(directory, section.name) or finder.find(section, spots)
+        if not spots.resume(section.name):
+            spots.add(section.name, finder.find(section, spots))
+        given = partial(finder.given, section, None)
         for control, seed in control_draws(section):
             name = control_name(section.name, control, seed)
-            given = partial(finder.given, section, None)
-            controlled = Controlled(spots[section.name], store, loaded, given, apart=not section.tested)
-            spots[name] = _saved(directory, name) or _control(controlled, control, seed)
-            if not directory.spot(name).exists():
-                spots[name].save(directory.spot(name))
+            if spots.resume(name):
+                continue
+            spot = spots[section.name]
+            spot = spot.prefix(spot.count(drawn_to(section, seed)))
+            controlled = Controlled(spot, store, loaded, given, apart=not section.tested)
+            parameters = {} if seed is None else {"seed": seed}
+            spots.add(name, CONTROLS.bind(control, parameters)(controlled))
     return spots
-
-
-def _saved(directory: RunDirectory, name: str) -> Spot | None:
-    path = directory.spot(name)
-    return Spot.load(path) if path.exists() else None
-
-
-def _control(controlled: Controlled, control: Control, seed: int | None) -> Spot:
-    parameters = {} if seed is None else {"seed": seed}
-    drawn: Spot = CONTROLS.bind(control, parameters)(controlled)
-    return drawn
 
 
 @dataclass(frozen=True)
 class _Finder:
-    """Finds the study's spots, and saves each."""
+    """Finds the study's spots."""
 
     study: Study
     store: ScoreStore
@@ -66,7 +61,7 @@ class _Finder:
         taken = [before[name].positions for name in section.without]
         without = torch.unique(torch.cat(taken)) if taken else None
         if section.traits.from_scores:
-            spot = find_spot(
+            return find_spot(
                 self.store,
                 recipe=section.recipe,
                 scope=section.scope,
@@ -74,12 +69,9 @@ class _Finder:
                 without=without,
                 **section.parameters,
             )
-        elif section.training is None:
-            spot = self._measure(section, without)
-        else:
-            spot = self._train(section, without)
-        spot.save(self.directory.spot(section.name))
-        return spot
+        if section.training is None:
+            return self._measure(section, without)
+        return self._train(section, without)
 
     def given(self, section: SpotSection, without: Tensor | None) -> TrainingInput:
         """What a recipe that runs the model is given for a spot."""
