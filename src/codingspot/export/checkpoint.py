@@ -7,15 +7,13 @@ holds fused), as transformers' own mapping for the architecture says. Tensors th
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +27,7 @@ from codingspot.export.tensors import Place, places
 from codingspot.files import parse_json, read_text, reason
 from codingspot.models import ParameterLayout, load_model
 from codingspot.models.finding import FoundModel, build, find_model, first_line
+from codingspot.models.layout import fingerprint_as
 from codingspot.models.section import ModelSection
 from codingspot.spot import Spot
 
@@ -88,6 +87,7 @@ class Checkpoint:
     files: tuple[str, ...]
     model: PreTrainedModel
     commit: str | None
+    _fingerprints: dict[torch.dtype, str] = field(default_factory=dict, init=False)
 
     @cached_property
     def layout(self) -> ParameterLayout:
@@ -181,23 +181,29 @@ class Checkpoint:
             raise ModelError(
                 f"the spot is of a model with other parameters than {self.found.id}; give the one that it was found in"
             )
-        if spot.fingerprint is not None and spot.fingerprint not in self.fingerprints:
-            spot.check_model(self.fingerprints[0])
+        if spot.fingerprint is not None and not self.has(spot.fingerprint):
+            spot.check_model(self._fingerprint(torch.float32))
 
-    @cached_property
-    def fingerprints(self) -> tuple[str, ...]:
-        """The fingerprint of the weights, as :func:`codingspot.models.fingerprint` takes it, loaded as each type."""
-        shas = [(dtype, self._kept(dtype), hashlib.sha256()) for dtype in _DTYPES]
+    def has(self, fingerprint: str) -> bool:
+        """Whether that is the fingerprint of these weights, loaded as one of the types that they may be."""
+        return any(self._fingerprint(dtype) == fingerprint for dtype in _DTYPES)
+
+    def _fingerprint(self, dtype: torch.dtype) -> str:
+        """As :func:`codingspot.models.fingerprint` takes it of the weights loaded as a type; taken once."""
+        if dtype not in self._fingerprints:
+            kept = self._kept(dtype)
+            self._fingerprints[dtype] = fingerprint_as(
+                (name, tensor, torch.float32 if kept.search(name) else dtype) for name, tensor in self._parameters()
+            )
+        return self._fingerprints[dtype]
+
+    def _parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """The model's parameters, sorted by name, one group of them in memory at a time."""
         group, made = None, dict[str, Tensor]()
-        for name, groups in self.homes.items():
-            if groups[0] is not group:
-                group, made = groups[0], self.parameters(groups[0])
-            tensor = made[name]
-            for dtype, kept, sha in shas:
-                cast = tensor.to(torch.float32 if kept.search(name) else dtype)
-                sha.update(json.dumps([name, list(cast.shape), str(cast.dtype)]).encode())
-                sha.update(cast.contiguous().flatten().view(torch.uint8).numpy().data)
-        return tuple(sha.hexdigest() for _, _, sha in shas)
+        for name, (first, *_) in self.homes.items():
+            if first is not group:
+                group, made = first, self.parameters(first)
+            yield name, made[name]
 
     def _kept(self, dtype: torch.dtype) -> re.Pattern[str]:
         """Names of the parameters that stay in float32 whatever the others are loaded as."""

@@ -174,7 +174,7 @@ class _Pruning:
 def _scores(checkpoint: Checkpoint, folder: str) -> ScoreStore:
     store = ScoreStore.open(folder)
     made = (store.manifest.get("model") or {}).get("fingerprint")
-    if store.layout != checkpoint.layout or (made is not None and made not in checkpoint.fingerprints):
+    if store.layout != checkpoint.layout or (made is not None and not checkpoint.has(made)):
         raise FingerprintError(f"the scores in {folder} are of other weights; score {checkpoint.found.id}")
     if not store.scored:
         raise ArtefactError(f"{folder} holds no scores; score the model again")

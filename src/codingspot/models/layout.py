@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -34,12 +34,17 @@ def unique_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def fingerprint(model: nn.Module) -> str:
     """SHA-256 over every unique parameter's name, shape, dtype and bytes, whatever the device."""
+    return fingerprint_as((name, each, each.dtype) for name, each in unique_parameters(model).items())
+
+
+def fingerprint_as(parameters: Iterable[tuple[str, Tensor, torch.dtype]]) -> str:
+    """The fingerprint of these parameters, sorted by name, were each of the type that stands beside it."""
     sha = hashlib.sha256()
-    for name, parameter in unique_parameters(model).items():
-        sha.update(json.dumps([name, list(parameter.shape), str(parameter.dtype)]).encode())
+    for name, parameter, dtype in parameters:
+        sha.update(json.dumps([name, list(parameter.shape), str(dtype)]).encode())
         flat = parameter.detach().flatten()
         for start in range(0, flat.numel(), _CHUNK):
-            sha.update(flat[start : start + _CHUNK].cpu().view(torch.uint8).numpy().data)
+            sha.update(flat[start : start + _CHUNK].to("cpu", dtype).view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 
