@@ -90,7 +90,7 @@ class ParameterLayout:
         """How many numbers the parameters hold together."""
         return int(self.offsets[-1])
 
-    @property
+    @cached_property
     def sizes(self) -> dict[str, int]:
         """How many numbers each parameter holds."""
         return {name: prod(shape) for name, shape in zip(self.names, self.shapes, strict=True)}
@@ -124,11 +124,12 @@ class ParameterLayout:
         """
         tensors = self.tensor_index(positions)
         order = _stable_order(tensors, len(self.names))
-        present, counts = torch.unique_consecutive(tensors[order], return_counts=True)
-        groups = torch.split(order, counts.tolist()) if len(present) else ()
+        groups = torch.split(order, torch.bincount(tensors, minlength=len(self.names)).tolist())
+        del tensors  # as large as the positions
         return {
-            self.names[tensor]: Located(positions[source] - self.offsets[tensor], source)
-            for tensor, source in zip(present.tolist(), groups, strict=True)
+            name: Located(positions[source] - self.offsets[index], source)
+            for index, (name, source) in enumerate(zip(self.names, groups, strict=True))
+            if len(source)
         }
 
     def to_json(self) -> list[list[Any]]:

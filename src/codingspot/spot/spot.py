@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 from pydantic import Field
@@ -268,7 +269,7 @@ def _fault(positions: Tensor, scores: Tensor) -> str | None:
         return f"positions are {positions.dtype} and scores {scores.dtype}, not torch.int64 and torch.float32"
     if positions.dim() != 1 or positions.shape != scores.shape:
         return f"positions {list(positions.shape)} and scores {list(scores.shape)} don't match as [n] and [n]"
-    ordered = positions.sort().values
+    ordered = np.sort(positions.numpy())  # torch would sort as many indices beside them
     if bool((ordered[1:] == ordered[:-1]).any()):
         return "a position is there twice"
     return "a score is not a number" if bool(scores.isnan().any()) else None
