@@ -23,13 +23,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from codingspot.errors import ModelError
-from codingspot.export.tensors import Place, places
-from codingspot.files import parse_json, read_text, reason
+from codingspot.files import read_json, reason
 from codingspot.models import ParameterLayout, load_model
 from codingspot.models.finding import FoundModel, build, find_model, first_line
 from codingspot.models.layout import fingerprint_as
 from codingspot.models.section import ModelSection
 from codingspot.spot import Spot
+from codingspot.tensor_files import Place, places
 
 if TYPE_CHECKING:  # it takes seconds to load
     from transformers import PreTrainedModel
@@ -288,7 +288,7 @@ def _weight_files(folder: Path) -> tuple[str, ...]:
     """
     files = (WEIGHTS,)
     if not (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
-        index = parse_json(read_text(folder / INDEX), str(folder / INDEX))
+        index = read_json(folder / INDEX)
         named = index.get("weight_map") if isinstance(index, dict) else None
         if not isinstance(named, dict) or not all(_is_name(file) for file in named.values()):
             raise ModelError(f"{folder / INDEX} does not say which file each tensor is in; save the checkpoint again")

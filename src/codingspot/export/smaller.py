@@ -4,12 +4,11 @@ transformers wants one width of the MLP for all layers. So the width is that of 
 and a layer that would keep fewer keeps neurons of the spot with their weights at zero: they add nothing.
 
 Of each matrix of an MLP the rows (of gate and up) or columns (of down) of the neurons that go are left out; all other
-tensors are the original's. One file of weights is in memory at a time.
+tensors are the original's. One of them is in memory at a time.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -20,7 +19,6 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Int64
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.errors import ArtefactError, SelectionError
@@ -30,12 +28,13 @@ from codingspot.export.export import FOLDER, Exported, Given
 from codingspot.export.hub import push
 from codingspot.export.kinds import SmallerExport
 from codingspot.export.model import CARD, PROVENANCE, made_of
-from codingspot.files import write_json
+from codingspot.files import read_json, write_json
 from codingspot.models import ParameterLayout, Units, find_units, input_places
 from codingspot.models.finding import build
 from codingspot.models.section import ModelSection
 from codingspot.outputs import check_folder, new_folder
 from codingspot.spot import Spot
+from codingspot.tensor_files import Form, places, write_tensors
 
 _WIDTHS = ("intermediate_size", "n_inner", "ffn_hidden_size")
 """What configurations call the width of the MLP."""
@@ -48,6 +47,12 @@ class _Cut:
     axis: int
     kept: Tensor
     zeroed: Tensor
+
+    def form(self, whole: Form) -> Form:
+        """Of what is left of a tensor of a form."""
+        width, left = whole.shape[self.axis], len(self.kept)
+        shape = tuple(left if axis == self.axis else size for axis, size in enumerate(whole.shape))
+        return Form(whole.dtype, shape, whole.size // width * left)
 
     def __call__(self, tensor: Tensor) -> Tensor:
         return tensor.index_fill(self.axis, self.zeroed, 0).index_select(self.axis, self.kept).contiguous()
@@ -203,19 +208,16 @@ def _cuts(units: Units, removed: Bool[Tensor, " units"], width: int) -> dict[str
 def _write_weights(checkpoint: Checkpoint, cuts: Mapping[str, _Cut], folder: Path) -> None:
     """Write the files of weights, cut, under the names that they have."""
     of = {source: cuts[name] for name in cuts for group in checkpoint.homes[name] for source in group.sources}
-    size = 0
+    total = 0
     for file in checkpoint.files:
-        tensors = {}
+        placed = sorted(places(checkpoint.folder / file).items(), key=lambda item: item[1].start)
+        forms: dict[str, Form] = {name: of[name].form(place) if name in of else place for name, place in placed}
+        tensors = (of[name](checkpoint.read(name)) if name in of else checkpoint.read(name) for name in forms)
         with safe_open(checkpoint.folder / file, framework="pt") as opened:
-            about = opened.metadata()
-            for source in opened.keys():  # noqa: SIM118 - it is no mapping
-                tensor = opened.get_tensor(source)
-                tensors[source] = of[source](tensor) if source in of else tensor
-                size += tensors[source].numel() * tensors[source].element_size()
-        save_file(tensors, folder / file, metadata=about)
+            write_tensors(folder / file, forms, tensors, opened.metadata())
+        total += sum(form.size for form in forms.values())
     if checkpoint.files != (WEIGHTS,):
-        index = json.loads((checkpoint.folder / INDEX).read_text(encoding="utf-8"))
-        write_json(folder / INDEX, {**index, "metadata": {"total_size": size}})
+        write_json(folder / INDEX, {**read_json(checkpoint.folder / INDEX), "metadata": {"total_size": total}})
 
 
 def _resized(checkpoint: Checkpoint, units: Units, width: int) -> Any:

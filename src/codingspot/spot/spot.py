@@ -31,6 +31,7 @@ from codingspot.spot.recipes import RECIPES, check_recipe, recipe_parameters
 from codingspot.spot.requirements import Domains, require
 from codingspot.spot.selection import count_for, select_per_tensor, select_top
 from codingspot.spot.whole_units import WholeUnits
+from codingspot.tensor_files import is_of
 
 if TYPE_CHECKING:  # they take seconds to load
     import pandas as pd
@@ -277,11 +278,7 @@ def _fault(positions: Tensor, scores: Tensor) -> str | None:
 
 def is_spot(path: Path) -> bool:
     """Whether the file was written by :meth:`Spot.save`."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("format") == _FORMAT
-    except (OSError, SafetensorError):
-        return False
+    return is_of(path, _FORMAT)
 
 
 def find_spot(
