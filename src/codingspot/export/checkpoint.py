@@ -317,11 +317,11 @@ def _is_name(file: Any) -> bool:
     return isinstance(file, str) and file == Path(file).name and file.endswith(".safetensors")
 
 
-def copy_beside(folder: Path, target: Path, *, but: Iterable[str] = ()) -> None:
-    """Copy the files that belong to a checkpoint's weights as they are."""
+def copy_beside(folder: Path, target: Path) -> None:
+    """Copy the files that belong to a checkpoint's weights as they are, but those that ``target`` has already."""
     for pattern in BESIDE:
         for file in sorted(folder.glob(pattern)):
             name = file.relative_to(folder)
-            if file.is_file() and str(name) not in but:
+            if file.is_file() and not (target / name).exists():
                 (target / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(file, target / name)

@@ -22,17 +22,16 @@ from safetensors import safe_open
 from torch import Tensor
 
 from codingspot.errors import ArtefactError, SelectionError
-from codingspot.export.card import cut_card
-from codingspot.export.checkpoint import INDEX, WEIGHTS, Checkpoint, copy_beside, open_checkpoint
-from codingspot.export.export import FOLDER, Exported, Given
-from codingspot.export.hub import push
+from codingspot.export.card import reduced_card
+from codingspot.export.checkpoint import INDEX, WEIGHTS, Checkpoint
+from codingspot.export.export import Exported, Given
 from codingspot.export.kinds import SmallerExport
-from codingspot.export.model import CARD, PROVENANCE, made_of
+from codingspot.export.writing import Made, made_of, write_checkpoint
 from codingspot.files import read_json, write_json
 from codingspot.models import ParameterLayout, Units, find_units, input_places
 from codingspot.models.finding import build
 from codingspot.models.section import ModelSection
-from codingspot.outputs import check_folder, new_folder
+from codingspot.outputs import check_folder
 from codingspot.spot import Spot
 from codingspot.tensor_files import Form, places, write_tensors
 
@@ -76,10 +75,11 @@ def export_smaller(
     """Write the checkpoint of a model without the neurons of a spot; see :class:`SmallerExport`.
 
     Raises:
-        SelectionError: the spot isn't one of whole neurons of dense MLPs, or leaves some layer whole.
+        SelectionError: the spot isn't one of whole neurons of dense MLPs, leaves some layer whole, or the model's
+            configuration has no setting for the width of its MLP.
         ArtefactError: its weights are not those of the neurons that it names.
         FingerprintError: the spot was found in other weights.
-        ModelError: the model is not found, has other parameters, or its configuration names no width of the MLP.
+        ModelError: the model is not found, or has other parameters.
         OutputError: something is there already, or it can't be uploaded.
     """
     settings = settings or SmallerExport()
@@ -89,19 +89,15 @@ def export_smaller(
             "only whole neurons can be cut out; find them with 'codingspot units --unit neuron', or write the edited "
             "model with 'codingspot export model'"
         )
-    name = model.id if isinstance(model, ModelSection) else str(model)
-    target = Path(directory)
-    with (
-        new_folder(target, FOLDER, inputs=input_places(name), force=force) as folder,
-        open_checkpoint(model) as checkpoint,
-    ):
+    numbers = chosen.units.numbers
+
+    def make(checkpoint: Checkpoint, folder: Path) -> Made:
         checkpoint.check_spot(chosen)
         units = find_units(checkpoint.model, "neuron")
-        removed = _removed(units, chosen, chosen.units.numbers)
+        removed = _removed(units, chosen, numbers)
         width = _width(units, removed, settings.multiple_of)
         smaller = _resized(checkpoint, units, width)
         _write_weights(checkpoint, _cuts(units, removed, width), folder)
-        copy_beside(checkpoint.folder, folder, but=["config.json"])
         smaller.config.save_pretrained(folder)
         cut, before = len(units) - width * len(units.sites), checkpoint.layout.total
         record = {
@@ -114,11 +110,9 @@ def export_smaller(
             },
         }
         lines = _said(record)
-        write_json(folder / PROVENANCE, record)
-        (folder / CARD).write_text(cut_card(record, " ".join(lines)), encoding="utf-8")
-    if settings.push is not None:
-        lines = (*lines, f"uploaded: {push(target, settings.push, private=settings.private)}")
-    return Exported((*lines, f"written: {target}"), {"directory": str(target), **record})
+        return Made(lines, record, reduced_card(record, "cut", lines))
+
+    return write_checkpoint(model, directory, make, settings, force=force)
 
 
 def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -224,7 +218,7 @@ def _resized(checkpoint: Checkpoint, units: Units, width: int) -> Any:
     """The model of the configuration with another width, without weights.
 
     Raises:
-        ModelError: no setting of the configuration is the width, or it is one for other matrices too.
+        SelectionError: no setting of the configuration is the width, or it is one for other matrices too.
     """
     expected = {
         name: tuple(width * size // units.sites[0].width if axis == cut else size for axis, size in enumerate(shape))
