@@ -81,13 +81,16 @@ def change(path: Path, place: Place, offsets: Int[Tensor, " n"], values: Shaped[
 def write_tensors(
     path: Path, forms: Mapping[str, Form], tensors: Iterable[Tensor], about: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors of these names and forms, one in memory at a time; ``about`` are the file's metadata."""
+    """Write tensors of these names and forms, one in memory at a time; ``about`` are the file's metadata.
+
+    The bytes are those that the library's own writer makes of tensors in that order.
+    """
     header: dict[str, Any] = {} if about is None else {"__metadata__": dict(about)}
     end = 0
     for name, form in forms.items():
         start, end = end, end + form.size
         header[name] = {"dtype": form.dtype, "shape": list(form.shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
+    text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))

@@ -16,6 +16,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 from safetensors import safe_open
@@ -138,8 +139,9 @@ def _removed(units: Units, spot: Spot, numbers: Int64[Tensor, " n"]) -> Bool[Ten
     Raises:
         ArtefactError: they are not the neurons that its weights are those of.
     """
-    if int(numbers.max()) >= len(units) or not torch.equal(
-        units.positions(numbers).sort().values, spot.positions.sort().values
+    # numpy's, since torch would sort as many indices beside them
+    if int(numbers.max()) >= len(units) or not np.array_equal(
+        np.sort(units.positions(numbers).numpy()), np.sort(spot.positions.numpy())
     ):
         raise ArtefactError(
             "the spot's weights are not those of the neurons that it names; find it again with 'codingspot units'"
