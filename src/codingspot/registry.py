@@ -13,7 +13,7 @@ and the sort's plural, such as ``codingspot.recipes``, and declares itself by th
     @RECIPES.register("mine", label="what mine ranks by", traits=RecipeTraits(contrast=True))
     def mine(candidates: Candidates, *, sharpness: float = 1.0) -> Keys: ...
 
-It is imported when it is first used. One that isn't decorated has its registry's default traits.
+It is imported when it is first used. One that isn't decorated has its registry's default traits, where there are any.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ class Registry(Generic[F, T]):
     """Methods of one sort by name; ``sort`` is its noun for messages, such as ``"recipe"``.
 
     ``group`` is the group of entry points by which installed packages add to it. ``traits`` are those of a method that
-    declares none. ``own`` are entry points of this package, name to ``module:function``: what is loaded when it is
-    first asked for, and may lie above the registry.
+    declares none, or their class, where every method has to declare its own. ``own`` are entry points of this package,
+    name to ``module:function``: what is loaded when it is first asked for, and may lie above the registry.
     """
 
-    def __init__(self, sort: str, traits: T, own: Mapping[str, str] | None = None) -> None:
+    def __init__(self, sort: str, traits: T | type[T], own: Mapping[str, str] | None = None) -> None:
         self.sort = sort
         self.group = f"codingspot.{plural(sort)}"
-        self._default = traits
+        self._default: Any = traits
         self._own = [EntryPoint(name, value, self.group) for name, value in (own or {}).items()]
         self._entries: dict[str, _Entry[F, T]] = {}
 
@@ -82,6 +82,7 @@ class Registry(Generic[F, T]):
 
         Raises:
             ValueError: the name is taken.
+            StudyError: it has to declare its traits, and doesn't.
         """
 
         def add(function: F) -> F:
@@ -104,7 +105,8 @@ class Registry(Generic[F, T]):
 
     def traits_if_known(self, name: str, parameters: Mapping[str, Any] | None = None) -> T:
         """The same; of a method that isn't there any more, as in a report made elsewhere, the default traits."""
-        return self.traits(name, parameters) if name in self else self._default
+        found: T = self.traits(name, parameters) if name in self else self._default
+        return found
 
     def label(self, name: str) -> str:
         """A method's name for people; of one that isn't there any more, its name."""
@@ -117,7 +119,12 @@ class Registry(Generic[F, T]):
     def _entry(
         self, name: str, function: F, label: str = "", reference: str = "", traits: T | Callable[..., T] | None = None
     ) -> _Entry[F, T]:
-        return _Entry(function, label or _readable(name), reference, self._default if traits is None else traits)
+        declared = self._default if traits is None else traits
+        if isinstance(declared, type):
+            raise StudyError(
+                f"{self.sort} {name!r} of {self.source(name)} declares no {declared.__name__}; register it with traits"
+            )
+        return _Entry(function, label or _readable(name), reference, declared)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._entries

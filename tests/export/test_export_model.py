@@ -30,8 +30,9 @@ from codingspot.errors import (
     SelectionError,
     StudyError,
 )
-from codingspot.export import ModelExport, export_model, undo_export
+from codingspot.export import ModelExport, checkpoint, export_model, undo_export
 from codingspot.models import fingerprint, shipped_model
+from codingspot.models.layout import fingerprint_as
 
 TOKENS = torch.arange(2, 18)[None]
 
@@ -149,6 +150,23 @@ def test_a_spot_found_at_another_type_is_of_the_same_weights(make_checkpoint, tm
     with pytest.raises(FingerprintError, match="found in other weights"):
         export_model(other, source, tmp_path / "edited")
     assert not (tmp_path / "edited").exists()
+
+
+def test_the_weights_are_hashed_as_the_types_that_it_takes(
+    make_checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_checkpoint("llama", dtype=torch.bfloat16)
+    spots = {
+        dtype: random_spot(loaded.model, found_in=loaded.fingerprint)
+        for dtype in ("float32", "bfloat16")
+        for loaded in [load_model(source, dtype=dtype, device="cpu")]
+    }
+    taken = []
+    monkeypatch.setattr(checkpoint, "fingerprint_as", lambda each: taken.append(None) or fingerprint_as(each))
+    for times, (dtype, spot) in enumerate(spots.items(), 1):
+        taken.clear()
+        export_model(spot, source, tmp_path / dtype)
+        assert len(taken) == times
 
 
 def test_no_model_is_loaded(make_checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Neurons cut out: a smaller model that transformers loads, and that computes what zeroing them does."""
 
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from codingspot import edited, load_model
 from codingspot.cli.app import app
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError
 from codingspot.export import SmallerExport, export_smaller
+from codingspot.export.checkpoint import Checkpoint
 from codingspot.models import find_units
 
 TOKENS = torch.arange(2, 18)[None]
@@ -64,6 +66,22 @@ def test_shards_types_and_the_card(make_checkpoint, tmp_path: Path) -> None:
     assert index["metadata"]["total_size"] == 2 * sum(tensor.numel() for tensor in tensors)
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "smaller").config.intermediate_size == 16
     assert result.lines[0] in (tmp_path / "smaller/README.md").read_text()
+
+
+def test_one_tensor_is_in_memory_at_a_time(make_checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make_checkpoint("llama", size="1GB")
+    spot = unit_spot(load_model(source, device="cpu").model, [*range(10), *range(24, 40)])
+    read, alive = Checkpoint.read, list[weakref.ref[torch.Tensor]]()
+
+    def watched(checkpoint: Checkpoint, name: str) -> torch.Tensor:
+        assert not [each for each in alive if each() is not None]
+        tensor = read(checkpoint, name)
+        alive.append(weakref.ref(tensor))
+        return tensor
+
+    monkeypatch.setattr(Checkpoint, "read", watched)
+    export_smaller(spot, source, tmp_path / "smaller")
+    assert len(alive) == len(load_file(tmp_path / "smaller/model.safetensors"))
 
 
 def test_what_cannot_be_cut_is_one_line(make_checkpoint, tmp_path: Path) -> None:

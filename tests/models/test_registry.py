@@ -121,3 +121,15 @@ def test_a_faulty_package_is_named_when_it_is_used_and_not_before(registry, inst
     assert "mix" in list(registry)
     with pytest.raises(StudyError, match=message):
         registry[point.split()[0]]
+
+
+def test_some_have_to_declare_themselves(installed) -> None:
+    installed("class Bare: ...", "[codingspot.views]\nbare = third_party:Bare\n")
+    strict: Registry[Callable[..., str], Traits] = Registry("view", Traits)
+    strict.register("whole", traits=Traits(loud=True))(str)
+    assert strict.traits("whole").loud
+    with pytest.raises(StudyError, match=r"'bare' of third-party 1\.2 declares no Traits; register it with traits"):
+        strict["bare"]
+    assert not strict.is_usable("bare")
+    with pytest.raises(StudyError, match="view 'own' of codingspot declares no Traits"):
+        strict.register("own")(str)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,11 @@ def edited_card(record: Mapping[str, Any], evidence: Evidence | None, *, undone:
     return _card(model, "edited", "What was changed", done, record, evidence, undo)
 
 
-def cut_card(record: Mapping[str, Any], said: str) -> str:
-    """The card of a checkpoint that neurons were cut out of."""
+def reduced_card(record: Mapping[str, Any], kind: str, said: Iterable[str]) -> str:
+    """The card of a checkpoint that weights were removed from: what ``kind`` it now is, and what is ``said`` of it."""
     name = record["model"]["id"]
-    undo = f"Load {_code(name)}: what was cut out isn't kept here."
-    return _card(name, "cut", "What was removed", said, record, None, undo)
-
-
-def pruned_card(record: Mapping[str, Any], said: str) -> str:
-    """The card of a checkpoint that was pruned."""
-    name = record["model"]["id"]
-    undo = f"Load {_code(name)}: what was pruned isn't kept here."
-    return _card(name, "made sparse", "What was removed", said, record, None, undo)
+    undo = f"Load {_code(name)}: what was removed isn't kept here."
+    return _card(name, kind, "What was removed", " ".join(said), record, None, undo)
 
 
 def _card(

@@ -7,15 +7,13 @@ holds fused), as transformers' own mapping for the architecture says. Tensors th
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +23,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from codingspot.errors import ModelError
-from codingspot.export.tensors import Place, places
-from codingspot.files import parse_json, read_text, reason
+from codingspot.files import read_json, reason
 from codingspot.models import ParameterLayout, load_model
 from codingspot.models.finding import FoundModel, build, find_model, first_line
+from codingspot.models.layout import fingerprint_as
 from codingspot.models.section import ModelSection
 from codingspot.spot import Spot
+from codingspot.tensor_files import Place, places
 
 if TYPE_CHECKING:  # it takes seconds to load
     from transformers import PreTrainedModel
@@ -88,6 +87,7 @@ class Checkpoint:
     files: tuple[str, ...]
     model: PreTrainedModel
     commit: str | None
+    _fingerprints: dict[torch.dtype, str] = field(default_factory=dict, init=False)
 
     @cached_property
     def layout(self) -> ParameterLayout:
@@ -181,23 +181,29 @@ class Checkpoint:
             raise ModelError(
                 f"the spot is of a model with other parameters than {self.found.id}; give the one that it was found in"
             )
-        if spot.fingerprint is not None and spot.fingerprint not in self.fingerprints:
-            spot.check_model(self.fingerprints[0])
+        if spot.fingerprint is not None and not self.has(spot.fingerprint):
+            spot.check_model(self._fingerprint(torch.float32))
 
-    @cached_property
-    def fingerprints(self) -> tuple[str, ...]:
-        """The fingerprint of the weights, as :func:`codingspot.models.fingerprint` takes it, loaded as each type."""
-        shas = [(dtype, self._kept(dtype), hashlib.sha256()) for dtype in _DTYPES]
+    def has(self, fingerprint: str) -> bool:
+        """Whether that is the fingerprint of these weights, loaded as one of the types that they may be."""
+        return any(self._fingerprint(dtype) == fingerprint for dtype in _DTYPES)
+
+    def _fingerprint(self, dtype: torch.dtype) -> str:
+        """As :func:`codingspot.models.fingerprint` takes it of the weights loaded as a type; taken once."""
+        if dtype not in self._fingerprints:
+            kept = self._kept(dtype)
+            self._fingerprints[dtype] = fingerprint_as(
+                (name, tensor, torch.float32 if kept.search(name) else dtype) for name, tensor in self._parameters()
+            )
+        return self._fingerprints[dtype]
+
+    def _parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """The model's parameters, sorted by name, one group of them in memory at a time."""
         group, made = None, dict[str, Tensor]()
-        for name, groups in self.homes.items():
-            if groups[0] is not group:
-                group, made = groups[0], self.parameters(groups[0])
-            tensor = made[name]
-            for dtype, kept, sha in shas:
-                cast = tensor.to(torch.float32 if kept.search(name) else dtype)
-                sha.update(json.dumps([name, list(cast.shape), str(cast.dtype)]).encode())
-                sha.update(cast.contiguous().flatten().view(torch.uint8).numpy().data)
-        return tuple(sha.hexdigest() for _, _, sha in shas)
+        for name, (first, *_) in self.homes.items():
+            if first is not group:
+                group, made = first, self.parameters(first)
+            yield name, made[name]
 
     def _kept(self, dtype: torch.dtype) -> re.Pattern[str]:
         """Names of the parameters that stay in float32 whatever the others are loaded as."""
@@ -282,7 +288,7 @@ def _weight_files(folder: Path) -> tuple[str, ...]:
     """
     files = (WEIGHTS,)
     if not (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
-        index = parse_json(read_text(folder / INDEX), str(folder / INDEX))
+        index = read_json(folder / INDEX)
         named = index.get("weight_map") if isinstance(index, dict) else None
         if not isinstance(named, dict) or not all(_is_name(file) for file in named.values()):
             raise ModelError(f"{folder / INDEX} does not say which file each tensor is in; save the checkpoint again")
@@ -311,11 +317,11 @@ def _is_name(file: Any) -> bool:
     return isinstance(file, str) and file == Path(file).name and file.endswith(".safetensors")
 
 
-def copy_beside(folder: Path, target: Path, *, but: Iterable[str] = ()) -> None:
-    """Copy the files that belong to a checkpoint's weights as they are."""
+def copy_beside(folder: Path, target: Path) -> None:
+    """Copy the files that belong to a checkpoint's weights as they are, but those that ``target`` has already."""
     for pattern in BESIDE:
         for file in sorted(folder.glob(pattern)):
             name = file.relative_to(folder)
-            if file.is_file() and str(name) not in but:
+            if file.is_file() and not (target / name).exists():
                 (target / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(file, target / name)

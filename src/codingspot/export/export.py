@@ -85,9 +85,5 @@ class ExportTraits:
     writes: Literal["folder", "file"] = "folder"
 
 
-def _unknown() -> Write:
-    raise NotImplementedError("an export declares how it is written: register it with traits")
-
-
-EXPORTS: Registry[type[Settings], ExportTraits] = Registry("export", ExportTraits(_unknown))
+EXPORTS: Registry[type[Settings], ExportTraits] = Registry("export", ExportTraits)
 """Exports by the name that the command line gives them."""

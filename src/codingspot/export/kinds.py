@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -10,40 +12,14 @@ from codingspot.export.export import EXPORTS, ExportTraits, SpotSettings, Write
 from codingspot.settings import Count, InputPath, NotEmpty, Settings
 
 
-def _load_model() -> Write:
-    from codingspot.export.model import write
+def _by(module: str) -> Callable[[], Write]:
+    """Loads the function ``write`` of a module of this package."""
 
-    return write
+    def load() -> Write:
+        found: Write = import_module(f"{__package__}.{module}").write
+        return found
 
-
-def _load_undo() -> Write:
-    from codingspot.export.undo import write
-
-    return write
-
-
-def _load_lora() -> Write:
-    from codingspot.export.lora import write
-
-    return write
-
-
-def _load_mask() -> Write:
-    from codingspot.export.mask import write
-
-    return write
-
-
-def _load_smaller() -> Write:
-    from codingspot.export.smaller import write
-
-    return write
-
-
-def _load_pruned() -> Write:
-    from codingspot.export.pruned import write
-
-    return write
+    return load
 
 
 class Pushed(Settings):
@@ -62,7 +38,7 @@ class Pushed(Settings):
         return name
 
 
-@EXPORTS.register("model", label="Edited checkpoint", traits=ExportTraits(_load_model, reads=("spot", "model")))
+@EXPORTS.register("model", label="Edited checkpoint", traits=ExportTraits(_by("model"), reads=("spot", "model")))
 class ModelExport(SpotSettings, Pushed):
     """Edit a spot of a checkpoint and write the edited checkpoint, one tensor in memory at a time.
 
@@ -78,7 +54,7 @@ class ModelExport(SpotSettings, Pushed):
     run: InputPath | None = Field(None, description="a run directory that tried the spot, for the card's evidence")
 
 
-@EXPORTS.register("undo", label="Restored checkpoint", traits=ExportTraits(_load_undo, reads=("model",)))
+@EXPORTS.register("undo", label="Restored checkpoint", traits=ExportTraits(_by("undo"), reads=("model",)))
 class Undo(Settings):
     """Restore the original of an edited checkpoint, bit for bit, from what was written beside it.
 
@@ -86,7 +62,7 @@ class Undo(Settings):
     """
 
 
-@EXPORTS.register("lora", label="LoRA adapters", traits=ExportTraits(_load_lora))
+@EXPORTS.register("lora", label="LoRA adapters", traits=ExportTraits(_by("lora")))
 class LoraExport(SpotSettings):
     """Place LoRA adapters where the spot is dense, under a budget of trainable parameters.
 
@@ -107,7 +83,7 @@ class LoraExport(SpotSettings):
     dropout: float = Field(0.0, ge=0, lt=1, description="of the adapters' inputs")
 
 
-@EXPORTS.register("mask", label="Masks", traits=ExportTraits(_load_mask, writes="file"))
+@EXPORTS.register("mask", label="Masks", traits=ExportTraits(_by("mask"), writes="file"))
 class MaskExport(SpotSettings):
     """Write the spot as boolean masks, one for each tensor that it touches, True where a weight is kept.
 
@@ -120,7 +96,7 @@ class MaskExport(SpotSettings):
     scope: NotEmpty = Field("all", description="tensors in it alone; see `codingspot methods scope`")
 
 
-@EXPORTS.register("smaller", label="Smaller checkpoint", traits=ExportTraits(_load_smaller, reads=("spot", "model")))
+@EXPORTS.register("smaller", label="Smaller checkpoint", traits=ExportTraits(_by("smaller"), reads=("spot", "model")))
 class SmallerExport(SpotSettings, Pushed):
     """Cut the neurons of a spot out of a checkpoint: a smaller model that computes what zeroing them does.
 
@@ -133,7 +109,7 @@ class SmallerExport(SpotSettings, Pushed):
     multiple_of: Count = Field(1, description="of the width, which is rounded up to it: such as 64, for fast kernels")
 
 
-@EXPORTS.register("pruned", label="Pruned checkpoint", traits=ExportTraits(_load_pruned, reads=("model",)))
+@EXPORTS.register("pruned", label="Pruned checkpoint", traits=ExportTraits(_by("pruned"), reads=("model",)))
 class PrunedExport(Pushed):
     """Prune a checkpoint to a sparsity by magnitude or by scores, while it protects a spot, or everything but it.
 

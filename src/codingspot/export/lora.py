@@ -128,12 +128,12 @@ def place_lora(spot: Spot, settings: LoraExport | None = None) -> LoraPlacement:
     """
     settings = settings or LoraExport()
     chosen = settings.chosen(spot)
-    modules = _modules(chosen, settings.scope)
+    every = modules = _modules(chosen, settings.scope)
     weights = _weights([module.density for module in modules], settings.placement)
     if settings.top_modules is not None:
         best = sorted(range(len(modules)), key=lambda index: -weights[index])[: settings.top_modules]
         modules, weights = [modules[index] for index in sorted(best)], [weights[index] for index in sorted(best)]
-    budget = settings.budget or settings.rank * sum(module.cost for module in _modules(chosen, settings.scope))
+    budget = settings.budget or settings.rank * sum(module.cost for module in every)
     ranks = _ranks(modules, weights, budget)
     paid = {module.name: rank for module, rank in zip(modules, ranks, strict=True) if rank}
     trainable = sum(module.cost * rank for module, rank in zip(modules, ranks, strict=True))

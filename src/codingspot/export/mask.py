@@ -13,11 +13,11 @@ from torch import Tensor
 from codingspot.errors import SelectionError
 from codingspot.export.export import Exported, Given
 from codingspot.export.kinds import MaskExport
-from codingspot.export.tensors import is_of, write_masks
 from codingspot.models import SCOPES, role_of
 from codingspot.outputs import check_file, new_file
 from codingspot.report.labels import plural
 from codingspot.spot import Spot
+from codingspot.tensor_files import Form, is_of, write_tensors
 
 FORMAT = "codingspot-mask"
 
@@ -48,18 +48,18 @@ def export_mask(spot: Spot, file: str | Path, settings: MaskExport | None = None
     offsets = {name: found for name, found in chosen.grouped().items() if inside(role_of(name))}
     if not offsets:
         raise SelectionError(f"the spot has no weights in scope {settings.scope!r}; choose another --scope")
-    shapes = {name: spot.layout.shape(name) for name in offsets}
     kept = settings.keep == "spot"
 
-    def masks() -> Iterator[Bool[Tensor, ...]]:
+    def masks() -> Iterator[Bool[Tensor, " n"]]:
         for name, found in offsets.items():
             mask = torch.full((spot.layout.sizes[name],), not kept)
             mask[found] = kept
-            yield mask.view(shapes[name])
+            yield mask
 
     about = {"format": FORMAT, "keep": settings.keep, "spot": json.dumps(dict(spot.metadata))}
     with new_file(Path(file), is_mask, force=force) as temporary:
-        write_masks(temporary, shapes, masks(), about)
+        forms = {name: Form("BOOL", spot.layout.shape(name), spot.layout.sizes[name]) for name in offsets}
+        write_tensors(temporary, forms, masks(), about)
     selected = sum(len(found) for found in offsets.values())
     size = sum(spot.layout.sizes[name] for name in offsets)
     kept_count = selected if kept else size - selected

@@ -5,7 +5,7 @@ The spot must have been found in these weights, whatever type they were loaded a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,23 +19,20 @@ from torch import Tensor
 from codingspot.ablation import EDITS, Site
 from codingspot.errors import NonFiniteError, StudyError
 from codingspot.export.card import edited_card
-from codingspot.export.checkpoint import Checkpoint, copy_beside, open_checkpoint
+from codingspot.export.checkpoint import Checkpoint
 from codingspot.export.evidence import find_evidence
-from codingspot.export.export import FOLDER, Exported, Given
-from codingspot.export.hub import push
+from codingspot.export.export import Exported, Given
 from codingspot.export.kinds import ModelExport
 from codingspot.export.rewriting import copy_weights, rewrite
-from codingspot.files import write_json
+from codingspot.export.writing import Made, made_of, write_checkpoint
 from codingspot.models import input_places
 from codingspot.models.section import ModelSection
-from codingspot.outputs import check_folder, new_folder
-from codingspot.provenance import library_versions
+from codingspot.outputs import check_folder
 from codingspot.report.labels import plural
 from codingspot.settings_text import read_settings
 from codingspot.spot import Spot
 
-CARD, PROVENANCE, UNDO = "README.md", "provenance.json", "undo.safetensors"
-UNDO_FORMAT = "codingspot-undo"
+UNDO, UNDO_FORMAT = "undo.safetensors", "codingspot-undo"
 
 
 @dataclass(frozen=True)
@@ -59,10 +56,6 @@ class _Edit:
     def of_the_rest(self) -> bool:
         """Whether it edits everything but the spot."""
         return EDITS.traits(self.name, self.parameters).of_the_rest
-
-    def touched(self, spot: Spot) -> Collection[str]:
-        """The parameters in which it edits something."""
-        return spot.layout.names if self.of_the_rest else spot.grouped()
 
     def __call__(self, spot: Spot, offsets: Mapping[str, Int64[Tensor, " n"]], name: str, tensor: Tensor) -> Tensor:
         """A parameter, edited; ``offsets`` are the spot's in each."""
@@ -112,42 +105,26 @@ def export_model(
     settings = settings or ModelExport()
     edit, chosen = _Edit.asked(settings), settings.chosen(spot)
     evidence = None if settings.run is None else find_evidence(Path(settings.run), spot)
-    name = model.id if isinstance(model, ModelSection) else str(model)
-    target = Path(directory)
-    with new_folder(target, FOLDER, inputs=input_places(name, settings.run), force=force) as folder:
-        with open_checkpoint(model) as checkpoint:
-            checkpoint.check_spot(chosen)
-            digests = copy_weights(checkpoint, folder)
-            changed, undo = rewrite(
-                checkpoint, folder, edit.touched(chosen), partial(edit, chosen, chosen.grouped()), undone=settings.undo
-            )
-            copy_beside(checkpoint.folder, folder)
-            record = {
-                **made_of(checkpoint, chosen),
-                "weights": digests,
-                "edit": {"name": edit.name, **edit.parameters},
-                "changed": changed,
-                "evidence": None if evidence is None else evidence.record,
-            }
+
+    def make(checkpoint: Checkpoint, folder: Path) -> Made:
+        checkpoint.check_spot(chosen)
+        digests = copy_weights(checkpoint, folder)
+        offsets = chosen.grouped()
+        names = chosen.layout.names if edit.of_the_rest else offsets
+        changed, undo = rewrite(checkpoint, folder, names, partial(edit, chosen, offsets), undone=settings.undo)
         if settings.undo:
             save_file(undo, folder / UNDO, metadata={"format": UNDO_FORMAT})
-        write_json(folder / PROVENANCE, record)
-        (folder / CARD).write_text(edited_card(record, evidence, undone=settings.undo), encoding="utf-8")
-    lines = [f"{plural(len(chosen), 'parameter')} edited ({edit.name}), {plural(changed, 'number')} changed: {target}"]
-    if settings.push is not None:
-        lines.append(f"uploaded: {push(target, settings.push, private=settings.private)}")
-    return Exported(tuple(lines), {"directory": str(target), **record})
+        record = {
+            **made_of(checkpoint, chosen),
+            "weights": digests,
+            "edit": {"name": edit.name, **edit.parameters},
+            "changed": changed,
+            "evidence": None if evidence is None else evidence.record,
+        }
+        line = f"{plural(len(chosen), 'parameter')} edited ({edit.name}), {plural(changed, 'number')} changed"
+        return Made((line,), record, edited_card(record, evidence, undone=settings.undo))
 
-
-def made_of(checkpoint: Checkpoint, spot: Spot) -> dict[str, Any]:
-    """What an export of a spot of a checkpoint is made from, as plain data."""
-    found = checkpoint.found
-    return {
-        "model": {"id": found.id, "revision": checkpoint.commit, "fingerprint": spot.fingerprint},
-        "spot": dict(spot.metadata),
-        "parameters": {"selected": len(spot), "all": checkpoint.layout.total},
-        "versions": library_versions(),
-    }
+    return write_checkpoint(model, directory, make, settings, inputs=[settings.run], force=force)
 
 
 def _outside(inside: Int64[Tensor, " n"], size: int) -> Int64[Tensor, " rest"]:

@@ -19,18 +19,16 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError, StudyError
-from codingspot.export.card import pruned_card
-from codingspot.export.checkpoint import Checkpoint, copy_beside, open_checkpoint
-from codingspot.export.export import FOLDER, Exported, Given, not_empty
-from codingspot.export.hub import push
+from codingspot.export.card import reduced_card
+from codingspot.export.checkpoint import Checkpoint
+from codingspot.export.export import Exported, Given, not_empty
 from codingspot.export.kinds import PrunedExport
-from codingspot.export.model import CARD, PROVENANCE, made_of
 from codingspot.export.rewriting import copy_weights, rewrite
-from codingspot.files import write_json
+from codingspot.export.writing import Made, made_of, write_checkpoint
 from codingspot.importance import ScoreStore
 from codingspot.models import SCOPES, describe, input_places
 from codingspot.models.section import ModelSection
-from codingspot.outputs import check_folder, new_folder
+from codingspot.outputs import check_folder
 from codingspot.spot import Spot
 
 
@@ -64,17 +62,11 @@ def export_pruned(
         raise StudyError(f"--sparsity is given beside --pattern {settings.pattern}, which has its own; give one")
     if settings.protect_rest and settings.protect is None:
         raise StudyError("--protect-rest is of a spot; name it with --protect")
-    name = model.id if isinstance(model, ModelSection) else str(model)
-    target = Path(directory)
-    inputs = input_places(name, settings.scores, settings.protect)
-    with (
-        new_folder(target, FOLDER, inputs=inputs, force=force) as folder,
-        open_checkpoint(model) as checkpoint,
-    ):
+
+    def make(checkpoint: Checkpoint, folder: Path) -> Made:
         pruning = _Pruning.of(checkpoint, settings)
         digests = copy_weights(checkpoint, folder)
         rewrite(checkpoint, folder, pruning.input_axes, pruning, undone=False)
-        copy_beside(checkpoint.folder, folder)
         record = {
             **made_of(checkpoint, pruning.spot),
             "weights": digests,
@@ -87,11 +79,9 @@ def export_pruned(
             },
         }
         lines = _said(record)
-        write_json(folder / PROVENANCE, record)
-        (folder / CARD).write_text(pruned_card(record, " ".join(lines)), encoding="utf-8")
-    if settings.push is not None:
-        lines = (*lines, f"uploaded: {push(target, settings.push, private=settings.private)}")
-    return Exported((*lines, f"written: {target}"), {"directory": str(target), **record})
+        return Made(lines, record, reduced_card(record, "made sparse", lines))
+
+    return write_checkpoint(model, directory, make, settings, inputs=[settings.scores, settings.protect], force=force)
 
 
 def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -174,7 +164,7 @@ class _Pruning:
 def _scores(checkpoint: Checkpoint, folder: str) -> ScoreStore:
     store = ScoreStore.open(folder)
     made = (store.manifest.get("model") or {}).get("fingerprint")
-    if store.layout != checkpoint.layout or (made is not None and made not in checkpoint.fingerprints):
+    if store.layout != checkpoint.layout or (made is not None and not checkpoint.has(made)):
         raise FingerprintError(f"the scores in {folder} are of other weights; score {checkpoint.found.id}")
     if not store.scored:
         raise ArtefactError(f"{folder} holds no scores; score the model again")

@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from codingspot.export.checkpoint import INDEX, WEIGHTS, Checkpoint
-from codingspot.export.tensors import bits, change
+from codingspot.tensor_files import bits, change
 
 POSITIONS, VALUES = "positions.", "values."
 """What the names of an undo file's tensors begin with: places in a flattened tensor of the checkpoint, and what was

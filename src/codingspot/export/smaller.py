@@ -4,12 +4,11 @@ transformers wants one width of the MLP for all layers. So the width is that of 
 and a layer that would keep fewer keeps neurons of the spot with their weights at zero: they add nothing.
 
 Of each matrix of an MLP the rows (of gate and up) or columns (of down) of the neurons that go are left out; all other
-tensors are the original's. One file of weights is in memory at a time.
+tensors are the original's. One of them is in memory at a time.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -17,25 +16,25 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.errors import ArtefactError, SelectionError
-from codingspot.export.card import cut_card
-from codingspot.export.checkpoint import INDEX, WEIGHTS, Checkpoint, copy_beside, open_checkpoint
-from codingspot.export.export import FOLDER, Exported, Given
-from codingspot.export.hub import push
+from codingspot.export.card import reduced_card
+from codingspot.export.checkpoint import INDEX, WEIGHTS, Checkpoint
+from codingspot.export.export import Exported, Given
 from codingspot.export.kinds import SmallerExport
-from codingspot.export.model import CARD, PROVENANCE, made_of
-from codingspot.files import write_json
+from codingspot.export.writing import Made, made_of, write_checkpoint
+from codingspot.files import read_json, write_json
 from codingspot.models import ParameterLayout, Units, find_units, input_places
 from codingspot.models.finding import build
 from codingspot.models.section import ModelSection
-from codingspot.outputs import check_folder, new_folder
+from codingspot.outputs import check_folder
 from codingspot.spot import Spot
+from codingspot.tensor_files import Form, places, write_tensors
 
 _WIDTHS = ("intermediate_size", "n_inner", "ffn_hidden_size")
 """What configurations call the width of the MLP."""
@@ -48,6 +47,12 @@ class _Cut:
     axis: int
     kept: Tensor
     zeroed: Tensor
+
+    def form(self, whole: Form) -> Form:
+        """Of what is left of a tensor of a form."""
+        width, left = whole.shape[self.axis], len(self.kept)
+        shape = tuple(left if axis == self.axis else size for axis, size in enumerate(whole.shape))
+        return Form(whole.dtype, shape, whole.size // width * left)
 
     def __call__(self, tensor: Tensor) -> Tensor:
         return tensor.index_fill(self.axis, self.zeroed, 0).index_select(self.axis, self.kept).contiguous()
@@ -71,10 +76,11 @@ def export_smaller(
     """Write the checkpoint of a model without the neurons of a spot; see :class:`SmallerExport`.
 
     Raises:
-        SelectionError: the spot isn't one of whole neurons of dense MLPs, or leaves some layer whole.
+        SelectionError: the spot isn't one of whole neurons of dense MLPs, leaves some layer whole, or the model's
+            configuration has no setting for the width of its MLP.
         ArtefactError: its weights are not those of the neurons that it names.
         FingerprintError: the spot was found in other weights.
-        ModelError: the model is not found, has other parameters, or its configuration names no width of the MLP.
+        ModelError: the model is not found, or has other parameters.
         OutputError: something is there already, or it can't be uploaded.
     """
     settings = settings or SmallerExport()
@@ -84,19 +90,15 @@ def export_smaller(
             "only whole neurons can be cut out; find them with 'codingspot units --unit neuron', or write the edited "
             "model with 'codingspot export model'"
         )
-    name = model.id if isinstance(model, ModelSection) else str(model)
-    target = Path(directory)
-    with (
-        new_folder(target, FOLDER, inputs=input_places(name), force=force) as folder,
-        open_checkpoint(model) as checkpoint,
-    ):
+    numbers = chosen.units.numbers
+
+    def make(checkpoint: Checkpoint, folder: Path) -> Made:
         checkpoint.check_spot(chosen)
         units = find_units(checkpoint.model, "neuron")
-        removed = _removed(units, chosen, chosen.units.numbers)
+        removed = _removed(units, chosen, numbers)
         width = _width(units, removed, settings.multiple_of)
         smaller = _resized(checkpoint, units, width)
         _write_weights(checkpoint, _cuts(units, removed, width), folder)
-        copy_beside(checkpoint.folder, folder, but=["config.json"])
         smaller.config.save_pretrained(folder)
         cut, before = len(units) - width * len(units.sites), checkpoint.layout.total
         record = {
@@ -109,11 +111,9 @@ def export_smaller(
             },
         }
         lines = _said(record)
-        write_json(folder / PROVENANCE, record)
-        (folder / CARD).write_text(cut_card(record, " ".join(lines)), encoding="utf-8")
-    if settings.push is not None:
-        lines = (*lines, f"uploaded: {push(target, settings.push, private=settings.private)}")
-    return Exported((*lines, f"written: {target}"), {"directory": str(target), **record})
+        return Made(lines, record, reduced_card(record, "cut", lines))
+
+    return write_checkpoint(model, directory, make, settings, force=force)
 
 
 def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -139,8 +139,9 @@ def _removed(units: Units, spot: Spot, numbers: Int64[Tensor, " n"]) -> Bool[Ten
     Raises:
         ArtefactError: they are not the neurons that its weights are those of.
     """
-    if int(numbers.max()) >= len(units) or not torch.equal(
-        units.positions(numbers).sort().values, spot.positions.sort().values
+    # numpy's, since torch would sort as many indices beside them
+    if int(numbers.max()) >= len(units) or not np.array_equal(
+        np.sort(units.positions(numbers).numpy()), np.sort(spot.positions.numpy())
     ):
         raise ArtefactError(
             "the spot's weights are not those of the neurons that it names; find it again with 'codingspot units'"
@@ -203,26 +204,23 @@ def _cuts(units: Units, removed: Bool[Tensor, " units"], width: int) -> dict[str
 def _write_weights(checkpoint: Checkpoint, cuts: Mapping[str, _Cut], folder: Path) -> None:
     """Write the files of weights, cut, under the names that they have."""
     of = {source: cuts[name] for name in cuts for group in checkpoint.homes[name] for source in group.sources}
-    size = 0
+    total = 0
     for file in checkpoint.files:
-        tensors = {}
+        placed = sorted(places(checkpoint.folder / file).items(), key=lambda item: item[1].start)
+        forms: dict[str, Form] = {name: of[name].form(place) if name in of else place for name, place in placed}
+        tensors = (of[name](checkpoint.read(name)) if name in of else checkpoint.read(name) for name in forms)
         with safe_open(checkpoint.folder / file, framework="pt") as opened:
-            about = opened.metadata()
-            for source in opened.keys():  # noqa: SIM118 - it is no mapping
-                tensor = opened.get_tensor(source)
-                tensors[source] = of[source](tensor) if source in of else tensor
-                size += tensors[source].numel() * tensors[source].element_size()
-        save_file(tensors, folder / file, metadata=about)
+            write_tensors(folder / file, forms, tensors, opened.metadata())
+        total += sum(form.size for form in forms.values())
     if checkpoint.files != (WEIGHTS,):
-        index = json.loads((checkpoint.folder / INDEX).read_text(encoding="utf-8"))
-        write_json(folder / INDEX, {**index, "metadata": {"total_size": size}})
+        write_json(folder / INDEX, {**read_json(checkpoint.folder / INDEX), "metadata": {"total_size": total}})
 
 
 def _resized(checkpoint: Checkpoint, units: Units, width: int) -> Any:
     """The model of the configuration with another width, without weights.
 
     Raises:
-        ModelError: no setting of the configuration is the width, or it is one for other matrices too.
+        SelectionError: no setting of the configuration is the width, or it is one for other matrices too.
     """
     expected = {
         name: tuple(width * size // units.sites[0].width if axis == cut else size for axis, size in enumerate(shape))

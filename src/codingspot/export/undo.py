@@ -14,9 +14,9 @@ from codingspot.errors import ArtefactError
 from codingspot.export.checkpoint import BESIDE, FILES, INDEX, copy_beside, downloaded, require_whole
 from codingspot.export.export import FOLDER, Exported, Given
 from codingspot.export.kinds import Undo
-from codingspot.export.model import PROVENANCE, UNDO, UNDO_FORMAT
+from codingspot.export.model import UNDO, UNDO_FORMAT
 from codingspot.export.rewriting import POSITIONS, VALUES
-from codingspot.export.tensors import change, places
+from codingspot.export.writing import PROVENANCE
 from codingspot.files import reason
 from codingspot.models import input_places
 from codingspot.models.finding import find_model
@@ -25,6 +25,7 @@ from codingspot.models.shipped import model_source
 from codingspot.outputs import new_folder
 from codingspot.records import FileName, Record, read_model
 from codingspot.report.labels import plural
+from codingspot.tensor_files import change, places
 
 _AGAIN = "export the model again"
 

@@ -31,12 +31,12 @@ from codingspot.importance.writing import (
     DomainScores,
     NewDomainScores,
     store_writer,
-    tensor_offsets,
     texts_of,
 )
 from codingspot.models import ParameterLayout
 from codingspot.outputs import Place
 from codingspot.records import read_plain
+from codingspot.tensor_files import places
 
 
 @dataclass(frozen=True)
@@ -242,9 +242,9 @@ class ScoreStore:
         """File and byte offset of every tensor, by domain and name."""
         return {
             domain.name: {
-                name: (self.folder / file, offset)
+                name: (self.folder / file, place.start)
                 for file in domain.files
-                for name, offset in tensor_offsets(self.folder / file)
+                for name, place in places(self.folder / file).items()
             }
             for domain in self.domains
         }

@@ -30,6 +30,7 @@ from codingspot.models import ParameterLayout
 from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
 from codingspot.records import Count, Plain, Record, read_plain
+from codingspot.tensor_files import places
 
 _JOURNAL = "journal.json"
 
@@ -164,8 +165,8 @@ class StoreWriter:
         No more than a part is mapped at a time: what is mapped counts as the process's memory.
         """
         for file in domain.files:
-            for name, offset in tensor_offsets(self.folder / file):
-                scores = new.scores[name].detach().flatten()
+            for name, place in places(self.folder / file).items():
+                offset, scores = place.start, new.scores[name].detach().flatten()
                 for added in torch.split(scores, CHUNK) if len(scores) else ():
                     mapped = np.memmap(self.folder / file, "<f4", "r+", offset, (len(added),))
                     yield torch.from_numpy(mapped).add_(added.to("cpu", torch.float32))
@@ -284,17 +285,3 @@ def _shards(scores: Mapping[str, Tensor], shard_bytes: int) -> Iterator[list[str
         shard.append(name)
         size += tensor_bytes
     yield shard
-
-
-def tensor_offsets(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and byte offset of each tensor, from the header of a safetensors file.
-
-    The library maps whole files into memory; offsets let a part of a tensor be read into a bounded buffer
-    instead.
-    """
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    for name, entry in header.items():
-        if name != "__metadata__":
-            yield name, 8 + size + entry["data_offsets"][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -34,12 +34,17 @@ def unique_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def fingerprint(model: nn.Module) -> str:
     """SHA-256 over every unique parameter's name, shape, dtype and bytes, whatever the device."""
+    return fingerprint_as((name, each, each.dtype) for name, each in unique_parameters(model).items())
+
+
+def fingerprint_as(parameters: Iterable[tuple[str, Tensor, torch.dtype]]) -> str:
+    """The fingerprint of these parameters, sorted by name, were each of the type that stands beside it."""
     sha = hashlib.sha256()
-    for name, parameter in unique_parameters(model).items():
-        sha.update(json.dumps([name, list(parameter.shape), str(parameter.dtype)]).encode())
+    for name, parameter, dtype in parameters:
+        sha.update(json.dumps([name, list(parameter.shape), str(dtype)]).encode())
         flat = parameter.detach().flatten()
         for start in range(0, flat.numel(), _CHUNK):
-            sha.update(flat[start : start + _CHUNK].cpu().view(torch.uint8).numpy().data)
+            sha.update(flat[start : start + _CHUNK].to("cpu", dtype).view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 
@@ -85,7 +90,7 @@ class ParameterLayout:
         """How many numbers the parameters hold together."""
         return int(self.offsets[-1])
 
-    @property
+    @cached_property
     def sizes(self) -> dict[str, int]:
         """How many numbers each parameter holds."""
         return {name: prod(shape) for name, shape in zip(self.names, self.shapes, strict=True)}
@@ -119,11 +124,12 @@ class ParameterLayout:
         """
         tensors = self.tensor_index(positions)
         order = _stable_order(tensors, len(self.names))
-        present, counts = torch.unique_consecutive(tensors[order], return_counts=True)
-        groups = torch.split(order, counts.tolist()) if len(present) else ()
+        groups = torch.split(order, torch.bincount(tensors, minlength=len(self.names)).tolist())
+        del tensors  # as large as the positions
         return {
-            self.names[tensor]: Located(positions[source] - self.offsets[tensor], source)
-            for tensor, source in zip(present.tolist(), groups, strict=True)
+            name: Located(positions[source] - self.offsets[index], source)
+            for index, (name, source) in enumerate(zip(self.names, groups, strict=True))
+            if len(source)
         }
 
     def to_json(self) -> list[list[Any]]:

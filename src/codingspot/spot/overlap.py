@@ -71,12 +71,17 @@ def beside_chance(first: Int64[Tensor, " n"], second: Int64[Tensor, " m"], popul
     ``p_value`` (probability of at least as large an overlap by chance).
     """
     n, m, shared = len(first), len(second), common(first, second)
+    found = _against_chance(n, m, shared, population)
+    p_value = found.pop("p_value")
+    return {**found, "chance_jaccard": chance_jaccard(n, m, population), "p_value": p_value}
+
+
+def _against_chance(n: int, m: int, shared: int, population: int) -> dict[str, float]:
     return {
         "common": shared,
         "expected": n * m / population,
         "jaccard": shared / (n + m - shared),
         "expected_jaccard": expected_jaccard(n, m, population),
-        "chance_jaccard": chance_jaccard(n, m, population),
         "p_value": float(hypergeom.sf(shared - 1, population, n, m)),
     }
 
@@ -109,11 +114,7 @@ def overlap_by_tensor(first: Spot, second: Spot) -> pd.DataFrame:
                 "parameters": size,
                 "first_selected": n,
                 "second_selected": m,
-                "common": shared,
-                "expected": n * m / size,
-                "jaccard": shared / (n + m - shared),
-                "expected_jaccard": expected_jaccard(n, m, size),
-                "p_value": float(hypergeom.sf(shared - 1, size, n, m)),
+                **_against_chance(n, m, shared, size),
             }
         )
     return pd.DataFrame(rows).astype({"layer": "Int64"})
@@ -142,7 +143,7 @@ def overlap_in_all(first: Spot, second: Spot) -> dict[str, float]:
     """What two spots share in all, against independent random selections (hypergeometric) in the population.
 
     That is the scope where both have the same one, otherwise all parameters. Keys: ``first_selected``,
-    ``second_selected``, ``common``, ``population``, ``expected``, ``jaccard``, ``expected_jaccard`` and ``p_value``.
+    ``second_selected``, ``population``, ``common``, ``expected``, ``jaccard``, ``expected_jaccard`` and ``p_value``.
 
     Raises:
         SelectionError: the spots are of different models, or one is empty.
@@ -152,16 +153,11 @@ def overlap_in_all(first: Spot, second: Spot) -> dict[str, float]:
     n, m, population = len(first), len(second), _population(first, second)
     if not (n and m):
         raise SelectionError("a spot is empty; compare spots that select something")
-    shared = common(first.positions, second.positions)
     return {
         "first_selected": n,
         "second_selected": m,
-        "common": shared,
         "population": population,
-        "expected": n * m / population,
-        "jaccard": shared / (n + m - shared),
-        "expected_jaccard": expected_jaccard(n, m, population),
-        "p_value": float(hypergeom.sf(shared - 1, population, n, m)),
+        **_against_chance(n, m, common(first.positions, second.positions), population),
     }
 
 

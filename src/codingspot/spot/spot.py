@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
 from pydantic import Field
@@ -30,6 +31,7 @@ from codingspot.spot.recipes import RECIPES, check_recipe, recipe_parameters
 from codingspot.spot.requirements import Domains, require
 from codingspot.spot.selection import count_for, select_per_tensor, select_top
 from codingspot.spot.whole_units import WholeUnits
+from codingspot.tensor_files import is_of
 
 if TYPE_CHECKING:  # they take seconds to load
     import pandas as pd
@@ -268,7 +270,7 @@ def _fault(positions: Tensor, scores: Tensor) -> str | None:
         return f"positions are {positions.dtype} and scores {scores.dtype}, not torch.int64 and torch.float32"
     if positions.dim() != 1 or positions.shape != scores.shape:
         return f"positions {list(positions.shape)} and scores {list(scores.shape)} don't match as [n] and [n]"
-    ordered = positions.sort().values
+    ordered = np.sort(positions.numpy())  # torch would sort as many indices beside them
     if bool((ordered[1:] == ordered[:-1]).any()):
         return "a position is there twice"
     return "a score is not a number" if bool(scores.isnan().any()) else None
@@ -276,11 +278,7 @@ def _fault(positions: Tensor, scores: Tensor) -> str | None:
 
 def is_spot(path: Path) -> bool:
     """Whether the file was written by :meth:`Spot.save`."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("format") == _FORMAT
-    except (OSError, SafetensorError):
-        return False
+    return is_of(path, _FORMAT)
 
 
 def find_spot(

@@ -177,11 +177,7 @@ class ViewTraits:
     by_default: bool = False
 
 
-def _unknown() -> View:
-    raise NotImplementedError("a view declares how it is made: register it with traits")
-
-
-VIEWS: Registry[type[Settings], ViewTraits] = Registry("view", ViewTraits(_unknown))
+VIEWS: Registry[type[Settings], ViewTraits] = Registry("view", ViewTraits)
 """Views by the name that a study file and the command line give them."""
 
 

@@ -1,4 +1,4 @@
-"""Files of tensors as bytes: changing a few numbers of a safetensors file, and writing one tensor by tensor.
+"""Safetensors files as bytes: where their tensors are, changing a few numbers, and writing one tensor by tensor.
 
 A safetensors file is the length of a JSON header (8 bytes, little endian), the header (name to type, shape and place),
 and the tensors' bytes.
@@ -27,24 +27,36 @@ def bits(tensor: Tensor) -> Int[Tensor, " n"]:
 
 
 @dataclass(frozen=True)
-class Place:
-    """A tensor in a safetensors file: its type as the format names it, its shape, and where its bytes begin."""
+class Form:
+    """A tensor of a safetensors file: its type as the format names it, its shape, and how many bytes it takes."""
 
     dtype: str
     shape: tuple[int, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class Place(Form):
+    """The same, and where in the file its bytes begin."""
+
     start: int
 
 
 def places(path: Path) -> dict[str, Place]:
-    """The tensors of a safetensors file, which was opened before and found whole."""
+    """The tensors of a safetensors file, which was opened before and found whole, in the order of its header.
+
+    The library maps whole files into memory; by their places a part of a tensor can be read into a bounded buffer.
+    """
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
-    return {
-        name: Place(each["dtype"], tuple(each["shape"]), 8 + length + each["data_offsets"][0])
-        for name, each in header.items()
-        if name != "__metadata__"
-    }
+    header.pop("__metadata__", None)
+    return {name: _place(each, 8 + length) for name, each in header.items()}
+
+
+def _place(entry: Mapping[str, Any], data: int) -> Place:
+    start, stop = entry["data_offsets"]
+    return Place(entry["dtype"], tuple(entry["shape"]), stop - start, data + start)
 
 
 def is_of(path: Path, kind: str) -> bool:
@@ -66,19 +78,25 @@ def change(path: Path, place: Place, offsets: Int[Tensor, " n"], values: Shaped[
         memory.flush()
 
 
-def write_masks(
-    path: Path, shapes: Mapping[str, tuple[int, ...]], masks: Iterable[Tensor], about: Mapping[str, str]
+def write_tensors(
+    path: Path, forms: Mapping[str, Form], tensors: Iterable[Tensor], about: Mapping[str, str] | None = None
 ) -> None:
-    """Write boolean tensors of these names and shapes, one in memory at a time, as a safetensors file."""
-    header: dict[str, Any] = {"__metadata__": dict(about)}
+    """Write tensors of these names and forms, one in memory at a time; ``about`` are the file's metadata.
+
+    The bytes are those that the library's own writer makes of tensors in that order.
+    """
+    header: dict[str, Any] = {} if about is None else {"__metadata__": dict(about)}
     end = 0
-    for name, shape in shapes.items():
-        start, end = end, end + int(np.prod(shape, dtype=np.int64))
-        header[name] = {"dtype": "BOOL", "shape": list(shape), "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
+    for name, form in forms.items():
+        start, end = end, end + form.size
+        header[name] = {"dtype": form.dtype, "shape": list(form.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
-        for mask in masks:
-            file.write(mask.contiguous().numpy().tobytes())
+        file.writelines(map(_raw, tensors))  # which lets go of each before it asks for the next
+
+
+def _raw(tensor: Tensor) -> memoryview:
+    return tensor.contiguous().flatten().view(torch.uint8).numpy().data
