@@ -45,13 +45,14 @@ app()
 def running(directory: Path, *, ignored: signal.Signals | None = None) -> Iterator[subprocess.Popen[str]]:
     """A command that was begun in ``directory`` and is in the middle of writing two files."""
 
-    def ignore() -> None:
-        if ignored is not None:
-            signal.signal(ignored, signal.SIG_IGN)
+    def handlers() -> None:
+        """Those that a command in a terminal begins with, whatever pytest itself was begun with."""
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN if each == ignored else signal.SIG_DFL)
 
     command = [sys.executable, "-c", COMMAND, str(directory)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, preexec_fn=ignore, **streams) as process:
+    with subprocess.Popen(command, text=True, preexec_fn=handlers, **streams) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"

@@ -14,9 +14,25 @@ from codingspot.study import Study, load_study, parse_study
 from codingspot.study.corpora import study_corpora
 from codingspot.testbed.shipped import shipped_model
 
+NO_TASKS = "evaluation: {code: [], general: [], other: []}"
+
+
+def llama(folder: Path, **shape: object) -> str:
+    """A folder with nothing but the configuration of a model of Llama 3's vocabulary."""
+    LlamaConfig(
+        vocab_size=128_256,
+        num_key_value_heads=8,
+        head_dim=128,
+        max_position_embeddings=131_072,
+        architectures=["LlamaForCausalLM"],
+        **shape,
+    ).save_pretrained(folder)
+    return str(folder)
+
 
 def study(**sections: object) -> Study:
-    base = parse_study("name: small\nspots: [{name: paper, k_percent: [1], controls: [matched]}]", "small.yaml")
+    spots = "spots: [{name: paper, k_percent: [1], controls: [matched]}]"
+    base = parse_study(f"name: small\n{spots}\n{NO_TASKS}", "small.yaml")
     return base.model_copy(update=sections)
 
 
@@ -93,15 +109,24 @@ def test_a_sum_of_scores_is_one_domain_and_no_scores_are_none() -> None:
     contrast = next(spot for spot in load_study(DEMO).spots if spot.traits.contrast and spot.traits.scored)
     assert estimate(study(spots=(contrast,))).selected_from == own.domains * own.footprint.parameters
 
-    units = estimate(parse_study("name: u\nspots: [{name: u, recipe: units, k_percent: [5]}]", "units.yaml"))
+    text = f"name: u\nspots: [{{name: u, recipe: units, k_percent: [5]}}]\n{NO_TASKS}"
+    units = estimate(parse_study(text, "units.yaml"))
     assert (units.disk["scores"], units.disk["draws"], units.tokens, units.selected_from) == (0, 0, 0, 0)
     assert {peak.stage for peak in units.peaks} & {"scoring", "selection", "unit scores"} == {"unit scores"}
 
 
-def test_units_are_read_once_for_several_spots_and_again_in_rounds_and_trials() -> None:
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    """A model of one layer, run without data in a moment."""
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1, "num_attention_heads": 8}
+    return llama(tmp_path / "tiny", **shape)
+
+
+def test_units_are_read_once_for_several_spots_and_again_in_rounds_and_trials(tiny: str) -> None:
     def passes(*spots: str) -> float:
         listed = ", ".join(f"{{name: s{n}, recipe: units, k_percent: [5], {each}}}" for n, each in enumerate(spots))
-        found = estimate(parse_study(f"name: u\nscoring: {{token_budget: 1024}}\nspots: [{listed}]", "units.yaml"))
+        text = f"name: u\nmodel: {{id: {tiny}}}\nscoring: {{token_budget: 1024}}\nspots: [{listed}]\n{NO_TASKS}"
+        found = estimate(parse_study(text, "units.yaml"))
         return found.flops.get("unit scores", 0.0) / found.footprint.flops_per_token / found.domains / 1024
 
     once = passes("parameters: {}")
@@ -114,28 +139,15 @@ def test_units_are_read_once_for_several_spots_and_again_in_rounds_and_trials() 
     assert passes("parameters: {score: weights}") == 0  # of which nothing is read
 
 
-def test_a_gpu_holds_more_logits_at_once() -> None:
+def test_a_gpu_holds_more_logits_at_once(tiny: str) -> None:
     def scoring(**model: str) -> int:
-        return estimate(study(model=study().model.model_copy(update=model))).peaks[0].total
+        return estimate(study(model=study().model.model_copy(update={"id": tiny, **model}))).peaks[0].total
 
-    model = measure_footprint(shipped_model(), sequences=8, sequence_length=256, max_logits=MAX_LOGITS["cuda"])
+    model = measure_footprint(tiny, sequences=8, sequence_length=256, max_logits=MAX_LOGITS["cuda"])
     assert scoring(device="cuda:0") == 8 * model.parameters + model.pass_bytes
     assert scoring(device="cpu") <= scoring(device="cuda") == scoring(device_map="auto")
     with pytest.raises(ModelError, match="unknown device 'gpu'; use cpu, or cuda for a GPU"):
         scoring(device="gpu")
-
-
-def llama(folder: Path, **shape: object) -> str:
-    """A folder with nothing but the configuration of a model of Llama 3's vocabulary."""
-    LlamaConfig(
-        vocab_size=128_256,
-        num_key_value_heads=8,
-        head_dim=128,
-        max_position_embeddings=131_072,
-        architectures=["LlamaForCausalLM"],
-        **shape,
-    ).save_pretrained(folder)
-    return str(folder)
 
 
 def test_the_paper_s_study_of_eight_billion_parameters_fits_a_gpu_of_80_gb(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import lm_eval.tasks
+import lm_eval.utils
 import pytest
 from lm_eval.tasks import TaskManager
 
@@ -72,6 +73,20 @@ def test_a_later_folder_goes_before_an_earlier_one(tmp_path: Path) -> None:
     folders = [_folder(tmp_path / "a", prefix="first "), _folder(tmp_path / "b", prefix="second ")]
     (task,) = TaskLibrary(folders).load("numbers")
     assert task.doc_to_text(task.eval_docs[0]) == "second Two?"
+
+
+def test_a_template_is_compiled_once_for_all_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    compiles = lm_eval.utils.env.compile
+
+    def compile_(source: str) -> object:
+        compiled.append(source)
+        return compiles(source)
+
+    monkeypatch.setattr(lm_eval.utils.env, "compile", compile_)
+    (task,) = TaskLibrary([_folder(tmp_path, prefix="once ")]).load("numbers")
+    assert [task.doc_to_text(doc) for doc in task.eval_docs] == ["once Two?", "once Three?"]
+    assert compiled.count("once {{question}}") == 1
 
 
 def test_an_unknown_task_is_named() -> None:

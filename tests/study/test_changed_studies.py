@@ -51,7 +51,8 @@ SPOTS = [
 
 @pytest.fixture
 def study(small_study: Study) -> Study:
-    return _changed(small_study, spots=SPOTS, evaluation=TASKS, analyses=["prediction"])
+    """Of the shipped model, which has code to lose."""
+    return _changed(small_study, model={"id": "testbed"}, spots=SPOTS, evaluation=TASKS, analyses=["prediction"])
 
 
 def _changed(study: Study, **sections: Any) -> Study:

@@ -23,6 +23,12 @@ def changed(study: Study, changes: str) -> Study:
 
 
 @pytest.fixture
+def small_study(small_study: Study) -> Study:
+    """Of the shipped model: views know where its parallel texts are."""
+    return changed(small_study, "model: {id: testbed}")
+
+
+@pytest.fixture
 def no_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the model was run")

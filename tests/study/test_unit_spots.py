@@ -16,6 +16,7 @@ from codingspot.study.planning import plan_cells
 
 _STUDY = """
 name: units
+model: {{id: "{model}"}}
 corpus: {{source: "{corpus}", evaluation_documents: 2, held_out: [python]}}
 scoring: {{token_budget: 256, sequence_length: 64, draws: 1}}
 spots:
@@ -30,8 +31,10 @@ evaluation: {{code: [], general: [testbed_events], other: [], limit: 2}}
 """
 
 
-def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tmp_path: Path):
-    run = run_study(parse_study(_STUDY.format(corpus=corpus_folder), "units.yaml"), tmp_path / "run").path
+def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_model: Path, tmp_path: Path):
+    run = run_study(
+        parse_study(_STUDY.format(corpus=corpus_folder, model=tiny_model), "units.yaml"), tmp_path / "run"
+    ).path
     plan = json.loads((run / "plan.json").read_text())
     cells = {cell["name"]: cell for cell in plan["cells"]}
     nominal = 0.001 * plan["model"]["parameters"]
@@ -54,9 +57,11 @@ def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tmp_p
     assert selected["heads", 1.0] == cells["heads-k1"]["parameters"]
 
 
-def test_further_draws_of_controls_have_perplexity_alone_and_change_no_table_of_doses(corpus_folder, tmp_path):
+def test_further_draws_of_controls_have_perplexity_alone_and_change_no_table_of_doses(
+    corpus_folder, tiny_model, tmp_path
+):
     draws = "    control_seeds: [3]\n    judged: {{k_percent: 0.5, draws: 1}}\n"
-    text = _STUDY.replace("    control_seeds: [3]\n", draws).format(corpus=corpus_folder)
+    text = _STUDY.replace("    control_seeds: [3]\n", draws).format(corpus=corpus_folder, model=tiny_model)
     judged = text.replace("0.5, draws: 1", "0.5, draws: 3")
     run = run_study(parse_study(text, "units.yaml"), tmp_path / "run").path
     build_report(run)
@@ -72,10 +77,10 @@ def test_further_draws_of_controls_have_perplexity_alone_and_change_no_table_of_
     assert {path.name: path.read_bytes() for path in (run / "tables").iterdir() if path.name in before} == before
 
 
-def test_what_draws_of_text_find_is_compared_and_shown(corpus_folder: Path, tmp_path: Path):
+def test_what_draws_of_text_find_is_compared_and_shown(corpus_folder: Path, tiny_model: Path, tmp_path: Path):
     text = _STUDY.replace("draws: 1", "draws: 2").replace("[prediction]", "[reliability]")
     rounds = "  - {{name: rounds, recipe: units, parameters: {{rounds: 2}}, k_percent: [1]}}\nanalyses"
-    study = parse_study(text.replace("analyses", rounds).format(corpus=corpus_folder), "units.yaml")
+    study = parse_study(text.replace("analyses", rounds).format(corpus=corpus_folder, model=tiny_model), "units.yaml")
     run = run_study(study, tmp_path / "run").path
     table = pd.read_parquet(run / "analysis" / "unit_reliability.parquet")
     assert set(zip(table["spot"], table["unit"], table["k_percent"], strict=True)) == {

@@ -1,3 +1,5 @@
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,6 @@ from codingspot.files import write_json
 from codingspot.models import load_model
 from codingspot.testbed.recipe import Phase, Recipe
 from codingspot.testbed.routing import Routing, Subset
-from codingspot.testbed.shipped import shipped_model
 from codingspot.testbed.training import STEPS_PER_SHARD, is_trained, train
 
 BATCH = 512
@@ -35,9 +36,30 @@ def stop_at(step: int):
     return progress
 
 
-def test_a_stopped_training_resumes_to_the_same_weights(tmp_path: Path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training of the small recipe: tests leave it as it is."""
+    return train(small_recipe(), tmp_path_factory.mktemp("trained") / "whole", device="cpu")
+
+
+@pytest.fixture
+def begun(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Begins trainings that have their tokenizer already, whose shards are then made in this process."""
+    monkeypatch.setattr("codingspot.testbed.training.ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+
+    def begin(recipe: Recipe) -> Path:
+        out = tmp_path / "out"
+        out.mkdir()
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(whole / name, out)
+        write_json(out / "recipe.json", recipe.model_dump(mode="json"))
+        return out
+
+    return begin
+
+
+def test_a_stopped_training_resumes_to_the_same_weights(whole: Path, tmp_path: Path):
     recipe = small_recipe()
-    whole = train(recipe, tmp_path / "whole", device="cpu")
     with pytest.raises(KeyboardInterrupt):
         train(recipe, tmp_path / "stopped", device="cpu", progress=stop_at(STEPS_PER_SHARD + 1))
     stopped = train(recipe, tmp_path / "stopped", device="cpu")
@@ -49,21 +71,20 @@ def test_a_stopped_training_resumes_to_the_same_weights(tmp_path: Path):
         train(small_recipe(seed=1), whole)
 
 
-def test_a_routed_training_writes_its_subset(tmp_path: Path):
+def test_a_routed_training_writes_its_subset(begun):
     routing = Routing(neurons=8, key_value_groups=1)
     phase = Phase(mixture="routed", tokens=2048, learning_rate=1e-3)
     recipe = small_recipe(
         hidden_size=32, heads=4, key_value_heads=2, batch_tokens=2048, phases=(phase,), routing=routing
     )
-    load_model(shipped_model()).tokenizer.save_pretrained(tmp_path / "routed")
-    write_json(tmp_path / "routed" / "recipe.json", recipe.model_dump(mode="json"))  # a training that was begun
-    out = train(recipe, tmp_path / "routed", device="cpu")
+    out = train(recipe, begun(recipe), device="cpu")
     assert Subset.load(out) == Subset.of(routing, load_model(out).model.config)
 
 
-def test_gpt_neo_trains_and_loads(tmp_path: Path):
+def test_gpt_neo_trains_and_loads(begun):
     phase = Phase(mixture="broad", tokens=2 * BATCH, learning_rate=1e-3)
-    out = train(small_recipe(architecture="gpt_neo", phases=(phase,)), tmp_path / "neo", device="cpu")
+    recipe = small_recipe(architecture="gpt_neo", phases=(phase,))
+    out = train(recipe, begun(recipe), device="cpu")
     loaded = load_model(out)
     assert loaded.model.config.model_type == "gpt_neo"
     text = "def f(x):\n    return x"
@@ -103,9 +124,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_finished_training_is_left_as_it_is(tmp_path: Path):
-    recipe = small_recipe(phases=(Phase(mixture="broad", tokens=2 * BATCH, learning_rate=1e-3),))
-    out = train(recipe, tmp_path / "out", device="cpu")
+def test_a_finished_training_is_left_as_it_is(whole: Path, tmp_path: Path):
+    recipe, out = small_recipe(), tmp_path / "out"
+    shutil.copytree(whole, out)
     (out / "export").mkdir()
     for name in ("export/onnx", "config.json", "model.safetensors", "loss.csv", "tokenizer_config.json"):
         (out / name).write_text("mine")
@@ -114,8 +135,9 @@ def test_a_finished_training_is_left_as_it_is(tmp_path: Path):
     assert contents(out) == before
 
 
-def test_a_training_replaces_no_file_of_the_users(tmp_path: Path):
-    recipe, out = small_recipe(), tmp_path / "out"
+def test_a_training_replaces_no_file_of_the_users(begun):
+    recipe = small_recipe()
+    out = begun(recipe)
     with pytest.raises(KeyboardInterrupt):
         train(recipe, out, device="cpu", progress=stop_at(STEPS_PER_SHARD + 1))
     (out / "loss.csv").write_text("mine")

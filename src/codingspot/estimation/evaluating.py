@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -21,7 +21,7 @@ from codingspot.evaluation.cached_batch import CachedBatch
 from codingspot.evaluation.harness import TaskLibrary
 from codingspot.evaluation.prefix_tree import ancestor_mask
 from codingspot.evaluation.tasks import EvaluationTask, load_tasks
-from codingspot.models import MAX_LOGITS, OutputHead
+from codingspot.models import MAX_LOGITS
 from codingspot.study.cells import Cell
 from codingspot.study.evaluation_section import EvaluationSection
 
@@ -89,13 +89,13 @@ def evaluation_peaks(
     longest = int(getattr(config, "max_position_embeddings", None) or batch)
     row = min(smallest_window(model.model, longest), batch)
 
-    def text(run: PreTrainedModel) -> None:
+    def text(_run: PreTrainedModel) -> None:
         window = min(section.perplexity_window, longest)
         ids = torch.zeros((max(1, batch // window), window), dtype=torch.int64)
-        OutputHead(run, max_logits=MAX_LOGITS[device]).text_loss(ids)
+        model.head(MAX_LOGITS[device]).text_loss(ids)
 
     def choices(run: PreTrainedModel) -> None:
-        head = OutputHead(run, max_logits=MAX_LOGITS[device])
+        head = model.head(MAX_LOGITS[device])
         ids = torch.zeros((batch // row, row), dtype=torch.int64)
         mask = ancestor_mask(ids, run.dtype)  # of rows in which texts share their beginnings
         states = head.states(ids, position_ids=ids, attention_mask=mask).flatten(0, 1)
@@ -107,7 +107,7 @@ def evaluation_peaks(
         rows = max(1, cache // length)
         CachedBatch(run, [[0] * (length - 1)] * rows).extend([0] * rows)
 
-    known = {LOSSES: ("activations and logits", text)}
+    known: dict[str, tuple[str, Callable[[PreTrainedModel], None]]] = {LOSSES: ("activations and logits", text)}
     if section.tasks():
         known["choices of tasks"] = ("activations and logits", choices)
         known["generation"] = ("key-value cache and activations", generation)

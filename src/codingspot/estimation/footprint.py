@@ -74,12 +74,19 @@ class DatalessModel:
             "device": "cpu",
         }
         self._source, self._mode = id_or_path, FakeTensorMode()
+        self._heads: dict[int | None, OutputHead] = {}
         with self._mode:
             self.model = configured_model(id_or_path, dtype=dtype, **settings)
             self._measured, self._halves = self.model, False
             if dtype == "float32" and _has_fused_experts(self.model):
                 # Grouped matrix products exist without data in bfloat16 only; its tensors are then counted twice.
                 self._measured, self._halves = configured_model(id_or_path, dtype="bfloat16", **settings), True
+
+    def head(self, max_logits: int | None) -> OutputHead:
+        """The output head of the model, for what :meth:`takes` runs. It is made once, as making it runs the model."""
+        if max_logits not in self._heads:
+            self._heads[max_logits] = OutputHead(self._measured, max_logits=max_logits)
+        return self._heads[max_logits]
 
     def takes(self, begin: Callable[[PreTrainedModel], Callable[[], object]]) -> tuple[int, int]:
         """Peak bytes beside the weights, and floating-point operations, of what ``begin`` makes ready to be called.
@@ -111,8 +118,8 @@ class DatalessModel:
             ModelError: as :meth:`takes`.
         """
 
-        def begin(model: PreTrainedModel) -> Callable[[], object]:
-            head = OutputHead(model, max_logits=max_logits)
+        def begin(_model: PreTrainedModel) -> Callable[[], object]:
+            head = self.head(max_logits)
             ids = torch.zeros((sequences, sequence_length), dtype=torch.int64)
             return lambda: head.text_loss(ids).backward()  # type: ignore[no-untyped-call]
 

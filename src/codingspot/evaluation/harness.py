@@ -13,10 +13,12 @@ import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import lm_eval.tasks
+import lm_eval.utils
 from datasets import Dataset, DatasetDict
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks import TaskManager
@@ -26,6 +28,9 @@ from codingspot.errors import CodingSpotError, EvaluationError
 from codingspot.evaluation.code_tasks import runs_programs, without_metric
 from codingspot.evaluation.declared import TASKS
 from codingspot.evaluation.local_data import LocalData, misfit, read_rows
+
+# The harness compiles a task's templates anew for each document, which takes most of the time that loading a task does.
+lm_eval.utils.env.from_string = lru_cache(maxsize=256)(lm_eval.utils.env.from_string)
 
 _GROUP_ONLY = frozenset({"group", "group_alias", "task", "tag", "aggregate_metric_list", "metadata"})
 """Settings of a group that are about the group; others are handed to its members."""

@@ -7,8 +7,9 @@ where a file was written is in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
@@ -86,6 +87,9 @@ class ItemOutcome:
     further_verdicts: tuple[str, ...] = ()
 
 
+_fields = attrgetter(*(field.name for field in fields(ItemOutcome)))  # astuple would copy each value
+
+
 @dataclass(frozen=True)
 class DocumentLoss:
     """Loss of one document.
@@ -125,8 +129,8 @@ class Results:
     @classmethod
     def of_cell(cls, cell: str, outcomes: Iterable[ItemOutcome], losses: Iterable[DocumentLoss] = ()) -> Results:
         """The rows of one cell, in the order given."""
-        items = [(cell, *astuple(outcome)) for outcome in outcomes]
-        documents = pd.DataFrame([(cell, *astuple(document)) for document in losses], columns=LOSSES.names)
+        items = [(cell, *_fields(outcome)) for outcome in outcomes]
+        documents = pd.DataFrame([(cell, *_fields(document)) for document in losses], columns=LOSSES.names)
         found = pd.DataFrame(items, columns=OUTCOMES.names)
         several = any(len(further) for further in found[FURTHER[0]])
         found = found if several else found.drop(columns=FURTHER)

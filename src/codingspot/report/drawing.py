@@ -24,6 +24,7 @@ from codingspot.escaping import visible
 from codingspot.report.theme import CSS_VARIABLES, figure_style
 
 _DPI: Final = 150
+_SVG_DPI: Final = 72  # matplotlib draws every SVG at that
 _SVG: Final = "http://www.w3.org/2000/svg"
 _XLINK: Final = "http://www.w3.org/1999/xlink"
 
@@ -59,26 +60,37 @@ def save_png(picture: Picture, folder: Path) -> None:
     """Write all panels, beside one another, as ``NAME.png`` in ``folder``."""
     with figure_style():
         widths = [panel.size[0] for panel in picture.panels]
-        figure = Figure(figsize=(sum(widths), max(panel.size[1] for panel in picture.panels)), layout="constrained")
+        size = sum(widths), max(panel.size[1] for panel in picture.panels)
+        figure = Figure(figsize=size, layout="constrained", dpi=_DPI)
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, len(picture.panels), squeeze=False, width_ratios=widths)[0]
         for panel, one in zip(picture.panels, axes, strict=True):
             panel.draw(one)
             one.set_title(panel.title)
         _show_all(figure)
+        _lay_out(figure)
         figure.savefig(folder / f"{picture.name}.png", dpi=_DPI, metadata={"Software": None})
 
 
 def to_svg(panel: Panel, identifier: str) -> str:
     """One panel as an ``<svg>`` element for the page; every id in it begins with ``identifier``."""
     with figure_style():
-        figure = Figure(figsize=panel.size, layout="constrained")
+        figure = Figure(figsize=panel.size, layout="constrained", dpi=_SVG_DPI)
         FigureCanvasSVG(figure)
         panel.draw(figure.subplots())
         _show_all(figure)
+        _lay_out(figure)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _for_page(text.getvalue(), panel.description, identifier)
+
+
+def _lay_out(figure: Figure) -> None:
+    """Settle the layout, which saving a figure would do by drawing it twice."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def _show_all(figure: Figure) -> None:

@@ -35,7 +35,8 @@ def shaded_cell(
 ) -> None:
     """One cell with its text, from (x, y) on; ``shade`` goes from 0, white, to 1."""
     box = (x + _GAP / 2, y + _GAP / 2), width - _GAP, 1 - _GAP
-    axes.add_patch(Rectangle(*box, facecolor=GENERAL, alpha=_DARKEST * shade, linewidth=0))
+    # No patch, which would fit the limits of the axes to itself each time: they are set by whoever draws the cells.
+    axes.add_artist(Rectangle(*box, facecolor=GENERAL, alpha=_DARKEST * shade, linewidth=0))
     axes.text(x + width / 2, y + 0.52, text, ha="center", va="center", fontsize=fontsize, color=INK)
 
 
