@@ -7,9 +7,8 @@ where a file was written is in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
@@ -87,9 +86,6 @@ class ItemOutcome:
     further_verdicts: tuple[str, ...] = ()
 
 
-_fields = attrgetter(*(field.name for field in fields(ItemOutcome)))  # astuple would copy each value
-
-
 @dataclass(frozen=True)
 class DocumentLoss:
     """Loss of one document.
@@ -129,9 +125,11 @@ class Results:
     @classmethod
     def of_cell(cls, cell: str, outcomes: Iterable[ItemOutcome], losses: Iterable[DocumentLoss] = ()) -> Results:
         """The rows of one cell, in the order given."""
-        items = [(cell, *_fields(outcome)) for outcome in outcomes]
-        documents = pd.DataFrame([(cell, *_fields(document)) for document in losses], columns=LOSSES.names)
-        found = pd.DataFrame(items, columns=OUTCOMES.names)
+        found, documents = (
+            # astuple would copy each value
+            pd.DataFrame([(cell, *map(partial(getattr, row), schema.names[1:])) for row in rows], columns=schema.names)
+            for schema, rows in ((OUTCOMES, outcomes), (LOSSES, losses))
+        )
         several = any(len(further) for further in found[FURTHER[0]])
         found = found if several else found.drop(columns=FURTHER)
         told_apart = bool(documents["class_tokens"].notna().any())
