@@ -155,7 +155,7 @@ def test_it_is_not_found_in_scores_alone(make_given) -> None:
 
 def test_contrasts() -> None:
     every = torch.ones(3, dtype=torch.bool)
-    code, general = torch.tensor([4.0, 2.0, 0.0]), torch.tensor([1.0, 4.0, 0.0])
+    code, general = torch.tensor([[4.0, 2.0, 0.0], [1.0, 4.0, 0.0]], dtype=torch.float64)
     assert contrasted(code, general, "ratio", 0.0, every).tolist() == [4.0, 0.5, 0.0]
     smoothed = [5 / (1 + 5 / 6), 3 / (4 + 5 / 6), 1 / (5 / 6)]
     assert contrasted(code, general, "ratio", 0.5, every).tolist() == pytest.approx(smoothed)

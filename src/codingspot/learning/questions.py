@@ -224,7 +224,7 @@ def _rows(
         }
 
 
-def _common(selections: Sequence[Int64[Tensor, " n"]]) -> Int64[Tensor, " m"]:
+def _common(selections: Sequence[Int64[Tensor, " _"]]) -> Int64[Tensor, " m"]:
     """The positions that all selections have, in the order of the first."""
     first = selections[0]
     return first[torch.stack([torch.isin(first, other) for other in selections]).all(dim=0)]

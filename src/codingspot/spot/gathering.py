@@ -30,7 +30,7 @@ class Gathered(NamedTuple):
 
 def gather(
     store: ScoreStore,
-    selections: Sequence[Int64[Tensor, " n"]],
+    selections: Sequence[Int64[Tensor, " _"]],
     *,
     run: int = _RUN,
     progress: Callable[[float], None] = lambda _: None,

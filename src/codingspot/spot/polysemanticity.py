@@ -31,9 +31,9 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 def domain_shares(
     store: ScoreStore,
-    selections: Sequence[Int64[Tensor, " n"]],
+    selections: Sequence[Int64[Tensor, " _"]],
     progress: Callable[[float], None] = lambda _: None,
-) -> list[Float64[np.ndarray, "n domains"]]:
+) -> list[Float64[np.ndarray, "_ domains"]]:
     """Each parameter's share of its score from every domain of the store, for several selections in one pass.
 
     In the selections' order; NaN where all scores are 0. Shares are of magnitudes in one unit, whatever the store
@@ -70,7 +70,7 @@ class Shares:
     seed: int | None
     k_percents: tuple[float, ...]
     domains: tuple[tuple[str, DomainKind], ...]
-    values: tuple[Float64[np.ndarray, "n domains"], ...]
+    values: tuple[Float64[np.ndarray, "_ domains"], ...]
 
     def rows(self) -> Iterator[tuple[dict[str, object], Float64[np.ndarray, "n domains"]]]:
         """What names a row of a table (group, spot or random, seed and dose), and the shares of each dose."""

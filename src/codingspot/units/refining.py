@@ -99,7 +99,7 @@ def _effects(
     given: TrainingInput,
     units: Units,
     settings: UnitSettings,
-    sets: Sequence[Int64[Tensor, " n"]],
+    sets: Sequence[Int64[Tensor, " _"]],
     tokens: int,
 ) -> Float64[Tensor, " sets"]:
     """What zeroing each set of units does to the loss of code, less what it does to that of general text."""
