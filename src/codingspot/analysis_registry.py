@@ -21,9 +21,12 @@ from codingspot.registry import OWN, Registry
 
 if TYPE_CHECKING:  # what only lists analyses loads none of it
     import pandas as pd
+    from torch import Tensor
 
+    from codingspot.corpus import Corpus
     from codingspot.evaluation.results import Results
     from codingspot.importance import ScoreStore
+    from codingspot.models import LoadedModel
     from codingspot.report.run_files import Run
     from codingspot.report.section import Section
     from codingspot.report.specificity import Finding
@@ -32,6 +35,7 @@ if TYPE_CHECKING:  # what only lists analyses loads none of it
     from codingspot.spot.evolution import SnapshotRecorder
     from codingspot.study.cells import Cell, Plan
     from codingspot.study.config import Study
+    from codingspot.study.spot_section import SpotSection
     from codingspot.tables import TableSchema
 
 Tables = Mapping[str, "pd.DataFrame"]
@@ -52,12 +56,16 @@ class Given:
 
     Attributes:
         study: with its evaluation settled for the model.
+        loaded: the model; its weights must be left as they are.
+        scoring: what is scored and trained on.
+        held_out: the documents whose loss is taken.
         scores: of every parameter for every domain; None where the study reads none.
         draws: scores of disjoint text at a sample of the parameters; empty where the store isn't made of draws.
         by_reduction: scores of the first draw's text by another reduction of the estimator, by its name.
         snapshots: recorded in fine-tuning; None without, and where scores were made before.
         training_losses: of every step of fine-tuning, by seed and domain.
         spots: every spot and control by name, from the point ``spots`` on.
+        find: what a spot's recipe finds without some positions, likewise.
         cells: the study's grid, likewise.
         plan: the plan of all cells, at the point ``cells``.
         outcomes: of the cells that were asked every item, or as many as settled them, likewise.
@@ -68,12 +76,16 @@ class Given:
     """
 
     study: Study
+    loaded: LoadedModel
+    scoring: Corpus
+    held_out: Corpus
     scores: ScoreStore | None = None
     draws: Sequence[ScoreStore] = ()
     by_reduction: Callable[[str], ScoreStore] = _absent
     snapshots: SnapshotRecorder | None = None
     training_losses: Mapping[int, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     spots: Mapping[str, Spot] = field(default_factory=dict)
+    find: Callable[[SpotSection, Tensor], Spot] = _absent
     cells: Sequence[Cell] = ()
     plan: Plan | None = None
     outcomes: pd.DataFrame | None = None
@@ -126,6 +138,7 @@ class AnalysisTraits:
         key: what its tables depend on.
         names: the column, ``spot`` or ``cell``, that names what the plan has; empty where none does.
         always: it is made in any study, and says more where it is named.
+        costly: a study has it where it names it alone.
         reductions: it compares the estimator's other reductions, each a further pass over one draw of the text.
     """
 
@@ -137,6 +150,7 @@ class AnalysisTraits:
     key: Callable[[MadeFrom], Any] = _of_spots
     names: Literal["spot", "cell", ""] = ""
     always: bool = False
+    costly: bool = False
     reductions: bool = False
 
 
@@ -162,7 +176,8 @@ def named_analyses() -> list[str]:
 
 def analyses_by_default() -> tuple[str, ...]:
     """Those of this package that a study has which doesn't say."""
-    return tuple(name for name in named_analyses() if ANALYSES.source(name) == OWN)
+    own = (name for name in named_analyses() if ANALYSES.source(name) == OWN)
+    return tuple(name for name in own if not ANALYSES.traits(name).costly)
 
 
 def is_made(name: str, study: Study) -> bool:

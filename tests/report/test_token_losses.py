@@ -27,7 +27,9 @@ def told(losses, spot: float, control: float):
         apart = [0.0] * len(TOKEN_CLASSES)
         apart[CLOSING], apart[NAME] = 10 * (0.5 + rise), 30 * (2.0 + rise / 9)
         rows.append(apart)
-    return losses.assign(tokens=40, class_tokens=[tokens] * len(losses), class_losses=rows)
+    return losses.assign(
+        tokens=40, loss=[sum(apart) for apart in rows], class_tokens=[tokens] * len(losses), class_losses=rows
+    )
 
 
 def sections(folder: Path):
@@ -45,15 +47,17 @@ def test_the_rise_of_each_class(folder: Path) -> None:
     results = Results.read(folder)
     LOSSES.write(folder / "losses.parquet", told(results.losses, spot=3.0, control=0.25))
     section = sections(folder)[TITLE]
-    assert "75% of what code loses falls on closing brackets, 25% of its tokens." in section.reading
+    assert "by +1.00 nats a token: by +3.00 on closing brackets, and by +0.33 on names." in section.reading
     (table,) = section.tables
     rows = {row.values[0]: row.values[1:] for row in table.rows}
-    assert list(rows) == ["name", "closing bracket"]
+    assert list(rows) == ["name", "closing bracket", "all"]
+    assert rows["all"][:3] == (Number(100.0), Number(1.625), Number(*[pytest.approx(1.0)] * 3))
     share, original, rise, of_rise, matched = rows["closing bracket"][:5]
     assert (share, original) == (Number(25.0), Number(0.5))
     assert rise == Number(pytest.approx(3.0), pytest.approx(3.0), pytest.approx(3.0))  # alike in every document
     assert of_rise == Number(pytest.approx(75.0))
     assert matched == Number(pytest.approx(0.25), pytest.approx(0.25), pytest.approx(0.25))
+    assert rows["closing bracket"][8] == Number(None)  # of no rise
     assert rows["closing bracket"][7] == Number(pytest.approx(0.0), pytest.approx(0.0), pytest.approx(0.0))
 
 
@@ -66,5 +70,5 @@ def test_a_model_that_broke_is_said_nothing_of(folder: Path) -> None:
     results = Results.read(folder)
     LOSSES.write(folder / "losses.parquet", told(results.losses, spot=float("inf"), control=0.25))
     section = sections(folder)[TITLE]
-    assert "of what code loses" not in section.reading
+    assert "Under paper" not in section.reading
     assert section.tables[0].rows[0].values[4].value is None

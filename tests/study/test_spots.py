@@ -12,7 +12,7 @@ from codingspot.study import parse_study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.inputs import load_inputs
 from codingspot.study.saved_spots import SavedSpots
-from codingspot.study.spots import study_spots
+from codingspot.study.spots import SpotFinder, study_spots
 
 _STUDY = """
 name: several
@@ -32,7 +32,7 @@ def _spots(corpus: Path, out: Path, controls: str = "") -> tuple[Mapping[str, Sp
     study = parse_study(_STUDY.format(corpus=corpus, controls=controls), "several.yaml")
     inputs = load_inputs(study, lambda _stage: None)
     store = score(inputs.loaded, inputs.scoring, out / "scores", token_budget=1024, sequence_length=64)
-    spots = study_spots(study, store, inputs.loaded, inputs.scoring, RunDirectory.claim(out / "run", study))
+    spots = study_spots(SpotFinder(study, store, inputs.loaded, inputs.scoring), RunDirectory.claim(out / "run", study))
     return spots, find_spot(store, max_k_percent=2)
 
 
@@ -60,7 +60,9 @@ def test_a_further_draw_is_drawn_to_the_dose_judged(corpus_folder: Path, tmp_pat
     )
     inputs = load_inputs(study, lambda _stage: None)
     store = score(inputs.loaded, inputs.scoring, tmp_path / "scores", token_budget=1024, sequence_length=64)
-    spots = study_spots(study, store, inputs.loaded, inputs.scoring, RunDirectory.claim(tmp_path / "run", study))
+    spots = study_spots(
+        SpotFinder(study, store, inputs.loaded, inputs.scoring), RunDirectory.claim(tmp_path / "run", study)
+    )
     sizes = {name: len(spot) for name, spot in spots.items()}
     large, small = len(spots["paper"]), len(spots["paper"].top(0.25))
     assert small < large

@@ -20,8 +20,10 @@ from codingspot.spot import Spot
 from codingspot.spot.candidates import names_in
 
 
-def uniform_control(spot: Spot, *, seed: int, scope: str = "all") -> Spot:
+def uniform_control(spot: Spot, *, seed: int, scope: str = "all", most: int | None = None) -> Spot:
     """As many parameters as the spot has, uniform without replacement from those in scope that it leaves.
+
+    With ``most``, as many as that, or all there are.
 
     Raises:
         SelectionError: the scope has too few parameters outside the spot.
@@ -29,8 +31,8 @@ def uniform_control(spot: Spot, *, seed: int, scope: str = "all") -> Spot:
     """
     intervals = [_interval(spot, name) for name in names_in(spot.layout, scope)]
     taken = np.sort(spot.positions.numpy())
-    drawn = draw(intervals, len(spot), taken, np.random.default_rng(seed))
-    if len(drawn) < len(spot):
+    drawn = draw(intervals, most or len(spot), taken, np.random.default_rng(seed))
+    if most is None and len(drawn) < len(spot):
         raise SelectionError(
             f"scope {scope!r} leaves {len(drawn)} parameters outside the spot, fewer than its {len(spot)}; lower k or "
             "draw the control from a wider scope"

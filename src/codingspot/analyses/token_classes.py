@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import Any, Final
 
 import pandas as pd
@@ -14,7 +15,7 @@ from codingspot.corpus.token_classes import TOKEN_CLASSES
 from codingspot.evaluation.loss_changes import loss_changes
 from codingspot.evaluation.results import BY_CLASS
 from codingspot.report.drawing import Panel, Picture
-from codingspot.report.labels import dose, join_words
+from codingspot.report.labels import dose, signed
 from codingspot.report.run_files import Run
 from codingspot.report.section import Section
 from codingspot.report.specificity import Finding
@@ -25,6 +26,9 @@ from codingspot.study.cells import ORIGINAL
 
 _Figures = Mapping[Hashable, Mapping[Hashable, Any]]
 """The figures of each kind and class."""
+_ALL: Final = "all"
+_RARE: Final = 0.02
+"""Classes of a smaller share of the tokens aren't named in sentences."""
 _KINDS: Final = {"code": "Code", "general": "General text"}
 
 
@@ -59,7 +63,7 @@ def _panels(findings: Sequence[Finding], changes: pd.DataFrame) -> Iterator[Pane
 
 
 def by_class(losses: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
-    """Losses of documents with a row a class of token that a document has: ``domain`` is then kind and class.
+    """Losses of documents, a row a class of token that a document has and one for all; ``domain`` is kind and class.
 
     Args:
         losses: ``Results.losses``, of documents whose classes are known.
@@ -70,24 +74,27 @@ def by_class(losses: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
         document=losses["domain"].astype(str) + " " + losses["document"].astype(str),
         token_class=pd.Series([list(TOKEN_CLASSES)] * len(losses), index=losses.index),
     )
-    apart = documents.drop(columns=["tokens", "loss"]).explode(["token_class", *BY_CLASS], ignore_index=True)
+    apart = documents.drop(columns=["tokens", "loss"]).explode(["token_class", *BY_CLASS])
     apart = apart.rename(columns={"class_tokens": "tokens", "class_losses": "loss"})
-    apart = apart.astype({"tokens": "int64", "loss": "float64"})
-    apart["domain"] = apart["kind"] + "/" + apart["token_class"]
-    return apart.loc[apart["tokens"] > 0, ["cell", "domain", "document", "tokens", "loss"]]
+    every = pd.concat([apart, documents.assign(token_class=_ALL)], ignore_index=True)
+    every = every.astype({"tokens": "int64", "loss": "float64"})
+    every["domain"] = every["kind"] + "/" + every["token_class"]
+    return every.loc[every["tokens"] > 0, ["cell", "domain", "document", "tokens", "loss"]]
 
 
 def _changes(told: pd.DataFrame) -> pd.DataFrame:
-    """Columns of :func:`loss_changes` with ``kind`` and ``token_class``, and ``tokens``, ``share`` (of the kind's
-    tokens) and ``share_of_rise`` (of what the losses of the kind's tokens rise by in all)."""
+    """Changes of the loss (:func:`loss_changes`) by ``kind`` and ``token_class``.
+
+    ``share`` is the class's of the tokens of its kind, ``share_of_rise`` that of their loss's rise, where there is one.
+    """
     changes = loss_changes(told, ORIGINAL)
     changes[["kind", "token_class"]] = changes["domain"].str.split("/", n=1, expand=True)
-    tokens = told[told["cell"] == ORIGINAL].groupby("domain")["tokens"].sum()
-    changes["tokens"] = changes["domain"].map(tokens)
-    rise = changes["tokens"] * changes["change"]
-    by = [changes["cell"], changes["kind"]]
-    changes["share"] = changes["tokens"] / changes["tokens"].groupby(by).transform("sum")
-    changes["share_of_rise"] = rise / rise.groupby(by).transform("sum")
+    changes["tokens"] = changes["domain"].map(told[told["cell"] == ORIGINAL].groupby("domain")["tokens"].sum())
+    of_all = changes[changes["token_class"] == _ALL].drop(columns=["domain", "token_class", "original", "high"])
+    changes = changes.merge(of_all, on=["cell", "kind"], suffixes=("", "_all"))
+    changes["share"] = changes["tokens"] / changes["tokens_all"]
+    rise = changes["change"] / changes["change_all"].where((changes["low_all"] > 0) & (changes["change_all"] < inf))
+    changes["share_of_rise"] = changes["share"] * rise
     return changes
 
 
@@ -107,15 +114,16 @@ def _drawn(changes: pd.DataFrame, finding: Finding) -> pd.DataFrame:
 
 
 def _sentence(finding: Finding, own: pd.DataFrame) -> str:
-    """Where most of the rise falls: the fewest classes that hold half of it."""
-    code = own[own["kind"] == "code"].sort_values("share_of_rise", ascending=False)
-    if not len(code) or not code["share_of_rise"].between(-10, 10).all() or code["change"].max() <= 0:
+    """On which class of code's tokens the loss rises most, and on which least, of those that aren't rare."""
+    code = own[(own["kind"] == "code") & (own["share"] >= _RARE)].set_index("token_class")["change"]
+    if len(code) < 3 or not code.between(-inf, inf, inclusive="neither").all():
         return ""
-    most = code[code["share_of_rise"].cumsum().shift(fill_value=0.0) < 0.5]
-    names = join_words([name if name.endswith("space") else f"{name}s" for name in most["token_class"]])
+    most, least = (code.drop(_ALL).sort_values().index[place] for place in (-1, 0))
+    plural = {name: name if name in ("punctuation", "white space") else f"{name}s" for name in TOKEN_CLASSES}
     return (
-        f"Under {finding.spot} at {dose(finding.cell.cell.k_percent)}, {most['share_of_rise'].sum():.0%} of what code "
-        f"loses falls on {names}, {most['share'].sum():.0%} of its tokens."
+        f"Under {finding.spot} at {dose(finding.cell.cell.k_percent)} the loss of code changes by "
+        f"{signed(code[_ALL], 2)} nats a token: by {signed(code[most], 2)} on {plural[most]}, and by "
+        f"{signed(code[least], 2)} on {plural[least]}."
     )
 
 
@@ -133,16 +141,16 @@ def _table(summary: RunSummary, findings: Sequence[Finding], changes: pd.DataFra
     for finding in findings:
         own, drawn = (each(changes, finding).to_dict("index") for each in (_of, _drawn))
         title = f"{summary.title(finding.spot)}, {dose(finding.cell.cell.k_percent)}"
-        for name in TOKEN_CLASSES:
+        for name in (*TOKEN_CLASSES, _ALL):
             values = [value for kind in _KINDS for value in _values(own, drawn, (kind, name))]
             if any(value.value is not None for value in values):
                 rows.append(Row(finding.spot, title, "spot", (name, *values)))
     caption = (
         "Loss on the tokens of each class, of the original model and its rise at the dose judged (nats a token of the "
         "class; 95% intervals paired over documents), all languages' tokens together; what share of the tokens the "
-        "class is, and what share of the rise of the loss of all. Matched: rise under the matched controls, mean "
-        "(smallest to largest). A token is of the class of its first character that isn't white space, in code by the "
-        "language's grammar."
+        "class is, and what share of the rise of the loss of all, where that is above 0 at 95%. Matched: rise under "
+        "the matched controls, mean (smallest to largest). A token is of the class of its first character that isn't "
+        "white space, in code by the language's grammar."
     )
     return Table("token_classes", "Which tokens the loss rises on", caption, tuple(columns), tuple(rows))
 
@@ -161,7 +169,7 @@ def _values(own: _Figures, drawn: _Figures, place: tuple[str, str]) -> tuple[Num
 
 
 def _draw(axes: Axes, *, own: pd.DataFrame, drawn: pd.DataFrame) -> None:
-    names = [name for name in TOKEN_CLASSES if name in own.index.get_level_values("token_class")]
+    names = [name for name in (*TOKEN_CLASSES, _ALL) if name in own.index.get_level_values("token_class")]
     for kind, colour, above in (("code", CODE, -0.19), ("general", GENERAL, 0.19)):
         rows = pd.MultiIndex.from_product([[kind], names])
         places = [row + above for row in range(len(names))]

@@ -59,6 +59,8 @@ def relearning(
     texts: Mapping[str, PackedTokens],
     measure: Measure,
     settings: RelearnSettings | None = None,
+    *,
+    with_original: bool = True,
 ) -> pd.DataFrame:
     """Zero each spot whole, fine-tune on each text, and measure on the way. Weights come back bit for bit.
 
@@ -67,6 +69,8 @@ def relearning(
     ``original`` and ``harmed`` (the figure before and after the removal), ``value`` (now), ``recovered`` = (value -
     harmed) / (original - harmed), and ``seconds`` since the removal, measuring included. ``recovered`` is not defined
     where the removal changed the figure by less than 5% of what it was.
+
+    Nothing removed is left out where ``with_original`` is false.
 
     Raises:
         StudyError: a spot is called ``original``.
@@ -78,7 +82,7 @@ def relearning(
         raise StudyError(f"a spot is called {ORIGINAL!r}, which is the model with nothing removed; rename it")
     original = dict(measure())
     rows: list[dict[str, object]] = []
-    for name, spot in {ORIGINAL: None, **spots}.items():
+    for name, spot in {**({ORIGINAL: None} if with_original else {}), **spots}.items():
         for text, tokens in texts.items():
             about = {"spot": name, "text": text, "ablated": settings.ablated}
             rows += [{**about, **row} for row in _relearned(loaded, spot, tokens, measure, original, settings)]

@@ -42,7 +42,7 @@ from codingspot.study.progress import CountsCells, Progress, Silent
 from codingspot.study.refinement import refine
 from codingspot.study.reuse import reuse_scores
 from codingspot.study.scoring import study_scores
-from codingspot.study.spots import study_spots
+from codingspot.study.spots import SpotFinder, study_spots
 from codingspot.study.views import study_views
 
 # Work of the stages before the cells, in units of one evaluated cell, for the estimate of the time left.
@@ -80,10 +80,11 @@ def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sa
     directory.settle({**keys.spots(), **keys.analyses(cells), **keys.cells(cells)})
     run = _Run(study, inputs, directory, keys, said, progress, unsafe_no_sandbox)
     run.announce(cells)
-    given = run.score(Given(study))
+    given = run.score(Given(study, inputs.loaded, inputs.scoring, inputs.evaluation))
     if given.scores is not None and study.spots:
-        spots = run.select(given.scores)
-        given = replace(given, spots=spots, cells=with_own_sizes(cells, spots))
+        finder = SpotFinder(study, given.scores, inputs.loaded, inputs.scoring)
+        spots = run.select(finder)
+        given = replace(given, spots=spots, cells=with_own_sizes(cells, spots), find=lambda *of: finder.find(*of).spot)
         run.analyse(given)
     plan = run.evaluate(given.cells or cells, given.spots)
     run.conclude(given, plan)
@@ -135,10 +136,10 @@ class _Run:
         make_analyses("scores", given, directory)
         return given
 
-    def select(self, store: ScoreStore) -> Mapping[str, Spot]:
+    def select(self, finder: SpotFinder) -> Mapping[str, Spot]:
         """Every spot and control by name, found or read."""
         self.progress.stage("selecting spots")
-        spots = study_spots(self.study, store, self.inputs.loaded, self.inputs.scoring, self.directory)
+        spots = study_spots(finder, self.directory)
         self.progress.advance(_SELECTION_UNITS)
         return spots
 

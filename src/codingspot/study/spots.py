@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -24,15 +25,16 @@ from codingspot.study.saved_spots import SavedSpots
 from codingspot.study.spot_section import SpotSection
 
 
-def study_spots(
-    study: Study, store: ScoreStore, loaded: LoadedModel, corpus: Corpus, directory: RunDirectory
-) -> SavedSpots:
+def study_spots(finder: SpotFinder, directory: RunDirectory) -> SavedSpots:
     """Every spot and control of the study by name, made or read."""
     spots = SavedSpots(directory)
-    finder = _Finder(study, store, loaded, corpus, directory)
-    for section in study.spots:
+    for section in finder.study.spots:
         if not spots.resume(section.name):
-            spots.add(section.name, finder.find(section, spots))
+            taken = [spots[name].positions for name in section.without]
+            found = finder.find(section, torch.unique(torch.cat(taken)) if taken else None)
+            for stem, table in found.tables.items():
+                write_table(directory.analysis, f"{stem}{section.name}", table.assign(spot=section.name))
+            spots.add(section.name, found.spot)
         given = partial(finder.given, section, None)
         for control, seed in control_draws(section):
             name = control_name(section.name, control, seed)
@@ -40,28 +42,33 @@ def study_spots(
                 continue
             spot = spots[section.name]
             spot = spot.prefix(spot.count(drawn_to(section, seed)))
-            controlled = Controlled(spot, store, loaded, given, apart=not section.tested)
+            controlled = Controlled(spot, finder.store, finder.loaded, given, apart=not section.tested)
             parameters = {} if seed is None else {"seed": seed}
             spots.add(name, CONTROLS.bind(control, parameters)(controlled))
     return spots
 
 
 @dataclass(frozen=True)
-class _Finder:
-    """Finds the study's spots."""
+class Found:
+    """A spot, and by file stem what its recipe tells of how it was found: a training's curve, a reading's units."""
+
+    spot: Spot
+    tables: Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class SpotFinder:
+    """Finds the study's spots, whatever their recipes need."""
 
     study: Study
     store: ScoreStore
     loaded: LoadedModel
     corpus: Corpus
-    directory: RunDirectory
 
-    def find(self, section: SpotSection, before: Mapping[str, Spot]) -> Spot:
-        """A spot by its recipe, without the weights of those ``before`` that it names."""
-        taken = [before[name].positions for name in section.without]
-        without = torch.unique(torch.cat(taken)) if taken else None
+    def find(self, section: SpotSection, without: Tensor | None = None) -> Found:
+        """A spot by its recipe, without the weights at those positions."""
         if section.traits.from_scores:
-            return find_spot(
+            spot = find_spot(
                 self.store,
                 recipe=section.recipe,
                 scope=section.scope,
@@ -69,9 +76,14 @@ class _Finder:
                 without=without,
                 **section.parameters,
             )
+            return Found(spot, {})
+        given = self.given(section, without)
         if section.training is None:
-            return self._measure(section, without)
-        return self._train(section, without)
+            read = measure_spot(given, recipe=section.recipe, **section.parameters)
+            tables = {UNITS: read.units, UNIT_DRAWS: read.drawn}
+            return Found(read.spot, {stem: table for stem, table in tables.items() if table is not None})
+        trained = train_spot(given, recipe=section.recipe, **section.parameters)
+        return Found(trained.spot, {LEARNING: trained.curve})
 
     def given(self, section: SpotSection, without: Tensor | None) -> TrainingInput:
         """What a recipe that runs the model is given for a spot."""
@@ -104,19 +116,3 @@ class _Finder:
     def _measured(self) -> dict[Any, Any]:
         """What was read on the text, for all spots and controls."""
         return {}
-
-    def _train(self, section: SpotSection, without: Tensor | None) -> Spot:
-        """The spot of a trained recipe; the curve of its training is kept with the analyses."""
-        trained = train_spot(self.given(section, without), recipe=section.recipe, **section.parameters)
-        curve = trained.curve.assign(spot=section.name)
-        write_table(self.directory.analysis, f"{LEARNING}{section.name}", curve)
-        return trained.spot
-
-    def _measure(self, section: SpotSection, without: Tensor | None) -> Spot:
-        """The spot of a recipe that reads activations; its units are kept with the analyses."""
-        found = measure_spot(self.given(section, without), recipe=section.recipe, **section.parameters)
-        tables = {UNITS: found.units, UNIT_DRAWS: found.drawn}
-        for stem, table in tables.items():
-            if table is not None:
-                write_table(self.directory.analysis, f"{stem}{section.name}", table.assign(spot=section.name))
-        return found.spot

@@ -47,6 +47,18 @@ def matched_units(controlled: Controlled, *, seed: Seed = 0) -> Spot:
     )
 
 
+def other_units(spot: Spot, units: Units, *, seed: int, most: int) -> Spot:
+    """Units of the spot's kind that it leaves, in random order, of at most ``most`` weights in all."""
+    assert spot.units is not None
+    left = torch.ones(len(units), dtype=torch.bool)
+    left[spot.units.numbers] = False
+    numbers = torch.from_numpy(np.random.default_rng(seed).permutation(left.nonzero().flatten().numpy()))
+    numbers = numbers[units.sizes[numbers].cumsum(0) <= most]
+    positions, whole = units.positions(numbers), WholeUnits(units.kind, numbers, units.sizes[numbers])
+    control = {"name": "other_units", "seed": seed}
+    return Spot(positions, torch.zeros(len(positions)), spot.layout, {**spot.metadata, "control": control}, whole)
+
+
 def _drawn(units: Units, numbers: Int64[Tensor, " n"], seed: int, apart: bool) -> tuple[Int64[Tensor, " n"], int]:
     """A random unit for each of ``numbers``, where ``apart`` none of these, and how many are of another layer."""
     generator = np.random.default_rng(seed)

@@ -1,0 +1,321 @@
+"""Whether a spot is the place of an ability, or one of several ways of breaking it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+
+from codingspot.ablation import WeightEditor
+from codingspot.ablation.controls import uniform_control
+from codingspot.analysis_registry import ANALYSES, AnalysisTraits, Given, MadeFrom, Tables, stacked
+from codingspot.corpus import PackedTokens
+from codingspot.errors import SelectionError
+from codingspot.evaluation.adapter import ModelAdapter
+from codingspot.evaluation.perplexity import HeldOutLoss
+from codingspot.learning import RelearnSettings, dose_that_harms, relearning
+from codingspot.models import find_units
+from codingspot.report.drawing import Panel, Picture
+from codingspot.report.labels import join_words
+from codingspot.report.rows import defined
+from codingspot.report.run_files import Run
+from codingspot.report.section import Section
+from codingspot.report.specificity import Finding
+from codingspot.report.summary import RunSummary
+from codingspot.report.table import Column, Number, Row, Table
+from codingspot.report.theme import CODE, MUTED
+from codingspot.spot import Spot, training_text
+from codingspot.tables import analysis_table, figure, k_percent, number, text, whole
+from codingspot.units.controls import other_units
+
+if TYPE_CHECKING:
+    from codingspot.study.spot_section import SpotSection
+
+PROGRAMS: Final = 100
+"""Stretches of code that are relearned from, once each."""
+MOST: Final = 2**26
+"""The most weights of a random removal: half a gigabyte of positions."""
+TOKENS: Final = 4_096
+"""Of held-out text of each domain, the most that are read at every measurement."""
+ALTERNATIVE, OVERLAP = 0.5, 0.5
+"""A located spot's alternative does at most this share of its harm, and halves of the text share at least this much."""
+_SPOT, _ALTERNATIVE, _RANDOM = "spot", "alternative", "random"
+_NAMES: Final = {
+    _SPOT: "The spot",
+    _ALTERNATIVE: "What its recipe finds without it",
+    _RANDOM: "Random, until as harmful",
+}
+
+
+class Located(NamedTuple):
+    """What speaks for a spot's being the place; each None where it isn't known.
+
+    Attributes:
+        alternative: rise of the loss of code under what the recipe finds without the spot, over the spot's own.
+        overlap: Jaccard index of what it finds in two halves of the text; 0 where chance would do as well, at 5%.
+        relearned: recovery in relearning over that after a random removal of the same effect. It is told, and not
+            judged: it doesn't tell a place that is known from others (docs/methods.md).
+    """
+
+    alternative: float | None
+    overlap: float | None
+    relearned: float | None
+
+    @property
+    def word(self) -> str:
+        """``located`` where an alternative does less and text agrees; ``open`` where that isn't known."""
+        held = (
+            None if self.alternative is None else self.alternative <= ALTERNATIVE,
+            None if self.overlap is None else self.overlap >= OVERLAP,
+        )
+        return "not located" if False in held else "open" if None in held else "located"
+
+
+def _sections(run: Run, summary: RunSummary, _findings: Sequence[Finding]) -> Iterator[Section]:
+    table, curves = run.further.get("location"), run.further.get("relearning")
+    if table is None or curves is None or not len(table):
+        return
+    found = {str(spot): _located(run, rows) for spot, rows in table.groupby("spot", sort=False)}
+    panels = [
+        Panel(
+            str(spot),
+            f"Loss of code as the model is fine-tuned on code after {spot} or random weights were removed.",
+            partial(_draw, curves=rows),
+        )
+        for spot, rows in curves[curves["measure"] == "code"].groupby("spot", sort=False)
+    ]
+    caption = (
+        f"Mean loss of held-out code, nats a token, as the model is fine-tuned once over {PROGRAMS} stretches of code, "
+        "the removed weights held at zero; dashed, before the removal."
+    )
+    yield Section(
+        "Weights whose removal takes an ability need not be its place: others may do as much, other text may find "
+        "others, and what was only cut off comes back at once. "
+        + " ".join(_sentence(spot, each) for spot, each in found.items()),
+        (Picture("relearning", "How fast code comes back", caption, tuple(panels)),),
+        (_table(summary, table, found),),
+    )
+
+
+def _located(run: Run, rows: pd.DataFrame) -> Located:
+    by = {str(row["removed"]): row for row in rows.to_dict("records")}
+    spot = by[_SPOT]
+    return Located(
+        _over(by.get(_ALTERNATIVE), spot, "code_rise"),
+        _overlap(run, str(spot["spot"]), float(spot["k_percent"])),
+        _over(spot, by.get(_RANDOM), "recovered"),
+    )
+
+
+def _over(row: Mapping[Hashable, Any] | None, other: Mapping[Hashable, Any] | None, column: str) -> float | None:
+    if row is None or other is None or not float(other[column]) > 0:
+        return None
+    return defined(float(row[column]) / float(other[column]))
+
+
+def _overlap(run: Run, spot: str, k: float) -> float | None:
+    """Jaccard index between the halves of the text; 0 within the 95% quantile of chance, None where it isn't known."""
+    for stem in ("unit_reliability", "reliability"):
+        table = run.further.get(stem)
+        if table is not None:
+            here = table[(table["spot"] == spot) & (table["k_percent"] == k) & (table["split"] == "halves")]
+            for jaccard, chance in zip(here["jaccard"], here["chance_jaccard"], strict=True):
+                return float(jaccard) if jaccard > chance else 0.0
+    return None
+
+
+def _sentence(spot: str, found: Located) -> str:
+    parts = []
+    if found.alternative is not None:
+        parts.append(f"what its recipe finds without it does {found.alternative:.0%} of its harm to code")
+    if found.overlap is not None:
+        parts.append(f"two halves of the text agree on {found.overlap:.0%} of it")
+    if found.relearned is not None:
+        parts.append(
+            f"relearning brings back {found.relearned:.2f} times what it does after a random removal as harmful"
+        )
+    word = "not shown to be located" if found.word == "open" else found.word
+    return f"{spot} is {word}: {join_words(parts) or 'nothing is known of it'}."
+
+
+def _table(summary: RunSummary, table: pd.DataFrame, found: Mapping[str, Located]) -> Table:
+    columns = (
+        Column("removed", "Removed"),
+        Column("k_percent", "k", "dose"),
+        Column("parameters", "Parameters", "count"),
+        Column("code_rise", "Code", "nats", "Rise of the loss"),
+        Column("general_rise", "General", "nats", "Rise of the loss"),
+        Column("recovered", "Relearned", "score"),
+    )
+    rows = [
+        Row(
+            str(row["spot"]),
+            f"{summary.title(str(row['spot']))}: {found[str(row['spot'])].word}",
+            "spot" if row["removed"] == _SPOT else "control",
+            (
+                _NAMES[str(row["removed"])],
+                *(Number(float(row[name])) for name in ("k_percent", "parameters", "code_rise", "general_rise")),
+                Number(defined(float(row["recovered"]))),
+            ),
+        )
+        for row in table.to_dict("records")
+    ]
+    caption = (
+        "Rise of the mean loss of held-out code and general text (nats a token) when the weights are zeroed: the spot "
+        "at the dose judged, as many that the same recipe finds without it, and random ones (of a spot of units, units "
+        f"of its kind), as many as do the same harm to code. Relearned: share of code's harm that one pass over "
+        f"{PROGRAMS} stretches of code brings back, mean over the pass, the removed weights held at zero. Located: the "
+        f"alternative does at most {ALTERNATIVE:.0%} of the spot's harm, and two halves of the text, by the Jaccard "
+        f"index, share at least {OVERLAP:.0%} of what they find, and more than by chance (`reliability` tells)."
+    )
+    return Table("location", "Is it the place?", caption, columns, tuple(rows))
+
+
+def _draw(axes: Axes, *, curves: pd.DataFrame) -> None:
+    for removed, colour, marker in ((_SPOT, CODE, "o"), (_RANDOM, MUTED, "s")):
+        own = curves[curves["removed"] == removed]
+        axes.plot(own["step"], own["value"], color=colour, marker=marker, label=_NAMES[removed].lower())
+    axes.axhline(float(curves["original"].iloc[0]), color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.set_xlabel("steps of fine-tuning")
+    axes.set_ylabel("loss of code, nats a token")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, borderaxespad=0)
+
+
+def _key(made: MadeFrom) -> object:
+    return [made.asked, made.spots, made.doses, [_judged(section) for section in made.study.spots]]
+
+
+def _judged(section: SpotSection) -> float:
+    return section.k_percent[-1] if section.judged is None else section.judged.k_percent
+
+
+@ANALYSES.register(
+    "location",
+    label="Is it the place?",
+    traits=AnalysisTraits(
+        {
+            "location": analysis_table(
+                text("spot"),
+                k_percent(),
+                text("removed", _SPOT, _ALTERNATIVE, _RANDOM),
+                whole("parameters"),
+                number("code_rise"),
+                figure("general_rise"),
+                figure("recovered"),
+            ),
+            "relearning": analysis_table(
+                text("spot"),
+                text("removed", _SPOT, _RANDOM),
+                *map(whole, ("parameters", "step", "tokens")),
+                text("measure", "code", "general"),
+                *map(number, ("original", "harmed", "value")),
+                figure("recovered"),
+            ),
+        },
+        _sections,
+        place=5,
+        key=_key,
+        names="spot",
+        costly=True,
+    ),
+)
+def location(given: Given) -> Tables:
+    """Alternatives to each spot and relearning after it, beside a random removal of the same effect.
+
+    Costs a search for each spot without its weights, and about three times a pass over 100 sequences, forward and
+    backward, with AdamW.
+    """
+    measure, text_ = _measure(given), _programs(given)
+    original = measure()
+    tables = []
+    for done, section in enumerate(given.study.spots):
+        tables.append(_of_spot(given, section, measure, text_, original))
+        given.advance((done + 1) / len(given.study.spots))
+    places, curves = zip(*tables, strict=True)
+    return stacked(location=places, relearning=curves)
+
+
+def _of_spot(
+    given: Given,
+    section: SpotSection,
+    measure: Callable[[], dict[str, float]],
+    programs: PackedTokens,
+    original: Mapping[str, float],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    k = _judged(section)
+    spot = given.spots[section.name].top(k)
+    removed = dict(_removed(given, section, spot, measure))
+    rows = []
+    for name, each in removed.items():
+        with WeightEditor(given.loaded) as editor:
+            editor.apply(each)
+            now = measure()
+        rises = {f"{kind}_rise": now.get(kind, math.nan) - original.get(kind, math.nan) for kind in ("code", "general")}
+        rows.append({"removed": name, "parameters": len(each), **rises})
+    settings = RelearnSettings(measured_at=_steps(programs), seed=given.study.scoring.seed)
+    relearned = {name: each for name, each in removed.items() if name != _ALTERNATIVE}
+    curves = relearning(given.loaded, relearned, {"code": programs}, measure, settings, with_original=False)
+    curves = curves.rename(columns={"spot": "removed"}).drop(columns=["text", "ablated", "seconds"])
+    of_code = curves[(curves["measure"] == "code") & (curves["step"] > 0)]
+    places = pd.DataFrame(rows).assign(spot=section.name, k_percent=k)
+    places["recovered"] = places["removed"].map(of_code.groupby("removed")["recovered"].mean())
+    return places, curves.assign(spot=section.name)
+
+
+def _removed(
+    given: Given, section: SpotSection, spot: Spot, measure: Callable[[], dict[str, float]]
+) -> Iterator[tuple[str, Spot]]:
+    yield _SPOT, spot
+    with suppress(SelectionError):  # where the recipe finds no more
+        yield _ALTERNATIVE, given.find(section, spot.positions.sort().values).prefix(len(spot))
+    with WeightEditor(given.loaded) as editor:
+        editor.apply(spot)
+        harmed = measure()["code"]
+    seed = given.study.scoring.seed
+    if spot.units is None:
+        drawn = uniform_control(spot, seed=seed, scope=section.scope, most=MOST)
+    else:
+        drawn = other_units(spot, find_units(given.loaded.model, spot.units.kind), seed=seed, most=MOST)
+    with suppress(SelectionError):  # where no random removal does as much
+        yield _RANDOM, dose_that_harms(given.loaded, drawn, measure, "code", harmed)
+
+
+def _steps(programs: PackedTokens) -> tuple[int, ...]:
+    last = max(1, len(programs.input_ids) // RelearnSettings().sequences)
+    return tuple(sorted({1, 2, 4, 8, last} & set(range(1, last + 1))))
+
+
+def _programs(given: Given) -> PackedTokens:
+    """Stretches of the scored languages' text, drawn from all alike."""
+    scoring = given.study.scoring
+    code, _ = training_text(
+        given.scoring,
+        given.loaded,
+        sequence_length=scoring.sequence_length,
+        token_budget=scoring.token_budget,
+        seed=scoring.seed,
+    )
+    ids = torch.cat([tokens.input_ids for tokens in code.values()])
+    drawn = torch.randperm(len(ids), generator=torch.Generator().manual_seed(scoring.seed))[:PROGRAMS]
+    return replace(next(iter(code.values())), domain="code", input_ids=ids[drawn])
+
+
+def _measure(given: Given) -> Callable[[], dict[str, float]]:
+    """The mean over the domains of each kind of the loss of held-out text, nats a token."""
+    kinds = {domain.name: domain.kind for domain in given.held_out.domains}
+    adapter = ModelAdapter(given.loaded.model, given.loaded.tokenizer)
+    losses = HeldOutLoss(adapter, given.held_out.domains, tokens=TOKENS, seed=given.study.scoring.seed)
+
+    def measure() -> dict[str, float]:
+        table = pd.DataFrame([(kinds[row.domain], row.domain, row.tokens, row.loss) for row in losses.evaluate()])
+        sums = table.groupby([0, 1], sort=False)[[2, 3]].sum()
+        return {str(kind): float(mean) for kind, mean in (sums[3] / sums[2]).groupby(level=0).mean().items()}
+
+    return measure
