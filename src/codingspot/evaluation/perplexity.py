@@ -55,24 +55,9 @@ class HeldOutLoss:
         self._documents: list[DocumentLoss] = []  # with no loss yet
         continuations: list[Continuation] = []
         for domain in domains:
-            encoded = encode(adapter.tokenizer, domain.texts, special_tokens=False)
-            windows = [
-                each
-                for number, ids in enumerate(encoded)
-                if ids
-                for each in _windows(adapter.rolling_windows(ids, number, longest=window))
-            ]
-            if tokens is not None:
-                windows = _drawn(windows, tokens, [seed, zlib.crc32(domain.name.encode())])
-            for number, found in groupby(windows, key=lambda each: each.read.owner):
-                classes = _classes(adapter.tokenizer, domain, number, len(encoded[number]))
-                own = [replace(each.numbered(classes), owner=len(self._documents)) for each in found]
-                continuations += own
-                counts = np.bincount([one for each in own for one in each.classes], minlength=len(TOKEN_CLASSES))
-                scored = sum(each.scored for each in own)
-                self._documents.append(
-                    DocumentLoss(domain.name, number, scored, 0.0, tuple(counts.tolist()) if classes else None)
-                )
+            for document, windows in _read(adapter, domain, window, tokens, seed):
+                continuations += [replace(each, owner=len(self._documents)) for each in windows]
+                self._documents.append(document)
         self._batches = adapter.lay_out(continuations)
 
     def evaluate(self) -> list[DocumentLoss]:
@@ -84,6 +69,27 @@ class HeldOutLoss:
             )
             for document, score, by_class in zip(self._documents, total.tolist(), apart.tolist(), strict=True)
         ]
+
+
+def _read(
+    adapter: ModelAdapter, domain: Domain, window: int, tokens: int | None, seed: int
+) -> Iterator[tuple[DocumentLoss, list[Continuation]]]:
+    """Each document of a domain that is read, with its windows and the classes of their tokens."""
+    encoded = encode(adapter.tokenizer, domain.texts, special_tokens=False)
+    windows = [
+        each
+        for number, ids in enumerate(encoded)
+        if ids
+        for each in _windows(adapter.rolling_windows(ids, number, longest=window))
+    ]
+    if tokens is not None:
+        windows = _drawn(windows, tokens, [seed, zlib.crc32(domain.name.encode())])
+    for number, found in groupby(windows, key=lambda each: each.read.owner):
+        classes = _classes(adapter.tokenizer, domain, number, len(encoded[number]))
+        own = [each.numbered(classes) for each in found]
+        counts = np.bincount([one for each in own for one in each.classes], minlength=len(TOKEN_CLASSES))
+        scored = sum(each.scored for each in own)
+        yield DocumentLoss(domain.name, number, scored, 0.0, tuple(counts.tolist()) if classes else None), own
 
 
 @dataclass(frozen=True)
