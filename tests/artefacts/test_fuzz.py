@@ -38,7 +38,7 @@ _PROGRESS = re.compile(r"\d+:\d\d:\d\d ")
 def _nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures take seconds, and nothing is read for them alone."""
     monkeypatch.setattr("codingspot.report.page.to_svg", lambda *_: "<svg></svg>")
-    monkeypatch.setattr("codingspot.report.build.save_png", lambda *_: None)
+    monkeypatch.setattr("codingspot.report.build.save_picture", lambda *_: None)
 
 
 def _select(folder: Path) -> None:

@@ -67,3 +67,20 @@ def test_a_table_of_the_users_is_refused_and_nothing_written(small: RunMaker, tm
         build_report(copy)
     assert (copy / "tables" / "areas.csv").read_text() == "mine"
     assert not (copy / "summary.json").exists()
+
+
+def test_figures_for_a_paper_are_written_where_they_are_asked_for(small: RunMaker, tmp_path: Path) -> None:
+    """With their fonts, the same bytes each time, and gone again with the next report."""
+    run = small.write(tmp_path / "run")
+    first = []
+    for _ in range(2):
+        build_report(run, vector=True)
+        names = {path.name for path in (run / "figures").iterdir()} - {"manifest.json"}
+        stems = {name.partition(".")[0] for name in names}
+        assert names == {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "svg", "png")}
+        first.append({name: (run / "figures" / name).read_bytes() for name in names})
+    assert first[0] == first[1]
+    assert b"/FontFile2" in first[0]["dose_response.pdf"]
+    assert b"<text" not in first[0]["dose_response.svg"]
+    build_report(run)
+    assert {path.suffix for path in (run / "figures").iterdir()} == {".png", ".json"}

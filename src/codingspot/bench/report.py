@@ -11,7 +11,7 @@ import pandas as pd
 
 from codingspot.bench.run import DOSES, bench_directory
 from codingspot.files import write_text
-from codingspot.report.drawing import Panel, Picture, save_png
+from codingspot.report.drawing import Panel, Picture, save_picture
 from codingspot.report.labels import dose, join_words
 from codingspot.report.table import Column, Number, Row, Table, Value, to_csv, to_latex, to_markdown
 from codingspot.report.theme import MARKERS, MUTED, SPOTS
@@ -37,7 +37,7 @@ def write_bench_report(table: pd.DataFrame, out: Path) -> None:
         for suffix, text in (("md", to_markdown(rendered)), ("csv", to_csv(rendered)), ("tex", to_latex(rendered))):
             write_text(out / f"bench.{suffix}", text)
         if picture.panels:
-            save_png(picture, out)
+            save_picture(picture, out)
 
 
 def bench_table(table: pd.DataFrame) -> Table:

@@ -88,16 +88,17 @@ def run(
 
 def report(
     directory: Annotated[Path, typer.Argument(help="A run directory.")],
+    vector: Annotated[bool, typer.Option("--vector", help="Write figures as PDF and SVG too, for a paper.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild every table, figure and the HTML page of a run from its results.
 
-    Example: codingspot report runs/demo
+    Example: codingspot report runs/demo --vector
     """
     from codingspot.report import build_report
 
     with friendly_errors():
-        build_report(directory)
+        build_report(directory, vector=vector)
         _show(directory, as_json)
 
 

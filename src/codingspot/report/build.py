@@ -9,7 +9,7 @@ from pathlib import Path
 from codingspot.directories import held, renewed_folder
 from codingspot.errors import ArtefactError
 from codingspot.files import reason, write_json, write_text
-from codingspot.report.drawing import Picture, save_png
+from codingspot.report.drawing import FigureFormat, Picture, save_picture
 from codingspot.report.figures import build_figures
 from codingspot.report.page import render_page
 from codingspot.report.run_files import read_run, require_directory
@@ -22,8 +22,10 @@ from codingspot.report.tables import build_tables
 _FORMAT = "codingspot-report"
 
 
-def build_report(run_directory: Path) -> Path:
+def build_report(run_directory: Path, *, vector: bool = False) -> Path:
     """Write ``summary.json``, ``tables/``, ``figures/`` and ``report.html``, each whole or not at all.
+
+    With ``vector``, figures are PDF and SVG besides.
 
     The same results give the same bytes. They replace those of the last report, and no other file in these folders.
     Returns the page's path.
@@ -46,7 +48,7 @@ def build_report(run_directory: Path) -> Path:
         sections = (*analyses, *views.values())
         tables += tuple(table for section in sections for table in section.tables)
         pictures += tuple(picture for section in sections for picture in section.pictures)
-        _write_folders(run_directory, tables, pictures)
+        _write_folders(run_directory, tables, pictures, ("png", "pdf", "svg") if vector else ("png",))
         write_json(run_directory / "summary.json", summary.records())
         write_text(run_directory / "report.html", page)
     return run_directory / "report.html"
@@ -64,7 +66,9 @@ def _tables_that_fit(run_directory: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_folders(run_directory: Path, tables: Sequence[Table], pictures: Sequence[Picture]) -> None:
+def _write_folders(
+    run_directory: Path, tables: Sequence[Table], pictures: Sequence[Picture], formats: Sequence[FigureFormat]
+) -> None:
     with (
         renewed_folder(run_directory / "tables", _FORMAT) as of_tables,
         renewed_folder(run_directory / "figures", _FORMAT) as of_figures,
@@ -74,4 +78,4 @@ def _write_folders(run_directory: Path, tables: Sequence[Table], pictures: Seque
             (of_tables / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
             (of_tables / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")
         for picture in pictures:
-            save_png(picture, of_figures)
+            save_picture(picture, of_figures, formats)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -23,6 +24,14 @@ from matplotlib.text import Text
 from codingspot.escaping import visible
 from codingspot.report.theme import CSS_VARIABLES, figure_style
 
+FigureFormat = Literal["png", "pdf", "svg"]
+"""How a picture may be written."""
+_METADATA: Final[Mapping[FigureFormat, tuple[str, ...]]] = {
+    "png": ("Software",),
+    "pdf": ("CreationDate", "Creator", "Producer"),
+    "svg": ("Date", "Creator"),
+}
+"""What of the file's metadata would tell when and with what it was written."""
 _DPI: Final = 150
 _SVG_DPI: Final = 72  # matplotlib draws every SVG at that
 _SVG: Final = "http://www.w3.org/2000/svg"
@@ -56,8 +65,11 @@ class Picture:
     panels: tuple[Panel, ...]
 
 
-def save_png(picture: Picture, folder: Path) -> None:
-    """Write all panels, beside one another, as ``NAME.png`` in ``folder``."""
+def save_picture(picture: Picture, folder: Path, formats: Sequence[FigureFormat] = ("png",)) -> None:
+    """Write all panels, beside one another, as ``NAME.png``, ``.pdf`` or ``.svg`` in ``folder``.
+
+    The same picture gives the same bytes; PDF and SVG bring their fonts.
+    """
     with figure_style():
         widths = [panel.size[0] for panel in picture.panels]
         size = sum(widths), max(panel.size[1] for panel in picture.panels)
@@ -69,7 +81,10 @@ def save_png(picture: Picture, folder: Path) -> None:
             one.set_title(panel.title)
         _show_all(figure)
         _lay_out(figure)
-        figure.savefig(folder / f"{picture.name}.png", dpi=_DPI, metadata={"Software": None})
+        for format_ in formats:
+            metadata = dict.fromkeys(_METADATA[format_])
+            with rc_context({"svg.fonttype": "path"}):  # such as another program draws without the fonts
+                figure.savefig(folder / f"{picture.name}.{format_}", dpi=_DPI, metadata=metadata)
 
 
 def to_svg(panel: Panel, identifier: str) -> str:

@@ -66,6 +66,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     # The same figure gives the same file.
     "svg.hashsalt": "codingspot",
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,
 }
 
 
