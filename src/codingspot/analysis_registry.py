@@ -135,6 +135,8 @@ class AnalysisTraits:
         after: when it is made; after ``cells``, anew each time that a run goes on.
         place: where it stands among the others.
         asked: whether a study asks for it; None where it does so by naming it in ``analyses``.
+        fits: refuses, before anything is computed, a study that it can't be made of; only the study, the model and the
+            corpora are there.
         key: what its tables depend on.
         names: the column, ``spot`` or ``cell``, that names what the plan has; empty where none does.
         always: it is made in any study, and says more where it is named.
@@ -147,6 +149,7 @@ class AnalysisTraits:
     after: After = "spots"
     place: int = 100
     asked: Callable[[Study], bool] | None = None
+    fits: Callable[[Given], None] = lambda _: None
     key: Callable[[MadeFrom], Any] = _of_spots
     names: Literal["spot", "cell", ""] = ""
     always: bool = False

@@ -1,5 +1,6 @@
 """A study that asks whether its spots are the place: alternatives, relearning, and what a report says of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,12 +10,14 @@ import torch
 from codingspot.ablation import WeightEditor
 from codingspot.analyses.location import Located
 from codingspot.corpus import Domain
+from codingspot.errors import NonFiniteError, StudyError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.importance import ScoreStore
 from codingspot.report import build_report
 from codingspot.spot import Spot
 from codingspot.study import parse_study, run_study
+from codingspot.study.checking import check_study
 from codingspot.study.config import Study
 from codingspot.study.inputs import load_inputs
 from codingspot.study.spots import SpotFinder
@@ -86,6 +89,27 @@ def test_it_is_asked_for_by_name_alone_and_shown_where_it_is(study: Study, run: 
     shown = pd.read_csv(run / "tables" / "location.csv")
     assert shown["spot"].tolist() == pd.read_parquet(run / "analysis" / "location.parquet")["spot"].tolist()
     assert "Is it the place?" in (run / "report.html").read_text()
+
+
+def test_what_it_cannot_be_made_of_is_refused_before_the_work(study: Study) -> None:
+    inputs = load_inputs(study, lambda _: None)
+    prose = tuple(domain for domain in inputs.evaluation.domains if domain.kind == "general")
+    with pytest.raises(StudyError, match="location needs held-out text of code; give the corpus some"):
+        check_study(study, replace(inputs, evaluation=replace(inputs.evaluation, domains=prose)))
+    half = study.model_copy(update={"model": study.model.model_copy(update={"dtype": "float16"})})
+    with pytest.raises(StudyError, match="float16 overflows"):
+        check_study(half, load_inputs(half, lambda _: None))
+
+
+def test_what_breaks_the_model_is_told_and_not_relearned(study: Study, tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_, **__):
+        raise NonFiniteError("the loss is nan")
+
+    monkeypatch.setattr("codingspot.analyses.location.relearning", refuse)
+    run = run_study(study, tmp_path / "run").path
+    build_report(run)
+    assert pd.read_csv(run / "tables" / "location.csv")["recovered"].isna().all()
+    assert not (run / "analysis" / "relearning.parquet").exists()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from codingspot.ablation import WeightEditor
 from codingspot.ablation.controls import uniform_control
 from codingspot.analysis_registry import ANALYSES, AnalysisTraits, Given, MadeFrom, Tables, stacked
 from codingspot.corpus import PackedTokens
-from codingspot.errors import SelectionError
+from codingspot.errors import NonFiniteError, SelectionError, StudyError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.learning import RelearnSettings, dose_that_harms, relearning
@@ -80,8 +80,9 @@ class Located(NamedTuple):
 
 def _sections(run: Run, summary: RunSummary, _findings: Sequence[Finding]) -> Iterator[Section]:
     table, curves = run.further.get("location"), run.further.get("relearning")
-    if table is None or curves is None or not len(table):
+    if table is None or not len(table):
         return
+    of_code = () if curves is None else curves[curves["measure"] == "code"].groupby("spot", sort=False)
     found = {str(spot): _located(run, rows) for spot, rows in table.groupby("spot", sort=False)}
     panels = [
         Panel(
@@ -89,7 +90,7 @@ def _sections(run: Run, summary: RunSummary, _findings: Sequence[Finding]) -> It
             f"Loss of code as the model is fine-tuned on code after {spot} or random weights were removed.",
             partial(_draw, curves=rows),
         )
-        for spot, rows in curves[curves["measure"] == "code"].groupby("spot", sort=False)
+        for spot, rows in of_code
     ]
     caption = (
         f"Mean loss of held-out code, nats a token, as the model is fine-tuned once over {PROGRAMS} stretches of code, "
@@ -188,6 +189,20 @@ def _draw(axes: Axes, *, curves: pd.DataFrame) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, borderaxespad=0)
 
 
+def _fits(given: Given) -> None:
+    """Refuse a model that can't be fine-tuned, and a study without held-out code.
+
+    Raises:
+        StudyError: it is one.
+    """
+    if not any(domain.kind == "code" for domain in given.held_out.domains):
+        raise StudyError("location needs held-out text of code; give the corpus some, or leave the analysis out")
+    if given.loaded.model.dtype == torch.float16:
+        raise StudyError(
+            "location fine-tunes the model, which float16 overflows; set model.dtype to bfloat16 or float32"
+        )
+
+
 def _key(made: MadeFrom) -> object:
     return [made.asked, made.spots, made.doses, [_judged(section) for section in made.study.spots]]
 
@@ -221,6 +236,7 @@ def _judged(section: SpotSection) -> float:
         },
         _sections,
         place=5,
+        fits=_fits,
         key=_key,
         names="spot",
         costly=True,
@@ -260,13 +276,18 @@ def _of_spot(
         rises = {f"{kind}_rise": now.get(kind, math.nan) - original.get(kind, math.nan) for kind in ("code", "general")}
         rows.append({"removed": name, "parameters": len(each), **rises})
     settings = RelearnSettings(measured_at=_steps(programs), seed=given.study.scoring.seed)
-    relearned = {name: each for name, each in removed.items() if name != _ALTERNATIVE}
-    curves = relearning(given.loaded, relearned, {"code": programs}, measure, settings, with_original=False)
-    curves = curves.rename(columns={"spot": "removed"}).drop(columns=["text", "ablated", "seconds"])
+    found = []
+    for name in (_SPOT, _RANDOM):
+        with suppress(KeyError, NonFiniteError):  # there is none, or what is left of the model can't be trained
+            one = {name: removed[name]}
+            found.append(relearning(given.loaded, one, {"code": programs}, measure, settings, with_original=False))
+    places = pd.DataFrame(rows).assign(spot=section.name, k_percent=k, recovered=math.nan)
+    if not found:
+        return places, pd.DataFrame()
+    curves = pd.concat(found, ignore_index=True).rename(columns={"spot": "removed"})
     of_code = curves[(curves["measure"] == "code") & (curves["step"] > 0)]
-    places = pd.DataFrame(rows).assign(spot=section.name, k_percent=k)
     places["recovered"] = places["removed"].map(of_code.groupby("removed")["recovered"].mean())
-    return places, curves.assign(spot=section.name)
+    return places, curves.drop(columns=["text", "ablated", "seconds"]).assign(spot=section.name)
 
 
 def _removed(

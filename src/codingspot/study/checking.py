@@ -6,8 +6,10 @@ Left for later is only what the scores, or the model's output, decide.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from codingspot.ablation import CONTROLS, is_random
+from codingspot.analysis_registry import ANALYSES, Given, analyses, is_made
 from codingspot.errors import ModelError, SelectionError, StudyError
 from codingspot.evaluation.adapter import ModelAdapter
 from codingspot.evaluation.evaluator import require_answerable
@@ -27,13 +29,16 @@ def check_study(study: Study, inputs: StudyInputs, *, unsafe_no_sandbox: bool = 
 
     Raises:
         CodingSpotError: a spot is larger than its scope, a recipe doesn't fit the model, a recipe or control needs
-            other domains, a task can't be evaluated, programs can't be run, or a view's inputs can't be read. The
-            message names it.
+            other domains, a task can't be evaluated, programs can't be run, an analysis doesn't fit the study, or a
+            view's inputs can't be read. The message names it.
     """
     check_room(study, inputs.scopes)
     _check_domains(study, inputs)
     _check_fit(study, inputs)
     _check_tasks(study, inputs, unsafe_no_sandbox)
+    given_analyses = Given(study, inputs.loaded, inputs.scoring, inputs.evaluation)
+    for name in filter(partial(is_made, study=study), analyses()):
+        ANALYSES.traits(name).fits(given_analyses)
     given = inputs.for_views(unsafe_no_sandbox=unsafe_no_sandbox)
     for name, settings in study.views.asked().items():
         check_view(name, settings, given)
