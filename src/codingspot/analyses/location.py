@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from math import nan
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
@@ -137,7 +137,7 @@ def _sentence(spot: str, found: Located) -> str:
     if found.alternative is not None:
         parts.append(f"what its recipe finds without it does {found.alternative:.0%} of its harm to code")
     if found.overlap is not None:
-        parts.append(f"two halves of the text agree on {found.overlap:.0%} of it")
+        parts.append(f"two halves of the text share {found.overlap:.0%} of what they find together")
     if found.relearned is not None:
         parts.append(
             f"relearning brings back {found.relearned:.2f} times what it does after a random removal as harmful"
@@ -248,64 +248,87 @@ def location(given: Given) -> Tables:
     Costs a search for each spot without its weights, and about three times a pass over 100 sequences, forward and
     backward, with AdamW.
     """
-    measure, text_ = _measure(given), _programs(given)
-    original = measure()
-    tables = []
+    asking = _Asking(given, _measure(given), _programs(given))
+    original, tables = asking.measure(), []
     for done, section in enumerate(given.study.spots):
-        tables.append(_of_spot(given, section, measure, text_, original))
+        removed, harmed = asking.removed(section)
+        curves = asking.relearned(removed)
+        tables.append((_places(section, removed, harmed, original, curves), curves.assign(spot=section.name)))
         given.advance((done + 1) / len(given.study.spots))
-    places, curves = zip(*tables, strict=True)
-    return stacked(location=places, relearning=curves)
+    places, relearned = zip(*tables, strict=True)
+    return stacked(location=places, relearning=relearned)
 
 
-def _of_spot(
-    given: Given,
+@dataclass(frozen=True)
+class _Asking:
+    """What is asked of each spot: the loss of held-out text by ``measure``, and relearning from ``programs``."""
+
+    given: Given
+    measure: Callable[[], dict[str, float]]
+    programs: PackedTokens
+
+    def removed(self, section: SpotSection) -> tuple[dict[str, Spot], dict[str, dict[str, float]]]:
+        """The spot and what is removed in its stead, of what there is, and the losses without each."""
+        loaded = self.given.loaded
+        spot = self.given.spots[section.name].top(_judged(section))
+        found = {_SPOT: spot}
+        with suppress(SelectionError):  # where the recipe finds no more
+            found[_ALTERNATIVE] = self.given.find(section, spot.positions.sort().values).prefix(len(spot))
+        harmed = {name: self._without(each) for name, each in found.items()}
+        with suppress(SelectionError):  # where no random removal does as much
+            target = harmed[_SPOT]["code"]
+            found[_RANDOM] = dose_that_harms(loaded, self._random(spot, section.scope), self.measure, "code", target)
+            harmed[_RANDOM] = self._without(found[_RANDOM])
+        return found, harmed
+
+    def relearned(self, removed: Mapping[str, Spot]) -> pd.DataFrame:
+        """Rows of :func:`relearning` after the spot and the random weights; none where training breaks down."""
+        settings = RelearnSettings(measured_at=_steps(self.programs), seed=self.given.study.scoring.seed)
+        found = [pd.DataFrame()]
+        for name in (name for name in removed if name != _ALTERNATIVE):
+            with suppress(NonFiniteError):
+                one, text_ = {name: removed[name]}, {"code": self.programs}
+                found.append(relearning(self.given.loaded, one, text_, self.measure, settings, with_original=False))
+        curves = pd.concat(found, ignore_index=True).rename(columns={"spot": "removed"})
+        return curves.drop(columns=["text", "ablated", "seconds"], errors="ignore")
+
+    def _without(self, spot: Spot) -> dict[str, float]:
+        with WeightEditor(self.given.loaded) as editor:
+            editor.apply(spot)
+            return self.measure()
+
+    def _random(self, spot: Spot, scope: str) -> Spot:
+        """Random weights that the spot leaves in its scope, or units of its kind, as many as may be."""
+        seed = self.given.study.scoring.seed
+        if spot.units is None:
+            return uniform_control(spot, seed=seed, scope=scope, most=MOST)
+        return other_units(spot, find_units(self.given.loaded.model, spot.units.kind), seed=seed, most=MOST)
+
+
+def _places(
     section: SpotSection,
-    measure: Callable[[], dict[str, float]],
-    programs: PackedTokens,
+    removed: Mapping[str, Spot],
+    harmed: Mapping[str, Mapping[str, float]],
     original: Mapping[str, float],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    k = _judged(section)
-    spot = given.spots[section.name].top(k)
-    removed = dict(_removed(given, section, spot, measure))
-    rows = []
-    for name, each in removed.items():
-        with WeightEditor(given.loaded) as editor:
-            editor.apply(each)
-            now = measure()
-        rises = {f"{kind}_rise": now.get(kind, math.nan) - original.get(kind, math.nan) for kind in ("code", "general")}
-        rows.append({"removed": name, "parameters": len(each), **rises})
-    settings = RelearnSettings(measured_at=_steps(programs), seed=given.study.scoring.seed)
-    found = []
-    for name in (_SPOT, _RANDOM):
-        with suppress(KeyError, NonFiniteError):  # there is none, or what is left of the model can't be trained
-            one = {name: removed[name]}
-            found.append(relearning(given.loaded, one, {"code": programs}, measure, settings, with_original=False))
-    places = pd.DataFrame(rows).assign(spot=section.name, k_percent=k, recovered=math.nan)
-    if not found:
-        return places, pd.DataFrame()
-    curves = pd.concat(found, ignore_index=True).rename(columns={"spot": "removed"})
-    of_code = curves[(curves["measure"] == "code") & (curves["step"] > 0)]
-    places["recovered"] = places["removed"].map(of_code.groupby("removed")["recovered"].mean())
-    return places, curves.drop(columns=["text", "ablated", "seconds"]).assign(spot=section.name)
-
-
-def _removed(
-    given: Given, section: SpotSection, spot: Spot, measure: Callable[[], dict[str, float]]
-) -> Iterator[tuple[str, Spot]]:
-    yield _SPOT, spot
-    with suppress(SelectionError):  # where the recipe finds no more
-        yield _ALTERNATIVE, given.find(section, spot.positions.sort().values).prefix(len(spot))
-    with WeightEditor(given.loaded) as editor:
-        editor.apply(spot)
-        harmed = measure()["code"]
-    seed = given.study.scoring.seed
-    if spot.units is None:
-        drawn = uniform_control(spot, seed=seed, scope=section.scope, most=MOST)
-    else:
-        drawn = other_units(spot, find_units(given.loaded.model, spot.units.kind), seed=seed, most=MOST)
-    with suppress(SelectionError):  # where no random removal does as much
-        yield _RANDOM, dose_that_harms(given.loaded, drawn, measure, "code", harmed)
+    curves: pd.DataFrame,
+) -> pd.DataFrame:
+    """A row of the table ``location`` for each removal."""
+    recovered: dict[str, float] = {}
+    if len(curves):
+        on_the_way = curves[(curves["measure"] == "code") & (curves["step"] > 0)]
+        recovered = {str(name): float(mean) for name, mean in on_the_way.groupby("removed")["recovered"].mean().items()}
+    rows = [
+        {
+            "spot": section.name,
+            "k_percent": _judged(section),
+            "removed": name,
+            "parameters": len(spot),
+            **{f"{kind}_rise": harmed[name].get(kind, nan) - original.get(kind, nan) for kind in ("code", "general")},
+            "recovered": recovered.get(name, nan),
+        }
+        for name, spot in removed.items()
+    ]
+    return pd.DataFrame(rows)
 
 
 def _steps(programs: PackedTokens) -> tuple[int, ...]:
