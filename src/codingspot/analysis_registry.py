@@ -21,7 +21,6 @@ from codingspot.registry import OWN, Registry
 
 if TYPE_CHECKING:  # what only lists analyses loads none of it
     import pandas as pd
-    from torch import Tensor
 
     from codingspot.corpus import Corpus
     from codingspot.evaluation.results import Results
@@ -65,7 +64,7 @@ class Given:
         snapshots: recorded in fine-tuning; None without, and where scores were made before.
         training_losses: of every step of fine-tuning, by seed and domain.
         spots: every spot and control by name, from the point ``spots`` on.
-        find: what a spot's recipe finds without some positions, likewise.
+        find: what a spot's recipe finds without another spot too, likewise.
         cells: the study's grid, likewise.
         plan: the plan of all cells, at the point ``cells``.
         outcomes: of the cells that were asked every item, or as many as settled them, likewise.
@@ -85,7 +84,7 @@ class Given:
     snapshots: SnapshotRecorder | None = None
     training_losses: Mapping[int, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     spots: Mapping[str, Spot] = field(default_factory=dict)
-    find: Callable[[SpotSection, Tensor], Spot] = _absent
+    find: Callable[[SpotSection, Spot], Spot] = _absent
     cells: Sequence[Cell] = ()
     plan: Plan | None = None
     outcomes: pd.DataFrame | None = None

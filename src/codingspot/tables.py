@@ -250,9 +250,9 @@ TENSOR = (text("tensor"), whole("layer", optional=True), text("block"), text("ki
 """Columns that say which tensor a row is of: outside the layers it has none."""
 
 
-def analysis_table(*columns: Column) -> TableSchema:
+def analysis_table(*columns: Column, key: tuple[str, ...] = ()) -> TableSchema:
     """A table of an analysis of a study."""
-    return TableSchema(columns, pandas_types=True)
+    return TableSchema(columns, key, pandas_types=True)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

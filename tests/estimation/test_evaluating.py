@@ -34,7 +34,7 @@ def test_losses_of_the_demo_are_nearly_as_many_tokens_as_are_read() -> None:
     found = evaluation_tokens(EvaluationSection(), CELLS[:1], known_domains(corpus)[0], corpus.evaluation_documents)
     loaded = load_model(shipped_model(), device="cpu")
     losses = HeldOutLoss(ModelAdapter(loaded.model, loaded.tokenizer), study_corpora(corpus)[1].domains)
-    read = sum(tokens for _, _, tokens in losses._documents)
+    read = sum(each.tokens for each in losses._documents)
     assert found[LOSSES] is not None
     assert found[LOSSES].read == pytest.approx(read, rel=0.35)
 

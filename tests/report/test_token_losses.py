@@ -6,6 +6,7 @@ import pytest
 from synthetic_runs import DOMAINS, RunMaker
 
 from codingspot.corpus.token_classes import TOKEN_CLASSES
+from codingspot.errors import ArtefactError
 from codingspot.evaluation.results import LOSSES, Results
 from codingspot.report.run_files import read_run
 from codingspot.report.sections import analysis_sections
@@ -63,6 +64,38 @@ def test_the_rise_of_each_class(folder: Path) -> None:
 
 def test_a_run_that_does_not_tell_tokens_apart_shows_nothing(folder: Path) -> None:
     assert TITLE not in sections(folder)
+
+
+@pytest.mark.parametrize("of", ["original", "paper"])
+def test_cells_evaluated_before_tokens_were_told_apart_are_left_out(folder: Path, of: str) -> None:
+    losses = told(Results.read(folder).losses, spot=3.0, control=0.25)
+    before = losses["cell"].str.startswith(of) & ~losses["cell"].str.contains("matched")
+    for column in ("class_tokens", "class_losses"):
+        losses[column] = losses[column].where(~before, None)
+    LOSSES.write(folder / "losses.parquet", losses)
+    shown = sections(folder).get(TITLE)
+    assert shown is None or not shown.tables
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("class_tokens", [40]),
+        ("class_tokens", [0] * len(TOKEN_CLASSES)),
+        ("class_tokens", [41, -1, *[0] * (len(TOKEN_CLASSES) - 2)]),
+        ("class_losses", [float("nan")] * len(TOKEN_CLASSES)),
+        ("class_losses", None),
+    ],
+)
+def test_classes_that_do_not_make_up_their_document_are_refused(folder: Path, column: str, values) -> None:
+    losses = told(Results.read(folder).losses, spot=3.0, control=0.25)
+    if values is None:
+        losses = losses.drop(columns=column)
+    else:
+        losses[column] = [values] * len(losses)
+    LOSSES.write(folder / "losses.parquet", losses)
+    with pytest.raises(ArtefactError, match=r"losses\.parquet has .*classes of token"):
+        read_run(folder)
 
 
 def test_a_model_that_broke_is_said_nothing_of(folder: Path) -> None:

@@ -132,7 +132,9 @@ def test_the_alternative_shares_nothing_with_the_spot(study: Study) -> None:
     inputs = load_inputs(study, lambda _: None)
     finder = SpotFinder(study, ScoreStore.unscored(inputs.loaded.model, inputs.scoring), inputs.loaded, inputs.scoring)
     (section,) = (each for each in study.spots if each.name == "neurons")
-    spot = finder.find(section).spot
-    other = finder.find(section, spot.positions.sort().values).spot
+    spot = finder.find(section, {}).spot
+    other = finder.find(section, {}, spot).spot
     assert not torch.isin(other.positions, spot.positions).any()
     assert abs(len(other) - len(spot)) < spot.units.sizes.max()
+    third = finder.find(section.model_copy(update={"without": ("first",)}), {"first": spot}, other).spot
+    assert not torch.isin(third.positions, torch.cat([spot.positions, other.positions])).any()

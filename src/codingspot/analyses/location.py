@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from math import nan
+from math import inf, nan
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
@@ -23,7 +23,7 @@ from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.learning import RelearnSettings, dose_that_harms, relearning
 from codingspot.models import find_units
 from codingspot.report.drawing import Panel, Picture
-from codingspot.report.labels import join_words
+from codingspot.report.labels import dose
 from codingspot.report.rows import defined
 from codingspot.report.run_files import Run
 from codingspot.report.section import Section
@@ -83,7 +83,8 @@ def _sections(run: Run, summary: RunSummary, _findings: Sequence[Finding]) -> It
     if table is None or not len(table):
         return
     of_code = () if curves is None else curves[curves["measure"] == "code"].groupby("spot", sort=False)
-    found = {str(spot): _located(run, rows) for spot, rows in table.groupby("spot", sort=False)}
+    doses = dict(zip(table["spot"], table["k_percent"], strict=True))
+    found = {spot: _located(run, table[table["spot"] == spot]) for spot in doses}
     panels = [
         Panel(
             str(spot),
@@ -99,7 +100,7 @@ def _sections(run: Run, summary: RunSummary, _findings: Sequence[Finding]) -> It
     yield Section(
         "Weights whose removal takes an ability need not be its place: others may do as much, other text may find "
         "others, and what was only cut off comes back at once. "
-        + " ".join(_sentence(spot, each) for spot, each in found.items()),
+        + " ".join(_sentence(spot, float(doses[spot]), each) for spot, each in found.items()),
         (Picture("relearning", "How fast code comes back", caption, tuple(panels)),),
         (_table(summary, table, found),),
     )
@@ -108,6 +109,8 @@ def _sections(run: Run, summary: RunSummary, _findings: Sequence[Finding]) -> It
 def _located(run: Run, rows: pd.DataFrame) -> Located:
     by = {str(row["removed"]): row for row in rows.to_dict("records")}
     spot = by[_SPOT]
+    if not 0 < float(spot["code_rise"]) < inf:  # no harm, or a model that is broken altogether
+        return Located(None, None, None)
     return Located(
         _over(by.get(_ALTERNATIVE), spot, "code_rise"),
         _overlap(run, str(spot["spot"]), float(spot["k_percent"])),
@@ -132,18 +135,20 @@ def _overlap(run: Run, spot: str, k: float) -> float | None:
     return None
 
 
-def _sentence(spot: str, found: Located) -> str:
+def _sentence(spot: str, k_percent: float, found: Located) -> str:
     parts = []
     if found.alternative is not None:
-        parts.append(f"what its recipe finds without it does {found.alternative:.0%} of its harm to code")
-    if found.overlap is not None:
-        parts.append(f"two halves of the text share {found.overlap:.0%} of what they find together")
-    if found.relearned is not None:
+        allowed = "no more than" if found.alternative <= ALTERNATIVE else "more than"
         parts.append(
-            f"relearning brings back {found.relearned:.2f} times what it does after a random removal as harmful"
+            f"what its recipe finds without it does {found.alternative:.0%} of its harm to code, {allowed} "
+            f"{ALTERNATIVE:.0%}"
         )
+    if found.overlap is not None:
+        allowed = "at least" if found.overlap >= OVERLAP else "less than"
+        parts.append(f"two halves of the text share {found.overlap:.0%} of what they find, {allowed} {OVERLAP:.0%}")
     word = "not shown to be located" if found.word == "open" else found.word
-    return f"{spot} is {word}: {join_words(parts) or 'nothing is known of it'}."
+    why = " and ".join(parts) or "it does no harm to code that can be told"
+    return f"Spot {spot} at {dose(k_percent)} is {word}: {why}."
 
 
 def _table(summary: RunSummary, table: pd.DataFrame, found: Mapping[str, Located]) -> Table:
@@ -155,6 +160,7 @@ def _table(summary: RunSummary, table: pd.DataFrame, found: Mapping[str, Located
         Column("general_rise", "General", "nats", "Rise of the loss"),
         Column("recovered", "Relearned", "score"),
     )
+    total = summary.plan.model.parameters
     rows = [
         Row(
             str(row["spot"]),
@@ -162,21 +168,23 @@ def _table(summary: RunSummary, table: pd.DataFrame, found: Mapping[str, Located
             "spot" if row["removed"] == _SPOT else "control",
             (
                 _NAMES[str(row["removed"])],
-                *(Number(float(row[name])) for name in ("k_percent", "parameters", "code_rise", "general_rise")),
-                Number(defined(float(row["recovered"]))),
+                Number(float(f"{100 * float(row['parameters']) / total:.3g}")),
+                *(Number(defined(float(row[column.key]))) for column in columns[2:]),
             ),
         )
         for row in table.to_dict("records")
     ]
     caption = (
-        "Rise of the mean loss of held-out code and general text (nats a token) when the weights are zeroed: the spot "
-        "at the dose judged, as many that the same recipe finds without it, and random ones (of a spot of units, units "
-        f"of its kind), as many as do the same harm to code. Relearned: share of code's harm that one pass over "
-        f"{PROGRAMS} stretches of code brings back, mean over the pass, the removed weights held at zero. Located: the "
-        f"alternative does at most {ALTERNATIVE:.0%} of the spot's harm, and two halves of the text, by the Jaccard "
-        f"index, share at least {OVERLAP:.0%} of what they find, and more than by chance (`reliability` tells)."
+        "Rise of the loss of held-out code and general text (nats a token, mean over the domains) when the weights are "
+        "zeroed: the spot at the dose that the study names for its verdict, or else its largest; as many that the "
+        "same recipe finds without it; and random ones (of a spot of units, units of its kind), as many as do the same "
+        f"harm to code. Relearned: share of code's harm that one pass over {PROGRAMS} stretches of code brings back, "
+        "mean over the pass, the removed weights held at zero. Located: the alternative does at most "
+        f"{ALTERNATIVE:.0%} of the spot's harm, and two halves of the text share at least {OVERLAP:.0%} of what they "
+        "find together (Jaccard index), and more than by chance, as the analysis of reliability tells. Open: one of "
+        "the two isn't known."
     )
-    return Table("location", "Is it the place?", caption, columns, tuple(rows))
+    return Table("location", "The spot and what stands in its stead", caption, columns, tuple(rows))
 
 
 def _draw(axes: Axes, *, curves: pd.DataFrame) -> None:
@@ -224,6 +232,7 @@ def _judged(section: SpotSection) -> float:
                 number("code_rise"),
                 figure("general_rise"),
                 figure("recovered"),
+                key=("spot", "removed"),
             ),
             "relearning": analysis_table(
                 text("spot"),
@@ -232,6 +241,7 @@ def _judged(section: SpotSection) -> float:
                 text("measure", "code", "general"),
                 *map(number, ("original", "harmed", "value")),
                 figure("recovered"),
+                key=("spot", "removed", "step", "measure"),
             ),
         },
         _sections,
@@ -251,7 +261,7 @@ def location(given: Given) -> Tables:
     asking = _Asking(given, _measure(given), _programs(given))
     original, tables = asking.measure(), []
     for done, section in enumerate(given.study.spots):
-        removed, harmed = asking.removed(section)
+        removed, harmed = asking.removed(section, original)
         curves = asking.relearned(removed)
         tables.append((_places(section, removed, harmed, original, curves), curves.assign(spot=section.name)))
         given.advance((done + 1) / len(given.study.spots))
@@ -267,16 +277,20 @@ class _Asking:
     measure: Callable[[], dict[str, float]]
     programs: PackedTokens
 
-    def removed(self, section: SpotSection) -> tuple[dict[str, Spot], dict[str, dict[str, float]]]:
+    def removed(
+        self, section: SpotSection, original: Mapping[str, float]
+    ) -> tuple[dict[str, Spot], dict[str, dict[str, float]]]:
         """The spot and what is removed in its stead, of what there is, and the losses without each."""
         loaded = self.given.loaded
         spot = self.given.spots[section.name].top(_judged(section))
         found = {_SPOT: spot}
         with suppress(SelectionError):  # where the recipe finds no more
-            found[_ALTERNATIVE] = self.given.find(section, spot.positions.sort().values).prefix(len(spot))
+            found[_ALTERNATIVE] = self.given.find(section, spot).prefix(len(spot))
         harmed = {name: self._without(each) for name, each in found.items()}
-        with suppress(SelectionError):  # where no random removal does as much
-            target = harmed[_SPOT]["code"]
+        target = harmed[_SPOT]["code"]
+        with suppress(SelectionError):  # where no random removal does as much, or there is no harm
+            if not target > original["code"]:
+                return found, harmed
             found[_RANDOM] = dose_that_harms(loaded, self._random(spot, section.scope), self.measure, "code", target)
             harmed[_RANDOM] = self._without(found[_RANDOM])
         return found, harmed

@@ -37,7 +37,9 @@ def _sections(run: Run, summary: RunSummary, findings: Sequence[Finding]) -> Ite
     cells = {ORIGINAL, *(cell for finding in findings for cell in (finding.cell.cell.name, *_controls(finding)))}
     if not findings or "class_losses" not in losses:
         return
-    told = losses[losses["cell"].isin(cells)].dropna(subset=list(BY_CLASS))
+    told = _alike(losses[losses["cell"].isin(cells)].dropna(subset=list(BY_CLASS)))
+    if ORIGINAL not in set(told["cell"]) or told["cell"].nunique() < 2:
+        return
     changes = _changes(by_class(told, {domain.name: domain.kind for domain in run.plan.domains}))
     known = [finding for finding in findings if finding.cell.cell.name in set(changes["cell"])]
     caption = (
@@ -50,6 +52,12 @@ def _sections(run: Run, summary: RunSummary, findings: Sequence[Finding]) -> Ite
         (Picture("token_classes", "Which tokens the loss rises on", caption, tuple(_panels(known, changes))),),
         (_table(summary, known, changes),),
     )
+
+
+def _alike(told: pd.DataFrame) -> pd.DataFrame:
+    """The cells whose classes are known of the original's documents: others were evaluated before there were any."""
+    documents = told.groupby("cell").size()
+    return told[told["cell"].isin(documents.index[documents == documents.get(ORIGINAL)])]
 
 
 def _panels(findings: Sequence[Finding], changes: pd.DataFrame) -> Iterator[Panel]:

@@ -39,6 +39,10 @@ _LEXICAL: Final = re.compile(
 _BRACKETS: Final = frozenset("()[]{}")
 _QUOTES: Final = frozenset("\"'`")
 _PUNCTUATION: Final = frozenset(",;:.")
+_KEYWORD_NODE: Final = re.compile(
+    r"(?:primitive|predefined|void|boolean|integral|floating_point)_type$|^(?:this|self|super)$|mutable_specifier|"
+    r"^(?:null|nil|none|boolean|true|false)(?:_literal)?$"
+)
 _LITERAL_NODE: Final = re.compile(
     r"string|char|regex|heredoc|nowdoc|escape|number|integer|float|double|decimal|literal|raw_text|content|quote"
 )
@@ -97,15 +101,19 @@ def _leaves(cursor: TreeCursor) -> Iterator[Node]:
 
 
 def _of_leaf(leaf: Node) -> int | None:
-    kind = leaf.type
+    """The class of a leaf; None where its characters tell, as of brackets and of what isn't taken apart (macros)."""
+    kind, text = leaf.type, (leaf.text or b"").decode(errors="replace")
     if not leaf.is_named:
-        return _of_symbol(kind)
+        return _of_symbol(text)
     if "comment" in kind:
         return _CODE["comment"]
+    if _KEYWORD_NODE.search(kind) or text.lower() == kind:
+        return _CODE["keyword"]
     if _LITERAL_NODE.search(kind):
         return _CODE["literal"]
-    spelt_so = (leaf.text or b"").decode(errors="replace").lower() == kind  # such as true, None, self
-    return _CODE["keyword" if spelt_so else "name"]
+    if len(text.split()) > 1 or "preproc" in kind:
+        return None
+    return _CODE["name"] if any(map(str.isalnum, text)) else _of_symbol(text)
 
 
 def _of_symbol(text: str) -> int | None:

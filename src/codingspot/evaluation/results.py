@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
+from codingspot.corpus.token_classes import TOKEN_CLASSES
 from codingspot.errors import ArtefactError
 from codingspot.outputs import check_file
 from codingspot.sandbox.inside.model import Verdict
@@ -168,7 +170,7 @@ class Results:
         """
         outcomes = OUTCOMES.read(folder / OUTCOMES_FILE)
         _check_programs(folder / OUTCOMES_FILE, outcomes)
-        return cls(outcomes, LOSSES.read(folder / LOSSES_FILE))
+        return cls(outcomes, read_losses(folder / LOSSES_FILE))
 
     def cells(self) -> list[str]:
         """Names of the cells, in order of appearance."""
@@ -197,6 +199,29 @@ def programs_of(outcomes: pd.DataFrame) -> pd.DataFrame:
         for one, more in (("sample", "further_samples"), ("verdict", "further_verdicts"))
     )
     return programs.assign(sample=samples, verdict=verdicts).explode(["sample", "verdict"], ignore_index=True)
+
+
+def read_losses(path: Path) -> pd.DataFrame:
+    """Read losses of documents, whose classes of token, where they are known, make up the document.
+
+    Raises:
+        ArtefactError: the file is missing, truncated or corrupt, or holds something else.
+    """
+    losses = LOSSES.read(path)
+    there = set(BY_CLASS) & set(losses.columns)
+    if there and there != set(BY_CLASS):
+        raise ArtefactError(f"{path} has {there.pop()} and not both columns of classes of token; {_AGAIN}")
+    known = losses.dropna(subset=list(BY_CLASS)) if there else losses.iloc[:0]
+    counts, sums = ([list(each) for each in known[name]] if there else [] for name in BY_CLASS)
+    if any(len(each) != len(TOKEN_CLASSES) for each in (*counts, *sums)):
+        raise ArtefactError(f"{path} has other classes of token than the {len(TOKEN_CLASSES)} there are; {_AGAIN}")
+    broken = [
+        min(count) < 0 or sum(count) != tokens or isnan(sum(parts))
+        for count, parts, tokens in zip(counts, sums, known["tokens"], strict=True)
+    ]
+    if any(broken):
+        raise ArtefactError(f"{path} has classes of token that don't make up their document; {_AGAIN}")
+    return losses
 
 
 def _check_programs(path: Path, outcomes: pd.DataFrame) -> None:

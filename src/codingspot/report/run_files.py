@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from codingspot.analysis_registry import ANALYSES, analyses, analysis_schemas
 from codingspot.analysis_tables import TABLES, read_table
 from codingspot.errors import ArtefactError, StudyError
-from codingspot.evaluation.results import LOSSES, LOSSES_FILE, OUTCOMES_FILE, Results
+from codingspot.evaluation.results import LOSSES_FILE, OUTCOMES_FILE, Results, read_losses
 from codingspot.files import read_text
 from codingspot.importance.manifest import StoreManifest
 from codingspot.records import Count, Plain, Record, first_fault, read_model, read_plain
@@ -209,7 +209,7 @@ def _results(directory: Path, plan: Plan, fewer: set[str], merged: bool, measure
     results = Results.concat(
         [
             *(Results.read(folder) for folder in folders),
-            *(replace(nothing, losses=LOSSES.read(file)) for file in losses_alone),
+            *(replace(nothing, losses=read_losses(file)) for file in losses_alone),
         ]
     )
     known = set(results.cells())

@@ -21,6 +21,7 @@ onset (smallest k with pass@1 below 1%) or, where there is none, the dose that l
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -199,7 +200,8 @@ def _selectivities(cells: Mapping[float, CellSummary], doses: Iterable[float], k
     for k in doses:
         ratios = cells[k].perplexity_ratio if k in cells else {}
         code, general = (
-            [math.log(ratios[name]) for name in ratios if kinds[name] == kind] for kind in ("code", "general")
+            [math.log(ratios[name] or sys.float_info.min) for name in ratios if kinds[name] == kind]
+            for kind in ("code", "general")
         )
         found.append(selectivity_by_losses(code, general))
     return _defined(found) if None not in found else []

@@ -17,7 +17,7 @@ from pydantic import RootModel
 from codingspot.analysis_tables import read_table, write_table
 from codingspot.directories import held
 from codingspot.errors import FingerprintError
-from codingspot.evaluation.results import LOSSES, LOSSES_FILE, OUTCOMES_FILE, Results
+from codingspot.evaluation.results import LOSSES, LOSSES_FILE, OUTCOMES_FILE, Results, read_losses
 from codingspot.files import atomic_path, read_text, write_json, write_text
 from codingspot.outputs import MANIFEST, contents
 from codingspot.records import read_model
@@ -167,7 +167,7 @@ class RunDirectory:
 
     def losses(self, cell: Cell) -> pd.DataFrame | None:
         """The cell's saved losses of documents; None where there are none."""
-        return LOSSES.read(self.losses_file(cell)) if self.losses_file(cell).exists() else None
+        return read_losses(self.losses_file(cell)) if self.losses_file(cell).exists() else None
 
     def save_asked(self, table: pd.DataFrame) -> None:
         """Write what cells that aren't asked every item are asked (:mod:`codingspot.study.asking`)."""

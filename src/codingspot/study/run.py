@@ -84,7 +84,12 @@ def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sa
     if given.scores is not None and study.spots:
         finder = SpotFinder(study, given.scores, inputs.loaded, inputs.scoring)
         spots = run.select(finder)
-        given = replace(given, spots=spots, cells=with_own_sizes(cells, spots), find=lambda *of: finder.find(*of).spot)
+        given = replace(
+            given,
+            spots=spots,
+            cells=with_own_sizes(cells, spots),
+            find=lambda section, also: finder.find(section, spots, also).spot,
+        )
         run.analyse(given)
     plan = run.evaluate(given.cells or cells, given.spots)
     run.conclude(given, plan)

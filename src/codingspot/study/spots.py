@@ -30,8 +30,7 @@ def study_spots(finder: SpotFinder, directory: RunDirectory) -> SavedSpots:
     spots = SavedSpots(directory)
     for section in finder.study.spots:
         if not spots.resume(section.name):
-            taken = [spots[name].positions for name in section.without]
-            found = finder.find(section, torch.unique(torch.cat(taken)) if taken else None)
+            found = finder.find(section, spots)
             for stem, table in found.tables.items():
                 write_table(directory.analysis, f"{stem}{section.name}", table.assign(spot=section.name))
             spots.add(section.name, found.spot)
@@ -65,8 +64,10 @@ class SpotFinder:
     loaded: LoadedModel
     corpus: Corpus
 
-    def find(self, section: SpotSection, without: Tensor | None = None) -> Found:
-        """A spot by its recipe, without the weights at those positions."""
+    def find(self, section: SpotSection, before: Mapping[str, Spot], also: Spot | None = None) -> Found:
+        """A spot by its recipe, without the weights of those ``before`` that it leaves out, and of one more."""
+        taken = [*(before[name].positions for name in section.without), *([] if also is None else [also.positions])]
+        without = torch.unique(torch.cat(taken)) if taken else None
         if section.traits.from_scores:
             spot = find_spot(
                 self.store,
@@ -84,6 +85,10 @@ class SpotFinder:
             return Found(read.spot, {stem: table for stem, table in tables.items() if table is not None})
         trained = train_spot(given, recipe=section.recipe, **section.parameters)
         return Found(trained.spot, {LEARNING: trained.curve})
+
+    def spot(self, before: Mapping[str, Spot], section: SpotSection, also: Spot) -> Spot:
+        """What the recipe of a spot finds without ``also`` besides what the spot leaves out."""
+        return self.find(section, before, also).spot
 
     def given(self, section: SpotSection, without: Tensor | None) -> TrainingInput:
         """What a recipe that runs the model is given for a spot."""
