@@ -149,8 +149,9 @@ def _results(plan: Plan) -> Iterator[Results]:
 
 
 def frame_of(schema: TableSchema, plan: Plan) -> pd.DataFrame:
-    """A table of four rows with values that its declaration allows, and names that the plan has."""
-    return pd.DataFrame({column.name: _values(column, plan) for column in schema.columns})
+    """A table of up to four rows with values that its declaration allows, and names that the plan has."""
+    frame = pd.DataFrame({column.name: _values(column, plan) for column in schema.columns})
+    return frame.drop_duplicates(list(schema.key), ignore_index=True) if schema.key else frame
 
 
 def _values(column: Column, plan: Plan) -> Any:
