@@ -34,6 +34,7 @@ WORDS = {
     "overlap": "what two sets have: a function, and a column",
     "polysemanticity": "a function",
     "random": "what controls are, in columns and words",
+    "relearning": "a function",
     "reliability": "a function",
     "sequential": "a way to evaluate: a setting, and the table that says what it took",
     "share": "a statistic",

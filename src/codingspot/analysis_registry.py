@@ -17,6 +17,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from codingspot.errors import StudyError
 from codingspot.registry import OWN, Registry
 
 if TYPE_CHECKING:  # what only lists analyses loads none of it
@@ -46,7 +47,12 @@ After = Literal["scores", "spots", "cells"]
 
 
 def _absent(*_: Any) -> Any:
-    raise NotImplementedError("this isn't there at this point of a run")
+    """Stands for what comes later in a run.
+
+    Raises:
+        StudyError: always, as an analysis asked for it too early.
+    """
+    raise StudyError("an analysis asks for what a run hasn't got yet; make it after cells, by its traits")
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Given:
         cells: the study's grid, likewise.
         plan: the plan of all cells, at the point ``cells``.
         outcomes: of the cells that were asked every item, or as many as settled them, likewise.
+        losses: of documents, in every cell, likewise.
         evaluate: evaluates cells of the analysis's own, each kept once it is finished: from cells, their spots by name,
             tasks, how many items of each (None: all), and what else these are made from, as plain data.
         saved: a table saved earlier in the run, by its stem; None where there is none.
@@ -88,6 +95,7 @@ class Given:
     cells: Sequence[Cell] = ()
     plan: Plan | None = None
     outcomes: pd.DataFrame | None = None
+    losses: pd.DataFrame | None = None
     evaluate: Callable[[Sequence[Cell], Mapping[str, Spot], Sequence[str], int | None, Any], Results] = _absent
     saved: Callable[[str], pd.DataFrame | None] = _absent
     advance: Callable[[float], None] = lambda _: None
@@ -131,7 +139,8 @@ class AnalysisTraits:
     Attributes:
         schemas: file stem to table; the first is written last, and says that the analysis is made.
         sections: from a run, its summary and findings to its parts of a report.
-        after: when it is made; after ``cells``, anew each time that a run goes on.
+        after: when it is made; after ``cells``, anew each time that a run goes on, as there may be more of them,
+        once: unless it is of none but what its key has.
         place: where it stands among the others.
         asked: whether a study asks for it; None where it does so by naming it in ``analyses``.
         fits: refuses, before anything is computed, a study that it can't be made of; only the study, the model and the
@@ -146,6 +155,7 @@ class AnalysisTraits:
     schemas: Mapping[str, TableSchema] = field(default_factory=dict)
     sections: Callable[[Run, RunSummary, Sequence[Finding]], Iterable[Section]] = lambda *_: ()
     after: After = "spots"
+    once: bool = False
     place: int = 100
     asked: Callable[[Study], bool] | None = None
     fits: Callable[[Given], None] = lambda _: None

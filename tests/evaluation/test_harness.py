@@ -14,6 +14,7 @@ from lm_eval.tasks import TaskManager
 from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.harness import TaskLibrary, _leaves
+from codingspot.evaluation.tasks import TaskSpec, load_tasks
 
 SHIPPED_TASKS = WORLDS.traits("testbed").tasks
 
@@ -84,9 +85,11 @@ def test_a_template_is_compiled_once_for_all_documents(tmp_path: Path, monkeypat
         return compiles(source)
 
     monkeypatch.setattr(lm_eval.utils.env, "compile", compile_)
-    (task,) = TaskLibrary([_folder(tmp_path, prefix="once ")]).load("numbers")
-    assert [task.doc_to_text(doc) for doc in task.eval_docs] == ["once Two?", "once Three?"]
+    own = lm_eval.utils.env.from_string
+    (task,) = load_tasks([TaskSpec("numbers")], TaskLibrary([_folder(tmp_path, prefix="once ")]))
+    assert {request.arguments[0] for request in task.requests} >= {"once Two?", "once Three?"}
     assert compiled.count("once {{question}}") == 1
+    assert lm_eval.utils.env.from_string == own
 
 
 def test_an_unknown_task_is_named() -> None:

@@ -29,11 +29,20 @@ from codingspot.evaluation.code_tasks import runs_programs, without_metric
 from codingspot.evaluation.declared import TASKS
 from codingspot.evaluation.local_data import LocalData, misfit, read_rows
 
-# The harness compiles a task's templates anew for each document, which takes most of the time that loading a task does.
-lm_eval.utils.env.from_string = lru_cache(maxsize=256)(lm_eval.utils.env.from_string)
-
 _GROUP_ONLY = frozenset({"group", "group_alias", "task", "tag", "aggregate_metric_list", "metadata"})
 """Settings of a group that are about the group; others are handed to its members."""
+
+
+@contextlib.contextmanager
+def templates_kept() -> Iterator[None]:
+    """Inside, the harness compiles each template once, and not anew for each document: most of what loading takes."""
+    templates = lm_eval.utils.env
+    compiles = templates.from_string
+    templates.from_string = lru_cache(maxsize=256)(compiles)
+    try:
+        yield
+    finally:
+        templates.from_string = compiles
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.chat import render_chat
-from codingspot.evaluation.harness import TaskLibrary
+from codingspot.evaluation.harness import TaskLibrary, templates_kept
 from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.results import ItemOutcome
 from codingspot.evaluation.subsampling import stratified
@@ -213,5 +213,6 @@ def load_tasks(
         if tokenizer is not None and (spec.chat_template or tokenizer.chat_template is not None):
             chat = partial(render_chat, tokenizer)
         overrides = {} if spec.few_shot is None else {"num_fewshot": spec.few_shot}
-        tasks.append(EvaluationTask(spec, library.load(spec.name, overrides, spec.data), chat))
+        with templates_kept():
+            tasks.append(EvaluationTask(spec, library.load(spec.name, overrides, spec.data), chat))
     return tasks

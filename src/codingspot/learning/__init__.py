@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         stability,
         uniqueness,
     )
-    from codingspot.learning.relearning import RelearnSettings, dose_that_harms, relearning
+    from codingspot.learning.relearning import RelearnSettings, dose_that_harms, relearned, relearning
 
 __all__ = [
     "Answer",
@@ -37,6 +37,7 @@ __all__ = [
     "held_out_in_turn",
     "learn_mask",
     "learning_memory",
+    "relearned",
     "relearning",
     "rises",
     "shuffled_splits",

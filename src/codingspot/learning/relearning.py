@@ -59,8 +59,6 @@ def relearning(
     texts: Mapping[str, PackedTokens],
     measure: Measure,
     settings: RelearnSettings | None = None,
-    *,
-    with_original: bool = True,
 ) -> pd.DataFrame:
     """Zero each spot whole, fine-tune on each text, and measure on the way. Weights come back bit for bit.
 
@@ -69,8 +67,6 @@ def relearning(
     ``original`` and ``harmed`` (the figure before and after the removal), ``value`` (now), ``recovered`` = (value -
     harmed) / (original - harmed), and ``seconds`` since the removal, measuring included. ``recovered`` is not defined
     where the removal changed the figure by less than 5% of what it was.
-
-    Nothing removed is left out where ``with_original`` is false.
 
     Raises:
         StudyError: a spot is called ``original``.
@@ -82,28 +78,31 @@ def relearning(
         raise StudyError(f"a spot is called {ORIGINAL!r}, which is the model with nothing removed; rename it")
     original = dict(measure())
     rows: list[dict[str, object]] = []
-    for name, spot in {**({ORIGINAL: None} if with_original else {}), **spots}.items():
+    for name, spot in {ORIGINAL: None, **spots}.items():
         for text, tokens in texts.items():
             about = {"spot": name, "text": text, "ablated": settings.ablated}
-            rows += [{**about, **row} for row in _relearned(loaded, spot, tokens, measure, original, settings)]
+            rows += [{**about, **row} for row in relearned(loaded, spot, tokens, measure, original, settings)]
     return pd.DataFrame(rows)
 
 
-def dose_that_harms(loaded: LoadedModel, spot: Spot, measure: Measure, name: str, target: float) -> Spot:
+def dose_that_harms(
+    loaded: LoadedModel, spot: Spot, measure: Measure, name: str, target: float, original: float | None = None
+) -> Spot:
     """The smallest prefix of ``spot`` that brings the figure ``name`` to ``target`` or past it, found by bisection.
 
     With a long random control as ``spot``, it is a control that hurts an ability as much as the spot in question. The
-    figure is taken to move one way as the prefix grows; the whole spot is the largest there is.
+    figure is taken to move one way as the prefix grows; the whole spot is the largest there is. ``original`` is the
+    figure with nothing removed, where it is known.
 
     Raises:
         SelectionError: the whole spot doesn't bring the figure there.
         FingerprintError: the spot was found in other weights.
     """
-    rising = target > measure()[name]
+    rising = target > (measure()[name] if original is None else original)
 
     def harms(count: int) -> bool:
         with WeightEditor(loaded) as editor:
-            editor.apply(_prefix(spot, count))
+            editor.apply(spot.prefix(count))
             value = measure()[name]
         return value >= target if rising else value <= target
 
@@ -114,10 +113,10 @@ def dose_that_harms(loaded: LoadedModel, spot: Spot, measure: Measure, name: str
     while high - low > max(1, len(spot) // 100):
         middle = (low + high) // 2
         low, high = (low, middle) if harms(middle) else (middle, high)
-    return _prefix(spot, high)
+    return spot.prefix(high)
 
 
-def _relearned(
+def relearned(
     loaded: LoadedModel,
     spot: Spot | None,
     tokens: PackedTokens,
@@ -125,6 +124,12 @@ def _relearned(
     original: Mapping[str, float],
     settings: RelearnSettings,
 ) -> list[dict[str, object]]:
+    """One removal of :func:`relearning` on one text: its rows, but for their names; ``original`` was measured before.
+
+    Raises:
+        FingerprintError: the spot was found in other weights.
+        NonFiniteError: a loss is not a number; lower the learning rate.
+    """
     started = time.perf_counter()
     harmed: dict[str, float] = {}
     rows: list[dict[str, object]] = []
@@ -187,7 +192,3 @@ def _recovered(value: float, harmed: float, original: float) -> float:
     if abs(original - harmed) < _LEAST_HARM * abs(original):
         return float(np.nan)
     return (value - harmed) / (original - harmed)
-
-
-def _prefix(spot: Spot, count: int) -> Spot:
-    return Spot(spot.positions[:count], spot.scores[:count], spot.layout, spot.metadata)

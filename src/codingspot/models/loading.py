@@ -133,7 +133,7 @@ def usable_device(device: str | torch.device | None = None) -> torch.device:
     try:
         found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.zeros(1, device=found).tolist()
-    except (RuntimeError, AssertionError, ImportError) as error:  # NotImplementedError, of `meta`, is the first
+    except (RuntimeError, AssertionError, ImportError) as error:  # whichever the missing device raises
         raise ModelError(
             f"device {str(device)!r} can't be used here ({first_line(error)}); use cpu, or cuda where there is a GPU"
         ) from None

@@ -12,7 +12,7 @@ from codingspot.study.directory import RunDirectory
 
 
 def make_analyses(after: After, given: Given, directory: RunDirectory) -> None:
-    """Make and save the analyses of one point of the run; those of cells anew, as there may be more of them.
+    """Make and save the analyses of one point of the run; those of all cells anew, as there may be more of them.
 
     Raises:
         CodingSpotError: whatever an analysis refuses; what was saved before stays.
@@ -28,9 +28,10 @@ def make_analyses(after: After, given: Given, directory: RunDirectory) -> None:
         given.advance(share / len(wanted))
 
     for name in wanted:
-        schemas = ANALYSES.traits(name).schemas
+        traits = ANALYSES.traits(name)
+        schemas = traits.schemas
         first = next(iter(schemas), "")
-        if after != "cells" and (directory.analysis / f"{first}.parquet").exists():
+        if (traits.once or after != "cells") and (directory.analysis / f"{first}.parquet").exists():
             continue
         with ANALYSES.at_work(name):
             tables = ANALYSES[name](replace(given, saved=saved, advance=advance))

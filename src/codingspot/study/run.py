@@ -88,7 +88,7 @@ def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sa
             given,
             spots=spots,
             cells=with_own_sizes(cells, spots),
-            find=lambda section, also: finder.find(section, spots, also).spot,
+            find=partial(finder.spot, spots),
         )
         run.analyse(given)
     plan = run.evaluate(given.cells or cells, given.spots)
@@ -189,8 +189,9 @@ class _Run:
 
     def conclude(self, given: Given, plan: Plan) -> None:
         """One table of all cells, and the analyses of cells."""
-        outcomes = self.directory.merge(plan.cells).outcomes
-        settled = outcomes[~outcomes["cell"].isin(self.directory.asked())]  # by a few items, and not sequentially
+        merged = self.directory.merge(plan.cells)
+        by_few = merged.outcomes["cell"].isin(self.directory.asked())  # by a few items, and not sequentially
+        settled = merged.outcomes[~by_few]
         evaluate = partial(
             further_cells,
             self.study,
@@ -200,7 +201,11 @@ class _Run:
             unsafe=self.unsafe,
             stage=self.progress.stage,
         )
-        make_analyses("cells", replace(given, plan=plan, outcomes=settled, evaluate=evaluate), self.directory)
+        make_analyses(
+            "cells",
+            replace(given, plan=plan, outcomes=settled, losses=merged.losses, evaluate=evaluate),
+            self.directory,
+        )
 
     def view(self, spots: Mapping[str, Spot]) -> None:
         """The views that the study asks for, set beside its spots."""

@@ -76,6 +76,11 @@ class SpotSection(Settings):
         return self.judged is not None or len(self.control_seeds) >= DRAWS_NEEDED
 
     @property
+    def judged_percent(self) -> float:
+        """The dose that the study names for the verdict, or else the spot's largest."""
+        return self.k_percent[-1] if self.judged is None else self.judged.k_percent
+
+    @property
     def _own_parameters(self) -> dict[str, Any]:
         return recipe_parameters(self.parameters)
 
