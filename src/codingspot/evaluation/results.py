@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import isnan
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -212,14 +212,12 @@ def read_losses(path: Path) -> pd.DataFrame:
     if there and there != set(BY_CLASS):
         raise ArtefactError(f"{path} has {there.pop()} and not both columns of classes of token; {_AGAIN}")
     known = losses.dropna(subset=list(BY_CLASS)) if there else losses.iloc[:0]
-    counts, sums = ([list(each) for each in known[name]] if there else [] for name in BY_CLASS)
-    if any(len(each) != len(TOKEN_CLASSES) for each in (*counts, *sums)):
+    if not len(known):
+        return losses
+    if any((known[name].map(len) != len(TOKEN_CLASSES)).any() for name in BY_CLASS):
         raise ArtefactError(f"{path} has other classes of token than the {len(TOKEN_CLASSES)} there are; {_AGAIN}")
-    broken = [
-        min(count) < 0 or sum(count) != tokens or isnan(sum(parts))
-        for count, parts, tokens in zip(counts, sums, known["tokens"], strict=True)
-    ]
-    if any(broken):
+    counts, parts = (np.stack(known[name].to_list()) for name in BY_CLASS)
+    if (counts < 0).any() or (counts.sum(1) != known["tokens"]).any() or np.isnan(parts).any():
         raise ArtefactError(f"{path} has classes of token that don't make up their document; {_AGAIN}")
     return losses
 

@@ -11,6 +11,7 @@ from codingspot.errors import ArtefactError
 from codingspot.files import reason, write_json, write_text
 from codingspot.report.drawing import FigureFormat, Picture, save_picture
 from codingspot.report.figures import build_figures
+from codingspot.report.findings import findings_table
 from codingspot.report.page import render_page
 from codingspot.report.run_files import read_run, require_directory
 from codingspot.report.sections import analysis_sections, view_sections
@@ -46,7 +47,7 @@ def build_report(run_directory: Path, *, vector: bool = False) -> Path:
             analyses, views = analysis_sections(run, summary, findings), view_sections(run)
             page = render_page(run, summary, findings, tables, pictures, analyses, views)
         sections = (*analyses, *views.values())
-        tables += tuple(table for section in sections for table in section.tables)
+        tables += (findings_table(summary, findings), *(table for section in sections for table in section.tables))
         pictures += tuple(picture for section in sections for picture in section.pictures)
         _write_folders(run_directory, tables, pictures, ("png", "pdf", "svg") if vector else ("png",))
         write_json(run_directory / "summary.json", summary.records())

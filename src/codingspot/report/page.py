@@ -12,6 +12,7 @@ from markupsafe import Markup
 from codingspot.escaping import visible
 from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.report.drawing import Picture, to_svg
+from codingspot.report.findings import findings_table
 from codingspot.report.labels import dose, join_words
 from codingspot.report.provenance import details, estimator_phrase, fewer_phrase
 from codingspot.report.run_files import Run
@@ -23,10 +24,9 @@ from codingspot.report.specificity import (
     PERPLEXITY_LIMIT,
     Finding,
     Verdict,
-    general_perplexity_ratio,
 )
 from codingspot.report.summary import RunSummary
-from codingspot.report.table import Column, Number, Row, Table, main_text, side_text
+from codingspot.report.table import Table, main_text, side_text
 from codingspot.report.words import headline, sentence
 from codingspot.views import saved_name
 
@@ -89,7 +89,7 @@ def render_page(
         headline=lead,
         chips=[(finding.spot, finding.verdict, _TONES.get(finding.verdict, "bad")) for finding in findings],
         sentences=[sentence(summary, finding) for finding in findings if not _is_told(summary, finding, lead)],
-        findings_table=_findings_table(summary, findings),
+        findings_table=findings_table(summary, findings),
         tables={table.name: table for table in tables},
         pictures={picture.name: _drawn(picture) for picture in pictures},
         places=_places(summary, findings),
@@ -122,48 +122,6 @@ def _drawn(picture: Picture) -> _Drawn:
 
 def _shown(name: str, section: Section) -> _Part:
     return _Part(name, section.title, section, tuple(map(_drawn, section.pictures)))
-
-
-def _findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:
-    """Each spot at the dose of its finding, in numbers."""
-    columns = (
-        Column("spot", "Spot"),
-        Column("verdict", "Verdict"),
-        Column("k_percent", "k", "dose"),
-        Column("code", "pass@1", "score"),
-        Column("code_retention", "Code retention", "retention", has_range=True),
-        Column("general_retention", "General retention", "retention", has_range=True),
-        Column("perplexity", "General ppl.", "ratio"),
-        Column("matched", "Matched", "score", has_range=True),
-        Column("draws", "Draws", "count"),
-        Column("p_value", "p", "p_value"),
-        Column("vocabulary", "Vocab.", "share"),
-        Column("norms", "Norms", "share"),
-    )
-    before = summary.original.metrics
-    unedited = (Number(before.code), Number(before.code_retention), Number(before.general_retention), Number(1.0))
-    missing = (Number(None),) * 5
-    original: tuple[str | Number, ...] = ("Original", "", Number(None), *unedited, *missing)
-    rows = [Row("", "", "original", original)]
-    for finding in findings:
-        cell = finding.cell
-        code, general = cell.intervals.code_retention, cell.intervals.general_retention
-        drawn = [control.metrics.code for control in finding.matched if control.metrics.code is not None]
-        values: tuple[str | Number, ...] = (
-            finding.spot,
-            str(finding.verdict),
-            Number(cell.cell.k_percent),
-            Number(cell.metrics.code),
-            Number(cell.metrics.code_retention, *(code or (None, None))),
-            Number(cell.metrics.general_retention, *(general or (None, None))),
-            Number(general_perplexity_ratio(cell, summary.plan)),
-            Number(sum(drawn) / len(drawn), min(drawn), max(drawn)) if drawn else Number(None),
-            Number(None if finding.standing is None else len(finding.standing.draws)),
-            Number(None if finding.standing is None else finding.standing.p_value),
-            *(Number(100 * finding.shares[place] if finding.shares else None) for place in ("vocabulary", "norms")),
-        )
-        rows.append(Row(finding.spot, "", "spot", values))
-    return Table("findings", "", "", columns, tuple(rows))
 
 
 def _places(summary: RunSummary, findings: Sequence[Finding]) -> list[tuple[str, str]]:
