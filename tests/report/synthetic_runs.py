@@ -151,6 +151,7 @@ class RunMaker:
     analysis: bool = True
     prompt: str | None = "What is it?"
     """Begins every item's question; None where questions weren't kept."""
+    tasks: tuple[Task, ...] = TASKS
 
     def cells(self) -> tuple[Cell, ...]:
         cells = [Cell(name=ORIGINAL)]
@@ -189,7 +190,7 @@ class RunMaker:
             model=ModelSummary(
                 id=self.model_id, revision=None, fingerprint="3f9a" * 16, parameters=PARAMETERS, scopes=SCOPES
             ),
-            tasks=TASKS,
+            tasks=self.tasks,
             domains=DOMAINS,
             cells=self.cells(),
         )
@@ -251,7 +252,7 @@ class RunMaker:
     def _items(self) -> pd.DataFrame:
         rows = [
             (task.name, item, f"{self.prompt} ({item})", [] if task.chance == 0 else ["this", "that"], "0")
-            for task in TASKS
+            for task in self.tasks
             for item in range(task.items)
         ]
         return pd.DataFrame(rows, columns=ITEMS.names)
@@ -262,7 +263,7 @@ class RunMaker:
         return Results.of_cell(cell.name, outcomes, _losses(effect))
 
     def _outcomes(self, effect: Effect) -> Iterator[ItemOutcome]:
-        for number, task in enumerate(TASKS):
+        for number, task in enumerate(self.tasks):
             kept = effect.general if task.role == "general" else effect.code
             at_first = ACCURACY[task.name] if self.accuracy is None else self.accuracy
             rate = task.chance + kept * (at_first - task.chance)
