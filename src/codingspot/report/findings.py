@@ -74,7 +74,10 @@ def findings_records(
     for finding in findings:
         cell, standing = finding.cell, finding.standing
         codes = [control.metrics.code for control in finding.matched if control.metrics.code is not None]
-        test = None if standing is None else {"draws": len(standing.draws), "p_value": standing.p_value}
+        test = None
+        if standing is not None:
+            by_losses = finite(standing.spot)
+            test = {"selectivity": by_losses, "draws": len(standing.draws), "p_value": standing.p_value}
         record = {
             "spot": finding.spot,
             "verdict": str(finding.verdict),
@@ -85,7 +88,7 @@ def findings_records(
             "general_perplexity_ratio": finite(general_perplexity_ratio(cell, summary.plan)),
             "kept_k_percent": None if finding.kept is None else finding.kept.cell.k_percent,
             "matched_code": codes,
-            "standing": test,
+            "standing_by_losses": test,
             "shares": dict(finding.shares),
             "analyses": dict(analyses.get(finding.spot, {})),
         }

@@ -96,6 +96,7 @@ class _Writer:
         places = {cell.name: place for place, cell in enumerate(cells)}
         wanted = set(drawn)
         self._texts: dict[str, int] = {}
+        self._shown: dict[str, str] = {}
         self._asked = {
             (task, item): asked
             for task, item, *asked in zip(*(run.items[name] for name in run.items), strict=True)
@@ -164,8 +165,9 @@ class _Writer:
         ]
 
     def _text(self, text: str) -> int:
-        shown = visible(cut(str(text), _CHARACTERS, _LINES))
-        return self._texts.setdefault(shown, len(self._texts))
+        if text not in self._shown:  # most of them come many times
+            self._shown[text] = visible(cut(text, _CHARACTERS, _LINES))
+        return self._texts.setdefault(self._shown[text], len(self._texts))
 
 
 def _title(cell: Cell) -> str:
