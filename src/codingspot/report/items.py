@@ -51,7 +51,8 @@ def shown_items(run: Run, findings: Sequence[Finding], size: int = _SIZE) -> Ite
     seed.
     """
     outcomes = run.results.outcomes
-    asked = [cell for cell in run.plan.cells if cell.name in set(outcomes["cell"].unique())]
+    there = set(outcomes["cell"].unique())
+    asked = [cell for cell in run.plan.cells if cell.name in there]
     cells = _chosen(asked, findings)
     if len(cells) < 2:
         return None
