@@ -1,37 +1,45 @@
-"""``findings.json``: what the verdict and the analyses say of each spot, as the tables and the page have it."""
+"""``findings.json``: what the verdict and the analyses say of each spot, as the table of verdicts has it."""
 
-import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from synthetic_runs import LANGUAGES, RunMaker
+import pytest
+from synthetic_runs import DOSES, LANGUAGES, RunMaker
 
-from codingspot.report.findings import findings_records
+from codingspot.report.findings import findings_records, findings_table
 from codingspot.report.run_files import read_run
 from codingspot.report.sections import analysis_figures
 from codingspot.report.specificity import judge_all
 from codingspot.report.summary import summarise
 
 
-def test_it_says_what_the_table_of_verdicts_says(built_run: Path):
-    records = json.loads((built_run / "findings.json").read_text())
-    with (built_run / "tables" / "findings.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["verdict"]]
-    summary = {record["cell"]: record for record in json.loads((built_run / "summary.json").read_text())}
-    assert (
-        [record["spot"] for record in records]
-        == [row["spot"] for row in rows]
-        == ["paper", "contrast", "contrast-blocks"]
-    )
+def records_of(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The records, and the rows of the table of verdicts."""
+    run = read_run(folder)
+    summary = summarise(run)
+    findings = judge_all(summary, run.density)
+    table = findings_table(summary, findings)
+    names = [column.key for column in table.columns]
+    rows = [dict(zip(names, row.values, strict=True), spot=row.spot) for row in table.rows if row.role == "spot"]
+    records = findings_records(summary, findings, analysis_figures(run))
+    return json.loads(json.dumps(records, allow_nan=False)), rows
+
+
+def test_it_says_what_the_table_of_verdicts_says(small: RunMaker, tmp_path: Path):
+    spots = (("paper", "sum", "all", DOSES[-2:]), ("contrast", "set_difference", "all", DOSES[-2:]))
+    records, rows = records_of(small.with_(spots=spots).write(tmp_path / "run"))
+    assert [record["spot"] for record in records] == [row["spot"] for row in rows] == ["paper", "contrast"]
     for record, row in zip(records, rows, strict=True):
-        cell = summary[record["cell"]]
         assert record["verdict"] == row["verdict"]
-        assert record["k_percent"] == cell["k_percent"] == float(row["k_percent"])
-        assert record["selectivity"] == cell["general_retention"] - cell["code_retention"]
+        assert record["k_percent"] == row["k_percent"].value
+        retained = row["general_retention"].value - row["code_retention"].value
+        assert record["selectivity"] == pytest.approx(retained)
         low, high = record["selectivity_interval"]
-        assert low < record["selectivity"] < high
-        assert record["shares"]["vocabulary"] * 100 == float(row["vocabulary"])
+        assert low <= record["selectivity"] <= high
+        assert record["shares"]["vocabulary"] * 100 == pytest.approx(row["vocabulary"].value)
+        assert record["cell"] == f"{record['spot']}-k{record['k_percent']:g}"
     assert len(records[0]["matched_code"]) == records[0]["standing_by_losses"]["draws"] == 3
     assert records[1]["standing_by_losses"] is None
 
@@ -45,7 +53,5 @@ def test_it_has_what_location_says(small: RunMaker, tmp_path: Path):
     ]
     names = ["spot", "k_percent", "removed", "parameters", "domain", "kind", "original", "change", "low", "high"]
     pd.DataFrame(rows, columns=names).to_parquet(folder / "analysis" / "location.parquet", index=False)
-    run = read_run(folder)
-    summary = summarise(run)
-    (record,) = findings_records(summary, judge_all(summary, run.density), analysis_figures(run))
+    ((record,), _) = records_of(folder)
     assert record["analyses"] == {"location": {"word": "open", "alternative": 0.25, "overlap": None}}
