@@ -157,7 +157,7 @@ def draw_perplexity(axes: Axes, *, summary: RunSummary, spot: str) -> Marks:
         band = axes.fill_between(ks, [low for _, low, _ in finite], [high for _, _, high in finite], **style)
         handles.append(Patch(label=label, **style))
         points = [
-            Point(cell.k_percent, high, (label, dose(cell.k_percent), f"{ratio(low)}× to {ratio(high)}×"), cell.name)
+            Point(cell.k_percent, high, (label, dose(cell.k_percent), f"{_times(low)} to {_times(high)}"), cell.name)
             for cell, low, high in finite
         ]
         series.append(Series(_RATIO, tuple(points), {"Spot": spot, "Domain": label}, [band]))
@@ -166,7 +166,7 @@ def draw_perplexity(axes: Axes, *, summary: RunSummary, spot: str) -> Marks:
         label = f"{domain_label(domain.name)}{' (held out)' if domain.held_out else ''}"
         values = [(c.cell, c.perplexity_ratio[domain.name]) for c in cells]
         points = [
-            Point(cell.k_percent, value, (label, dose(cell.k_percent), f"{ratio(value)}×"), cell.name)
+            Point(cell.k_percent, value, (label, dose(cell.k_percent), _times(value)), cell.name)
             for cell, value in values
             if math.isfinite(value)
         ]
@@ -235,6 +235,10 @@ def _with_bounds(cell: CellSummary, ability: _Ability) -> tuple[str, str]:
     """A retention and its interval, in words; empty where there is none."""
     value, interval = ability.value(cell), ability.interval(cell)
     return "" if value is None else fixed(value, 2), "" if interval is None else _bounds(interval.low, interval.high)
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.0f}×" if 1e5 <= factor < 1e12 else f"{ratio(factor)}×"
 
 
 def _bounds(low: float, high: float) -> str:
