@@ -50,7 +50,7 @@ class Column:
         """What is wrong with ``found``, a column as it is in a file; None where nothing is."""
         if len(found) and _kind(found.type) != _kind(self.type) and not self._converts(found):
             return f"holds {_kind(found.type)}, not {_kind(self.type)}"
-        if not self.optional and found.null_count:
+        if not self.optional and (found.null_count or (_is_list(found.type) and pc.list_flatten(found).null_count)):
             return "has missing values"
         number = pa.types.is_floating(found.type)
         if number and not self.optional and pc.any(pc.is_nan(found)).as_py():
@@ -73,6 +73,10 @@ class Column:
         return nothing or bool(pa.types.is_floating(self.type) and pa.types.is_integer(found.type))
 
 
+def _is_list(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_list(type_))
+
+
 def _kind(type_: pa.DataType) -> str:
     if pa.types.is_dictionary(type_):
         return _kind(type_.value_type)
@@ -83,7 +87,7 @@ def _kind(type_: pa.DataType) -> str:
     ):
         if is_kind(type_):
             return name
-    if pa.types.is_list(type_):
+    if _is_list(type_):
         return f"lists of {_kind(type_.value_type)}"
     return "text" if pa.types.is_string(type_) or pa.types.is_large_string(type_) else str(type_)
 

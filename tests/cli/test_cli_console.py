@@ -1,6 +1,7 @@
 """Every command prints through consoles that show what they are given, all of it, and nothing that commands."""
 
 import json
+import math
 import os
 import pty
 import subprocess
@@ -87,6 +88,11 @@ def test_json_is_as_it_was_and_in_ascii_where_a_terminal_would_obey(capsys: pyte
     printed = capsys.readouterr().out
     assert printed.isascii()
     assert json.loads(printed) == {"name": HOSTILE}
+
+
+def test_json_has_null_for_what_is_no_number(capsys: pytest.CaptureFixture[str]):
+    print_json({"rates": [math.nan, (math.inf, 0.5)], "low": -math.inf, "n": 3})
+    assert json.loads(capsys.readouterr().out) == {"rates": [None, [None, 0.5]], "low": None, "n": 3}
 
 
 def test_a_terminal_gets_styles_and_no_others():

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, CohereConfig, GraniteConfig, PreTrainedModel
 
 from codingspot.models import OutputHead, unique_parameters
+from codingspot.models.output_head import _Sums
 
 FEW = 4 * 5 * VOCABULARY
 """Elements of a chunk of five positions."""
@@ -152,3 +153,10 @@ def bigram_like() -> nn.Module:
             return Output(self.table[input_ids])
 
     return Bigram()
+
+
+def test_sums_of_tensors_whose_parts_are_no_views_lose_nothing():
+    sums = _Sums([torch.zeros(2, 3)])
+    for _ in range(3):
+        sums.add([torch.arange(6.0).reshape(3, 2).T])
+    assert torch.equal(sums.totals()[0], 3 * torch.arange(6.0).reshape(3, 2).T)

@@ -1,6 +1,7 @@
 """``findings.json``: what the verdict and the analyses say of each spot, as the table of verdicts has it."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,7 @@ def test_it_has_what_location_says(small: RunMaker, tmp_path: Path):
     pd.DataFrame(rows, columns=names).to_parquet(folder / "analysis" / "location.parquet", index=False)
     ((record,), _) = records_of(folder)
     assert record["analyses"] == {"location": {"word": "open", "alternative": 0.25, "overlap": None}}
+    broken = [(*row[:7], math.inf if row[2] == "alternative" else row[7], *row[8:]) for row in rows]
+    pd.DataFrame(broken, columns=names).to_parquet(folder / "analysis" / "location.parquet", index=False)
+    ((record,), _) = records_of(folder)
+    assert record["analyses"] == {"location": {"word": "not located", "alternative": None, "overlap": None}}

@@ -1,12 +1,17 @@
 """The items on the page: which cells and items are chosen, each text once, and never more than there is room for."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from synthetic_runs import DOSES, RunMaker
 
+from codingspot.errors import ArtefactError
+from codingspot.evaluation.items import ITEMS_FILE
 from codingspot.evaluation.results import Results
 from codingspot.report.items import Items, shown_items
 from codingspot.report.run_files import Run, read_run
@@ -82,6 +87,33 @@ def test_every_program_of_an_item_is_there(small: RunMaker, tmp_path: Path):
     data = json.loads(items.data)
     answer = next(row[5][0] for row in data["items"] if data["tasks"][row[0]] == "Python problems")
     assert [data["texts"][place] for place in answer[3:]] == ["other", "empty"]
+
+
+@pytest.fixture(scope="module")
+def plain(small: RunMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one spot, shared; tests change its items alone."""
+    return small.with_(analysis=False).write(tmp_path_factory.mktemp("plain"))
+
+
+def test_a_right_choice_that_is_none_of_them_is_not_one_and_what_is_escaped_takes_room(plain: Path):
+    run = read_run(plain)
+    targets = ("\u00b2", "7", "that", "1" * 5000)
+    asked = run.items.assign(
+        target=[targets[item % 4] for item in run.items["item"]],
+        prompt=[f"{'<' * 1000}{place}" for place in range(len(run.items))],
+    )
+    items = shown_items(replace(run, items=asked), judge_all(summarise(run)), 100_000)
+    assert items is not None
+    assert {row[4] for row in json.loads(items.data)["items"] if row[3]} == {None}
+    assert 80_000 < len(items.data) < 110_000
+
+
+def test_a_choice_without_a_text_is_refused(plain: Path):
+    items = pd.read_parquet(plain / ITEMS_FILE)
+    items["choices"] = [["a", None]] * len(items)
+    pq.write_table(pa.Table.from_pandas(items, preserve_index=False), plain / ITEMS_FILE)
+    with pytest.raises(ArtefactError, match="column choices has missing values"):
+        read_run(plain)
 
 
 def test_a_run_from_before_questions_were_kept_says_so(small: RunMaker, tmp_path: Path):

@@ -1,5 +1,6 @@
 """The verdict on a spot, on runs whose effects are known by construction."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,6 +154,44 @@ def test_without_tasks_losses_decide(
     assert headline(summary, tuple(findings.values())) == (sentence(summary, finding),)
     assert sentence(summary, finding).startswith("Of spot paper perplexity alone is known (the study names no task)")
     assert said in sentence(summary, finding)
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "verdict", "k", "said"),
+    [
+        (Effect(), Effect(1.0, 1.0, 9.0, 2.5), Verdict.NOT_SPECIFIC, 1.0, "not specific to code."),
+        (Effect(1.0, 1.0, 1.03), Effect(1.0, 1.0, 1.2, 1.15), Verdict.BY_LOSSES, 1.0, "specific to code, as far"),
+        (Effect(1.0, 1.0, 1.02), Effect(1.0, 1.0, 1.01, 3.0), Verdict.GENERAL, 1.0, "is general, not coding."),
+        (Effect(1.0, 1.0, 1.02), Effect(1.0, 1.0, 1.01), Verdict.NO_EFFECT, 1.0, "Code is unharmed."),
+        (Effect(1.0, 1.0, 3.0), Effect(1.0, 1.0, math.inf, math.inf), Verdict.BY_LOSSES, 0.25, "as far as losses"),
+        (Effect(), Effect(1.0, 1.0, math.inf, math.inf), Verdict.NOT_SPECIFIC, 1.0, "∞ times the original's"),
+    ],
+)
+def test_losses_judge_a_spot_at_the_doses_that_harm_code(
+    small: Effect, large: Effect, verdict: Verdict, k: float, said: str, maker: RunMaker, tmp_path: Path
+):
+    def behaviour(cell: Cell) -> Effect:
+        return Effect() if cell.spot is None or cell.control else small if cell.k_percent < 1 else large
+
+    many = _with_draws(maker, behaviour, 0).with_(judged=None, seeds=19, tasks=(), analysis=False)
+    summary, findings = judged(many, tmp_path)
+    finding = findings["paper"]
+    assert (finding.verdict, finding.cell.cell.k_percent) == (verdict, k)
+    assert said in sentence(summary, finding)
+
+
+def test_draws_that_do_as_much_are_not_passed_over_for_too_few_of_another_control(maker: RunMaker, tmp_path: Path):
+    def behaviour(cell: Cell) -> Effect:
+        return Effect(
+            code_perplexity=3.0 if cell.control == "matched" and cell.seed == 1 else 1.0 if cell.control else 2.9
+        )
+
+    run = _with_draws(maker, behaviour, 16).with_(tasks=(), controls=("matched", "matched_magnitude"), seeds=3)
+    _, findings = judged(run, tmp_path)
+    finding = findings["paper"]
+    assert finding.verdict is Verdict.NO_MORE_THAN_CONTROLS
+    assert finding.standing is not None
+    assert len(finding.standing.draws) == 19
 
 
 def test_shares_of_a_spot_add_up(maker: RunMaker, tmp_path: Path):

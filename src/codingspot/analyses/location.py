@@ -108,10 +108,8 @@ def _sentence(spot: str, k_percent: float, found: Located) -> str:
     parts = []
     if found.alternative is not None:
         allowed = "no more than" if found.alternative <= ALTERNATIVE else "more than"
-        parts.append(
-            f"what its recipe finds without it does {found.alternative:.0%} of its harm to code, {allowed} "
-            f"{ALTERNATIVE:.0%}"
-        )
+        harm = "breaks the model, which is" if found.alternative == inf else f"does {found.alternative:.0%}"
+        parts.append(f"what its recipe finds without it {harm} of its harm to code, {allowed} {ALTERNATIVE:.0%}")
     if found.overlap is not None:
         allowed = "at least" if found.overlap >= OVERLAP else "less than"
         parts.append(f"two halves of the text share {found.overlap:.0%} of what they find, {allowed} {OVERLAP:.0%}")

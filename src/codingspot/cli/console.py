@@ -29,6 +29,7 @@ from rich.text import Text
 from codingspot.cli.lines import ProgressLines
 from codingspot.errors import CodingSpotError, StudyError
 from codingspot.escaping import visible
+from codingspot.files import json_value
 
 if TYPE_CHECKING:
     from codingspot.settings import Settings
@@ -88,7 +89,11 @@ def print_table(title: str, table: Table) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as JSON on standard output, for scripts; in ASCII where it holds what a terminal would obey."""
+    """Print ``value`` as JSON on standard output, for scripts; in ASCII where it holds what a terminal would obey.
+
+    NaN and infinity, which no JSON has, are null.
+    """
+    value = json_value(value)
     text = json.dumps(value, indent=2, ensure_ascii=False)
     typer.echo(text if text == visible(text) else json.dumps(value, indent=2))
 

@@ -216,7 +216,7 @@ class _Sums:
         if not self._sums:
             self._sums = new
             return
-        self._sums = [total.float() for total in self._sums]
+        self._sums = [total.float().contiguous() for total in self._sums]  # what isn't has no parts to write to
         for total, more in zip(self._sums, new, strict=True):
             _add(total, more)
 

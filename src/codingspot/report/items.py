@@ -142,7 +142,7 @@ class _Writer:
             "items": [[tasks.index(key[0]), key[1], *self._rows[key]] for key in order],
             "texts": list(self._texts),
         }
-        return _json(data).replace("<", "\\u003c")
+        return _json(data)
 
     def _row(self, key: tuple[str, int]) -> list[Any]:
         """Prompt, choices, target, and each cell's outcome with its texts and verdicts; null where it wasn't asked."""
@@ -151,7 +151,7 @@ class _Writer:
         return [
             self._text(prompt),
             [self._text(choice) for choice in choices],
-            int(target) if len(choices) and target.isdigit() else self._text(target),
+            _index(target, len(choices)) if len(choices) else self._text(target),
             [self._answer(answers.get(place)) for place in range(len(self._cells))],
         ]
 
@@ -169,6 +169,11 @@ class _Writer:
         if text not in self._shown:  # most of them come many times
             self._shown[text] = visible(cut(text, _CHARACTERS, _LINES))
         return self._texts.setdefault(self._shown[text], len(self._texts))
+
+
+def _index(target: str, choices: int) -> int | None:
+    """Which of the choices is right; None where the task doesn't say."""
+    return int(target) if target in map(str, range(choices)) else None
 
 
 def _title(cell: Cell) -> str:
@@ -198,4 +203,4 @@ def _told(run: Run, asked: int, cells: int, kept: Sequence[tuple[str, int]]) -> 
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from codingspot.analysis_registry import ANALYSES, analyses
+from codingspot.files import json_value
 from codingspot.report.run_files import Run
 from codingspot.report.section import Section, under_one_title
 from codingspot.report.specificity import Finding
@@ -25,12 +26,12 @@ def analysis_sections(run: Run, summary: RunSummary, findings: Sequence[Finding]
 
 
 def analysis_figures(run: Run) -> dict[str, dict[str, Any]]:
-    """What analyses say of single spots, as JSON values: spot to analysis to figures."""
+    """What analyses say of single spots, as JSON values, None where infinite: spot to analysis to figures."""
     found: dict[str, dict[str, Any]] = {}
     for name in analyses():
         with ANALYSES.at_work(name):
             for spot, figures in ANALYSES.traits(name).figures(run).items():
-                found.setdefault(spot, {})[name] = dict(figures)
+                found.setdefault(spot, {})[name] = json_value(figures)
     return found
 
 

@@ -19,6 +19,7 @@ onset (smallest k with pass@1 below 1%) or, where there is none, the dose that l
 
 Where no task was asked, losses alone decide, by 2, 3 and 6: code is unharmed where its text keeps at least 95% of its
 probability a token (the geometric mean over tokens, mean over the languages), and general text mustn't lose as much.
+The dose judged is the most selective of those that harm code.
 """
 
 from __future__ import annotations
@@ -196,15 +197,18 @@ def _decide(
 def _decide_by_losses(
     summary: RunSummary, cells: tuple[CellSummary, ...], standing: Standing | None
 ) -> tuple[Verdict, CellSummary]:
-    """The rules where no task was asked, at the dose at which the spot is most selective."""
+    """The rules where no task was asked, at the dose at which the spot is most selective of those that harm code."""
     changes = [_loss_changes(cell, summary.plan) for cell in cells]
     if not all(code and general for code, general in changes):
         return Verdict.UNDEFINED, cells[-1]
-    found = [selectivity_by_losses(code, general) or 0.0 for code, general in changes]
-    selected = max(range(len(cells)), key=lambda index: found[index])
-    judged, code = cells[selected], changes[selected][0]
-    if sum(code) / len(code) <= -math.log(KEPT):
-        return Verdict.NO_EFFECT, judged
+    harmful = [index for index, (code, _) in enumerate(changes) if sum(code) / len(code) > -math.log(KEPT)]
+    if not harmful:
+        worst = max(range(len(cells)), key=lambda index: max(changes[index][1]))
+        harmed = max(changes[worst][1]) > -math.log(KEPT)
+        return (Verdict.GENERAL, cells[worst]) if harmed else (Verdict.NO_EFFECT, cells[-1])
+    found = {index: selectivity_by_losses(*changes[index]) or 0.0 for index in harmful}
+    selected = max(found, key=lambda index: found[index])
+    judged = cells[selected]
     if found[selected] <= 0:
         return Verdict.NOT_SPECIFIC, judged
     if standing is None or not standing.can_reach_level:
@@ -213,7 +217,10 @@ def _decide_by_losses(
 
 
 def _standing(summary: RunSummary, spot: str) -> Standing | None:
-    """The spot among the draws of each matched control, by losses: that in which it stands out the least."""
+    """The spot among the draws of each matched control, by losses: that in which it stands out the least.
+
+    Draws that are enough, and within which it stands, say more than too few of another control.
+    """
     named = summary.judged.get(spot)
     doses = summary.doses(spot) if named is None else (named,)
     own = _selectivities({cell.cell.k_percent: cell for cell in summary.of(spot)}, doses, summary.plan)
@@ -223,7 +230,7 @@ def _standing(summary: RunSummary, spot: str) -> Standing | None:
         drawn = [values for values in each if values]
         if own and drawn:
             found.append(stand(own, drawn))
-    return max(found, key=lambda standing: standing.p_value, default=None)
+    return max(found, key=lambda each: (each.can_reach_level and not each.outside, each.p_value), default=None)
 
 
 def _selectivities(cells: Mapping[float, CellSummary], doses: Iterable[float], plan: Plan) -> list[float]:

@@ -33,6 +33,7 @@ _BY_LOSSES = {
     Verdict.BY_LOSSES: " The damage is specific to code, as far as losses tell.",
     Verdict.NO_MORE_THAN_CONTROLS: " As many random {like} do as much: the place is not special.",
     Verdict.NOT_SPECIFIC: " General text loses as much as code, or too much: the spot is not specific to code.",
+    Verdict.GENERAL: " Code is unharmed and general text isn't: what lies there is general, not coding.",
     Verdict.NO_EFFECT: " Code is unharmed.",
 }
 """What is concluded where no task was asked."""

@@ -108,7 +108,10 @@ def _check_recipe(where: str, recipe: str, parameters: Mapping[str, object], dom
         if name not in domains.code + domains.general:
             raise StudyError(f"{where}: {name!r} is not scored; languages may be {', '.join(domains.code)}")
     if not (languages or domains.code):
-        raise StudyError(f"{where}: no language is scored; leave one out of corpus.held_out, or add one")
+        raise StudyError(
+            f"{where}: no language, or else no domain of corpus.target, is scored; leave one out of corpus.held_out, "
+            "or add one"
+        )
     own = recipe_parameters(settings)
     chosen = Domains(tuple(languages or domains.code), domains.general)
     require(RECIPES.traits(recipe, own).needs, f"{where}: {recipe}", chosen, **own)

@@ -96,8 +96,7 @@
 
     /** Go to the items of the cell that the address names. */
     const follow = () => {
-      const named = location.hash.startsWith("#items/") ? decodeURIComponent(location.hash.slice(7)) : null;
-      const index = cells.findIndex(([name]) => name === named);
+      const index = cells.findIndex(([name]) => `#items/${encodeURIComponent(name)}` === location.hash);
       if (index < 1) return;
       edited.value = index;
       show();
