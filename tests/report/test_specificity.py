@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,22 @@ def test_losses_judge_a_spot_at_the_doses_that_harm_code(
     finding = findings["paper"]
     assert (finding.verdict, finding.cell.cell.k_percent) == (verdict, k)
     assert said in sentence(summary, finding)
+
+
+def test_without_tasks_it_is_said_what_is_missing_for_a_verdict(maker: RunMaker, tmp_path: Path):
+    run = read_run(maker.with_(behaviour=BEHAVIOURS["specific"], tasks=(), controls=(), analysis=False).write(tmp_path))
+    summary = summarise(run)
+    finding = judge_all(summary)[0]
+    assert finding.verdict is Verdict.UNDEFINED
+    assert sentence(summary, finding).endswith(
+        " Without matched controls nothing says whether other weights would do as much."
+    )
+    for kind, said in (("code", "general text"), ("general", "code")):
+        domains = tuple(domain for domain in run.plan.domains if domain.kind == kind)
+        summary = summarise(replace(run, plan=run.plan.model_copy(update={"domains": domains})))
+        finding = judge_all(summary)[0]
+        assert finding.verdict is Verdict.UNDEFINED
+        assert sentence(summary, finding).endswith(f" there is no held-out {said} to judge it by.")
 
 
 def test_draws_that_do_as_much_are_not_passed_over_for_too_few_of_another_control(maker: RunMaker, tmp_path: Path):

@@ -89,6 +89,7 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
     general = _keeps(cell.metrics.general_retention, cell.intervals.general_retention)
     if by_losses_alone(summary, finding.spot) or cell.asked.asks_nothing:
         concluded = _BY_LOSSES.get(finding.verdict, "").format(like=_like(summary, finding))
+        concluded = concluded or _unjudged(summary, finding)
         return _perplexity_sentence(summary, finding) + concluded + _among_draws(finding)
     match finding.verdict:
         case Verdict.UNDEFINED:
@@ -135,6 +136,18 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
                 f"{left}: the damage is specific to code{_vocabulary(finding)}."
                 f"{_among_draws(finding)}{_one_of_several(summary, finding)}"
             )
+
+
+def _unjudged(summary: RunSummary, finding: Finding) -> str:
+    """What a verdict by losses lacks; nothing where that is draws enough, or held-out text of any kind."""
+    cell = finding.cell
+    if not cell.perplexity_ratio or not by_losses_alone(summary, finding.spot):
+        return ""
+    kinds = {domain.kind for domain in summary.plan.domains if domain.name in cell.perplexity_ratio}
+    absent = [what for kind, what in (("code", "code"), ("general", "general text")) if kind not in kinds]
+    if absent:
+        return f" Nothing can be said of the spot: there is no held-out {absent[0]} to judge it by."
+    return "" if finding.standing else " Without matched controls nothing says whether other weights would do as much."
 
 
 def _like(summary: RunSummary, finding: Finding) -> str:
