@@ -134,7 +134,7 @@ def test_damaged_or_missing_files_are_named(saved) -> None:
 
 
 def test_unknown_model_is_refused_quickly_without_a_network(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr("codingspot.models.finding._hub_answers", lambda: False)
+    monkeypatch.setattr("codingspot.models.finding.hub_answers", lambda: False)
     with pytest.raises(ModelError, match="'nobody/nothing-at-all' was found neither as a folder nor on"):
         load_model("nobody/nothing-at-all")
     with pytest.raises(ModelError, match="does not exist"):
@@ -150,7 +150,7 @@ def test_revision_may_follow_the_id(monkeypatch) -> None:
         asked.update(source=source, **options)
         raise OSError("stop here")
 
-    monkeypatch.setattr("codingspot.models.finding._hub_answers", lambda: False)
+    monkeypatch.setattr("codingspot.models.finding.hub_answers", lambda: False)
     monkeypatch.setattr("transformers.AutoConfig.from_pretrained", from_pretrained)
     with pytest.raises(ModelError, match="stop here"):
         load_model("org/name@v2")

@@ -177,8 +177,10 @@ class _Hub:
     def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> None:
         shutil.copytree(folder_path, self.folder / repo_id)
 
-    def download(self, name: str, file: str, revision: str | None) -> str:
+    def download(self, name: str, file: str, revision: str | None, local_files_only: bool) -> str:
         assert revision is None
+        if local_files_only:
+            raise OSError("it isn't in the cache.\nMore is said of that")
         if not (self.folder / name / file).exists():
             raise FileNotFoundError(f"404: no {file}")
         return str(self.folder / name / file)
@@ -188,6 +190,7 @@ def test_a_spot_comes_back_from_the_hub(store, tmp_path: Path, monkeypatch: pyte
     hub = _Hub(tmp_path / "hub")
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", hub.download)
+    monkeypatch.setattr("codingspot.models.hub.hub_answers", lambda: True)
     spot = find_spot(store, max_k_percent=12.5)
     spot.push_to_hub("me/spot")
     assert Spot.from_hub("me/spot").positions.tolist() == spot.positions.tolist()
@@ -195,3 +198,6 @@ def test_a_spot_comes_back_from_the_hub(store, tmp_path: Path, monkeypatch: pyte
         Spot.from_hub("me/spot", file="mine.safetensors")
     with pytest.raises(OutputError, match="log in with 'hf auth login' and push it again"):
         spot.push_to_hub("spot")
+    monkeypatch.setattr("codingspot.models.hub.hub_answers", lambda: False)
+    with pytest.raises(ArtefactError, match=r"can't be downloaded \(it isn't in the cache\); correct the names"):
+        Spot.from_hub("me/spot")

@@ -81,7 +81,7 @@ def find_model(id_or_path: str | Path, *, revision: str | None = None, trust_rem
     asked, revision = _split_revision(str(id_or_path), revision)
     source = model_source(asked)
     gguf = find_gguf(source)
-    local = gguf is not None or Path(source).is_dir() or not _hub_answers()
+    local = gguf is not None or Path(source).is_dir() or not hub_answers()
     found = FoundModel(asked, source, revision, local, trust_remote_code, None, gguf)
     config = _load_config(found)
     require_plausible(source, config)
@@ -161,7 +161,7 @@ def _split_revision(source: str, revision: str | None) -> tuple[str, str | None]
     return name, found
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Whether the Hub can be reached, asked once and quickly: its client would retry for half a minute."""
     from huggingface_hub import get_session
     from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE

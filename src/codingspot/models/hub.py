@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from codingspot.errors import ArtefactError, OutputError
-from codingspot.models.finding import first_line
+from codingspot.models.finding import first_line, hub_answers
 
 
 def push(folder: Path, repository: str, *, private: bool = False, way_out: str = "") -> str:
@@ -29,7 +29,7 @@ def push(folder: Path, repository: str, *, private: bool = False, way_out: str =
 
 
 def fetch(repository: str, file: str, revision: str | None = None) -> Path:
-    """A file of a model repository, in the Hub's cache.
+    """A file of a model repository, in the Hub's cache; where the Hub can't be reached, the one that is there.
 
     Raises:
         ArtefactError: it can't be downloaded: there is none of that name, or no network.
@@ -37,7 +37,7 @@ def fetch(repository: str, file: str, revision: str | None = None) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(repository, file, revision=revision))
+        return Path(hf_hub_download(repository, file, revision=revision, local_files_only=not hub_answers()))
     except Exception as error:  # the Hub library's errors differ between its versions
         raise ArtefactError(
             f"{file} of {repository} can't be downloaded ({first_line(error)}); correct the names, or download it "
