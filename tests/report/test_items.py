@@ -89,6 +89,23 @@ def test_every_program_of_an_item_is_there(small: RunMaker, tmp_path: Path):
     assert [data["texts"][place] for place in answer[3:]] == ["other", "empty"]
 
 
+def test_many_samples_leave_room_for_items(plain: Path):
+    run = read_run(plain)
+    outcomes = run.results.outcomes
+    long = [
+        f"{place} {'x' * 900}" if task == "testbed_humaneval" else "" for place, task in enumerate(outcomes["task"])
+    ]
+    further = [[f"{number} {text}" for number in range(60)] if text else [] for text in long]
+    outcomes = outcomes.assign(further_samples=further, further_verdicts=[["empty"] * len(each) for each in further])
+    run = replace(run, results=Results(outcomes, run.results.losses))
+    items = shown_items(run, judge_all(summarise(read_run(plain))), 200_000)
+    assert items is not None
+    assert "Of an answer the first 8 programs are shown." in items.told
+    data = json.loads(items.data)
+    assert {data["tasks"][row[0]] for row in data["items"]} >= {"Python problems", "Events"}
+    assert max(len(answer) for row in data["items"] for answer in row[5]) == 1 + 2 * 8
+
+
 @pytest.fixture(scope="module")
 def plain(small: RunMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one spot, shared; tests change its items alone."""

@@ -268,3 +268,11 @@ def test_the_console_is_silent_and_no_request_left_the_file(opened: Opened):
     """Last: whatever the tests before did."""
     assert opened.console == []
     assert [url for url in opened.requests if url.partition("#")[0] != opened.path.as_uri()] == []
+
+
+def test_an_address_that_is_none_does_nothing(opened: Opened):
+    before = opened.page.url
+    opened.page.evaluate("location.hash = '#items/%E0%A4%A'")
+    opened.page.wait_for_timeout(100)
+    assert opened.console == []
+    opened.page.goto(before)

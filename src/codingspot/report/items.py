@@ -26,6 +26,8 @@ _SIZE: Final = 1_500_000
 _CELLS: Final = 48
 _ITEMS_OF_A_TASK: Final = 500
 _CHARACTERS, _LINES = 4000, 120
+_PROGRAMS: Final = 8
+"""Of an answer, so that however many samples a study draws, there is room for some items of every task."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class _Writer:
         for cell, task, item, outcome, sample, verdict, *further in zip(*(rows[c] for c in columns), strict=True):
             if (task, item) in wanted:
                 programs = [(sample, verdict), *(zip(*further, strict=True) if several else ())]
-                self._answers.setdefault((task, item), {})[places[cell]] = [outcome, programs]
+                self._answers.setdefault((task, item), {})[places[cell]] = [outcome, programs[:_PROGRAMS]]
         self._rows: dict[tuple[str, int], list[Any]] = {}
 
     @property
@@ -197,6 +199,8 @@ def _told(run: Run, asked: int, cells: int, kept: Sequence[tuple[str, int]]) -> 
             f"items drawn at random (seed {run.plan.bootstrap_seed}), so that the page stays small: {', '.join(parts)}"
         )
     told = f"Answers of the original and of {of_cells} to {items}."
+    if FURTHER[0] in run.results.outcomes and run.results.outcomes[FURTHER[0]].map(len).max() >= _PROGRAMS:
+        told += f" Of an answer the first {_PROGRAMS} programs are shown."
     if not len(run.items):
         told += " Questions weren't kept when this run was made; to have them, run its study again, which resumes."
     return told
