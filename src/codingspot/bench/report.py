@@ -47,7 +47,8 @@ def bench_table(table: pd.DataFrame) -> Table:
     known = [(key, header) for key, header in _COLUMNS if key in table.columns and table[key].notna().any()]
     columns += [Column(key, header, "score") for key, header in known]
     columns += [Column(f"area_{model}", f"Area {model}", "score", has_range=True) for model in models]
-    columns += [Column("tokens", "Tokens", "count"), Column("seconds", "Seconds", "count")]
+    columns += [Column("tokens", "Tokens", "count"), Column("passes", "Passes", "score")]
+    columns.append(Column("seconds", "Seconds", "count"))
     by_method: dict[tuple[str, str], dict[str, Record]] = {}
     for record in table.to_dict("records"):
         by_method.setdefault((record["estimator"], record["recipe"]), {})[record["model"]] = record
@@ -56,7 +57,7 @@ def bench_table(table: pd.DataFrame) -> Table:
         mine = by_method[estimator, recipe]
         values: list[Value] = [estimator, recipe, *(_number(mine, key) for key, _ in known)]
         values += [_area(mine, model) for model in models]
-        values += [_number(mine, "tokens"), _number(mine, "seconds")]
+        values += [_number(mine, key) for key in ("tokens", "passes", "seconds")]
         rows.append(Row("", "", "control" if estimator == "chance" else "spot", tuple(values)))
     caption = (
         "Methods best first, by their mean rank over the columns of precision and area. Precision: share of the top k "
@@ -65,7 +66,8 @@ def bench_table(table: pd.DataFrame) -> Table:
         "mean over all orders of tied weights, chance in the first row. Area: of the curve of code against general "
         "retention with the top "
         f"{join_words([dose(k) for k in DOSES])} zeroed (1: all code goes and no general ability), with its 95% "
-        "bootstrap interval over items. Tokens and seconds: to rank one model."
+        "bootstrap interval over items. To rank one model: tokens of text, how many times they were run forward, and "
+        "seconds."
     )
     return Table("bench", "Localisation methods", caption, tuple(columns), tuple(rows))
 
