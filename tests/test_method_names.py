@@ -1,7 +1,7 @@
 """No module asks for a method by its name: what is to be known of one is in its traits."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -83,13 +83,15 @@ PLACES = {
 """Where a name may stand outside the module that registers it, and why."""
 
 
-def constants() -> Iterator[tuple[str, str, int]]:
+@cache
+def constants() -> list[tuple[str, str, int]]:
     """Every text in the source that isn't documentation: text, file and line."""
-    for path in SOURCE.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value, path.relative_to(SOURCE).as_posix(), node.lineno
+    return [
+        (node.value, path.relative_to(SOURCE).as_posix(), node.lineno)
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
 
 
 def is_at_home(sort: str, module: str, file: str) -> bool:

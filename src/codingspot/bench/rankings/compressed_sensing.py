@@ -41,9 +41,12 @@ def compressed_sensing(
     masks: Count = 100,
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.02,
     alpha: Annotated[float, Field(gt=0)] = 0.01,
-    tokens: Count = 1024,
+    tokens: Count = 4096,
 ) -> Float32[Tensor, " parameters"]:
-    """Attention heads by the Lasso over losses of code under random masks of heads (arXiv 2603.03335)."""
+    """Attention heads by the Lasso over losses of code under random masks of heads (arXiv 2603.03335).
+
+    ``tokens`` of code are read under each mask, an equal share of each language.
+    """
     with optional_packages():
         from sklearn.linear_model import Lasso
         from sklearn.preprocessing import scale
@@ -52,7 +55,8 @@ def compressed_sensing(
     drawn = random_masks(design, masks, len(units), mask_share, np.random.default_rng(bench.seed))
     sets = [torch.from_numpy(np.flatnonzero(mask)) for mask in drawn]
     code_alone = replace(bench.given(), general={})
-    rises = effects_of_sets(code_alone, units, settings_of("", contrast="none"), sets, tokens)
+    share = tokens // len(code_alone.code)
+    rises = effects_of_sets(code_alone, units, settings_of("", contrast="none"), sets, share)
     fitted = Lasso(alpha=alpha, max_iter=5000).fit(drawn.astype(float), scale(rises.numpy()))
     return keys_of_units(units, torch.from_numpy(fitted.coef_).double())
 
