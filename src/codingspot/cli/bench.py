@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import friendly_errors, out, print_json, print_table, progress_display
+from codingspot.cli.console import AsJson, friendly_errors, out, print_json, print_table, progress_display
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +24,7 @@ def bench(
     limit: Annotated[int, typer.Option(help="First items of each task.")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of text, methods and intervals.")] = 0,
     every: Annotated[bool, typer.Option("--all", help="Slow methods, variants and void contrasts too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Rank localisation methods on the testbed's ground truth and by specificity.
 
