@@ -8,14 +8,13 @@ import torch
 from sklearn.metrics import average_precision_score
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from codingspot.bench.ranks import block_positions, shared_ranks
 from codingspot.bench.truth import (
     PERCENTS,
-    block_positions,
     chance,
     expected_average_precision,
     ground_truth,
     precision_at,
-    shared_ranks,
     subset_positions,
 )
 from codingspot.models import ParameterLayout

@@ -136,7 +136,6 @@ class _Row(Record):
     area_low: float
     area_high: float
     tokens: Count
-    passes: float
     seconds: float
     peak_memory_gb: float
 

@@ -32,7 +32,7 @@ Design = Literal["stratified", "bernoulli"]
 @METHODS.register(
     "compressed_sensing",
     reference="arXiv 2603.03335",
-    traits=MethodTraits(variants=({"design": "bernoulli"}, {"mask_share": 0.1})),
+    traits=MethodTraits(quick=False, variants=({"design": "bernoulli"}, {"mask_share": 0.1})),
 )
 def compressed_sensing(
     bench: BenchInput,

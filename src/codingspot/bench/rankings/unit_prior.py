@@ -23,7 +23,7 @@ from torch import Tensor
 from codingspot.bench.entries import ranked
 from codingspot.bench.methods import METHODS, BenchInput, MethodTraits
 from codingspot.bench.rankings.unit_keys import keys_of_units, ranked_units, settings_of
-from codingspot.bench.truth import block_positions, shared_ranks
+from codingspot.bench.ranks import block_positions, shared_ranks
 from codingspot.models import UnitKind, Units
 
 _KINDS: Final[tuple[UnitKind, ...]] = ("group", "head", "neuron")
