@@ -112,6 +112,10 @@ def test_what_a_method_leaves_out_is_not_counted(model, subset) -> None:
     assert ground_truth(keys, model, subset)["precision_at_5"] == 1.0
 
 
+def test_of_a_ranking_of_nothing_there_are_no_figures(model, subset) -> None:
+    assert ground_truth(torch.full((ParameterLayout.of(model).total,), -torch.inf), model, subset) == {}
+
+
 def test_weights_outside_the_blocks_are_not_ranked(model, subset) -> None:
     layout = ParameterLayout.of(model)
     keys = subset_positions(model, subset).float()

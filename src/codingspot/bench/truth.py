@@ -12,6 +12,7 @@ k percent are in the subset as often as those tied with them. Units of equal sco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ PERCENTS = (0.1, 1.0, 5.0)
 def ground_truth(keys: Float32[Tensor, " parameters"], model: PreTrainedModel, subset: Subset) -> dict[str, float]:
     """Every figure of one ranking: ``precision_at_K`` and ``average_precision_KIND`` with KIND neurons or heads.
 
-    Of units none of whose weights are ranked there is no average precision.
+    Of units none of whose weights are ranked there is no average precision, and of a ranking of nothing no precision.
     """
     layout = ParameterLayout.of(model)
     blocks = block_positions(layout)
@@ -42,7 +43,9 @@ def ground_truth(keys: Float32[Tensor, " parameters"], model: PreTrainedModel, s
     figures = {}
     for percent in PERCENTS:
         wanted = max(1, round(percent / 100 * layout.total))
-        figures[f"precision_at_{percent:g}"] = precision_at(wanted, keys[blocks], inside)
+        precision = precision_at(wanted, keys[blocks], inside)
+        if not math.isnan(precision):
+            figures[f"precision_at_{percent:g}"] = precision
     ranks = torch.zeros(layout.total, dtype=torch.float64)
     ranks[blocks] = shared_ranks(keys[blocks])
     tensors = {name: ranks[layout.slice(name)].view(layout.shape(name)) for name in layout.names}

@@ -19,6 +19,7 @@ from codingspot.bench.entries import measured_ranking
 from codingspot.bench.methods import METHODS, BenchInput, MethodTraits
 from codingspot.bench.rankings.unit_keys import keys_of_units, ranked_units, settings_of
 from codingspot.models import UnitKind
+from codingspot.units.contrast import Normalise
 
 _PAPER = "arXiv 2512.19980"
 
@@ -29,11 +30,22 @@ def heads_by_pls(bench: BenchInput) -> Float32[Tensor, " parameters"]:
     return measured_ranking(bench, recipe="units", unit="head", score="pls", contrast="difference")
 
 
-@METHODS.register("specific_by_pls", reference=_PAPER, traits=MethodTraits(variants=({"unit": "neuron"},)))
+@METHODS.register(
+    "specific_by_pls",
+    reference=_PAPER,
+    traits=MethodTraits(variants=({"normalise": "domain"}, {"unit": "neuron"})),
+)
 def specific_by_pls(
-    bench: BenchInput, *, unit: UnitKind = "head", times: Annotated[float, Field(ge=1)] = 1.5
+    bench: BenchInput,
+    *,
+    unit: UnitKind = "head",
+    times: Annotated[float, Field(ge=1)] = 1.5,
+    normalise: Normalise = "none",
 ) -> Float32[Tensor, " parameters"]:
-    """Units whose absolute attribution for code is at least 1.5 times that for general text, by that for code."""
-    units, ranked = ranked_units(bench, unit, settings_of("pls"))
+    """Units whose absolute attribution for code is at least 1.5 times that for general text, by that for code.
+
+    With ``normalise="domain"`` each domain's scores are first divided by their mean.
+    """
+    units, ranked = ranked_units(bench, unit, settings_of("pls", normalise=normalise))
     specific = ranked.code >= times * ranked.general
     return keys_of_units(units, ranked.code.masked_fill(~specific, -torch.inf))
