@@ -87,7 +87,7 @@ def ranking(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def bench_picture(table: pd.DataFrame) -> Picture:
-    """Specificity against ground truth: one point a method, one colour a recipe."""
+    """Specificity against ground truth: one point a method, one colour a recipe or registered method."""
     methods = table[table["estimator"] != "chance"]
     panels = []
     routed = methods[methods["precision_at_1"].notna()] if "precision_at_1" in methods else methods.iloc[:0]
@@ -102,31 +102,37 @@ def bench_picture(table: pd.DataFrame) -> Picture:
             )
         )
     caption = (
-        "Each point is one method on the routed model, coloured by recipe, the five best by all columns named: right, "
-        "more of its top 1% lies where coding was learned (dotted: chance); up, the more code it takes for the general "
-        "ability it leaves."
+        "Each point is one method on the routed model, coloured by recipe or by its name, the five best by all columns "
+        "named where there is room: right, more of its top 1% lies where coding was learned (dotted: chance); up, the "
+        "more code it takes for the general ability it leaves."
     )
     return Picture("bench", "Specificity and ground truth", caption, tuple(panels))
 
 
 def _draw_truth(axes: Axes, *, rows: pd.DataFrame, best: Sequence[tuple[str, str]], level: float) -> None:
+    from codingspot.report.point_labels import PointLabels
+
     axes.axvline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
-    for index, (recipe, group) in enumerate(rows.groupby("recipe", sort=False)):
+    axes.set_xlim(0, 1.04)
+    axes.set_ylim(-0.02, 1.14)  # room for labels
+    labels = PointLabels()
+    colours: dict[str, str] = {}
+    names = rows["recipe"].str.partition(" ")[0]  # a method's variants look like it
+    for index, (name, group) in enumerate(rows.groupby(names, sort=False)):
         # After the last colour the first comes back with another marker.
         marker = MARKERS[(index + index // len(SPOTS)) % len(MARKERS)]
-        style: dict[str, Any] = {"color": SPOTS[index % len(SPOTS)], "marker": marker}
-        axes.plot(group["precision_at_1"], group["area"], linestyle="none", label=str(recipe), **style)
-    for _, row in rows.iterrows():
-        if (row["estimator"], row["recipe"]) not in best:
-            continue
-        axes.annotate(
-            f"{row['estimator']}", (row["precision_at_1"], row["area"]), fontsize=7, xytext=(-5, -3),
-            textcoords="offset points", ha="right",
-        )  # fmt: skip
+        colours[str(name)] = colour = SPOTS[index % len(SPOTS)]
+        xs, ys = group["precision_at_1"], group["area"]
+        axes.plot(xs, ys, linestyle="none", label=str(name), color=colour, marker=marker)
+        for x, y in zip(xs, ys, strict=True):
+            labels.avoid([x, x], [y, y])
+    places = rows.set_index(["estimator", "recipe"])[["precision_at_1", "area"]]
+    for estimator, recipe in (key for key in best if key in places.index):
+        name = recipe.partition(" ")[0]
+        labels.add(*places.loc[estimator, recipe], estimator or name, colours[name])
+    labels.place(axes)
     axes.set_xlabel("share of the top 1% in the routed subset")
     axes.set_ylabel("specificity area")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(-0.02, 1.02)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=7)
 
 
