@@ -126,10 +126,10 @@ def _draw_truth(axes: Axes, *, rows: pd.DataFrame, best: Sequence[tuple[str, str
         axes.plot(xs, ys, linestyle="none", label=str(name), color=colour, marker=marker)
         for x, y in zip(xs, ys, strict=True):
             labels.avoid([x, x], [y, y])
-    places = rows.set_index(["estimator", "recipe"])[["precision_at_1", "area"]]
-    for estimator, recipe in (key for key in best if key in places.index):
+    for estimator, recipe in best:
         name = recipe.partition(" ")[0]
-        labels.add(*places.loc[estimator, recipe], estimator or name, colours[name])
+        for row in rows[(rows["estimator"] == estimator) & (rows["recipe"] == recipe)].to_dict("records"):
+            labels.add(row["precision_at_1"], row["area"], estimator or name, colours[name])
     labels.place(axes)
     axes.set_xlabel("share of the top 1% in the routed subset")
     axes.set_ylabel("specificity area")
