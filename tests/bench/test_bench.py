@@ -73,7 +73,7 @@ def test_a_method_s_cost_is_what_was_run_forward_and_how_often(routed) -> None:
     assert (of_scores.tokens, of_scores.passes) == (4 * 1024, 1.0)
     model, java = routed.loaded.model, routed.texts[0]["java"].input_ids[:1]
     with measured(model) as cost:
-        for ids in (java, java, java, java[:, :1]):  # the last is a probe
+        for ids in (java, java, java, java[:, :2]):  # the last is a probe
             model(input_ids=ids)
     assert (cost.tokens, cost.forwarded, cost.passes) == (256, 3 * 256, 3.0)
     cost.add(of_scores)

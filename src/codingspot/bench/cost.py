@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # it takes seconds to load
     from transformers import PreTrainedModel
 
 
+_PROBE_TOKENS = 2
+
+
 @dataclass
 class Cost:
     """Seconds, and what was run forward.
@@ -49,12 +52,12 @@ class Cost:
 
 @contextmanager
 def measured(model: PreTrainedModel) -> Iterator[Cost]:
-    """The cost of what runs inside the block, complete at its end. A single token, as probes are, is no text."""
+    """The cost of what runs inside the block, complete at its end. A token or two, as probes are, are no text."""
     cost = Cost()
 
     def see(_module: nn.Module, _arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         ids: Tensor | None = keywords.get("input_ids")
-        if ids is not None and ids.shape[-1] > 1:
+        if ids is not None and ids.numel() > _PROBE_TOKENS:
             cost.forwarded += ids.numel()
             cost.sequences |= {digest(row.numpy().tobytes()): len(row) for row in ids.cpu()}
 
