@@ -134,7 +134,7 @@ def test_without_a_dose_named_spot_and_draws_are_compared_each_at_its_best(maker
 @pytest.mark.parametrize(
     ("spot", "draws", "further", "verdict", "said"),
     [
-        (Effect(1.0, 1.0, 2.9, 1.02), Effect(1.0, 1.0, 1.1), 16, Verdict.BY_LOSSES, "the damage is specific to code."),
+        (Effect(1.0, 1.0, 2.9, 1.02), Effect(1.0, 1.0, 1.1), 16, Verdict.BY_LOSSES, "specific to code, as far"),
         (Effect(1.0, 1.0, 2.9, 1.02), Effect(1.0, 1.0, 3.0), 16, Verdict.NO_MORE_THAN_CONTROLS, "do as much"),
         (Effect(1.0, 1.0, 2.9, 1.02), Effect(1.0, 1.0, 1.1), 15, Verdict.UNDEFINED, "which takes 19."),
         (Effect(1.0, 1.0, 2.9, 2.1), Effect(1.0, 1.0, 1.1), 16, Verdict.NOT_SPECIFIC, "not specific to code."),

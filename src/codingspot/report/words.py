@@ -30,7 +30,7 @@ _MOSTLY_VOCABULARY: Final = 0.5
 _LISTED: Final = 6
 """Missing cells that are named."""
 _BY_LOSSES = {
-    Verdict.BY_LOSSES: " By losses alone, the damage is specific to code.",
+    Verdict.BY_LOSSES: " The damage is specific to code, as far as losses tell.",
     Verdict.NO_MORE_THAN_CONTROLS: " As many random {like} do as much: the place is not special.",
     Verdict.NOT_SPECIFIC: " General text loses as much as code, or too much: the spot is not specific to code.",
     Verdict.NO_EFFECT: " Code is unharmed.",
