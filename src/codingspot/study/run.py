@@ -24,6 +24,7 @@ from pathlib import Path
 
 from codingspot.analysis_registry import Given
 from codingspot.directories import held
+from codingspot.evaluation.items import items_table
 from codingspot.importance import ScoreStore
 from codingspot.spot import Spot
 from codingspot.study.analyses import make_analyses
@@ -31,6 +32,7 @@ from codingspot.study.asking import notes
 from codingspot.study.cells import Cell, Plan
 from codingspot.study.checking import check_study
 from codingspot.study.config import Study
+from codingspot.study.corpora import what_is_sought
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
 from codingspot.study.further_cells import further_cells
@@ -73,7 +75,7 @@ def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sa
     directory.claim_inputs(**inputs.fingerprints)
     directory.adopt(study)
     parameters = inputs.scopes["all"]
-    said = notes(study.evaluation, parameters)
+    said = (*what_is_sought(study.corpus), *notes(study.evaluation, parameters))
     study = study.model_copy(update={"evaluation": study.evaluation.for_model(parameters)})
     cells = plan_cells(study, parameters)
     keys = StudyKeys(study, {task.name: task.fingerprint for task in inputs.tasks})
@@ -158,6 +160,8 @@ class _Run:
         """Evaluate the cells, then those that their results ask for; the plan of them all."""
         plan = self.inputs.plan(self.study, cells).model_copy(update={"notes": self.notes})
         self.directory.save_plan(plan)
+        if self.inputs.tasks:
+            self.directory.save_items(items_table(self.inputs.tasks))
         done = [cell for cell in cells if self.directory.is_done(cell)]
         with self._runner(spots) as runner:
 
