@@ -10,7 +10,7 @@ from codingspot.bench import METHODS, BenchInput, all_methods, default_methods, 
 from codingspot.bench.cost import Cost, measured
 from codingspot.bench.entries import ranked
 from codingspot.bench.methods import MethodTraits
-from codingspot.bench.report import bench_picture, bench_table, ranking, write_bench_report
+from codingspot.bench.report import bench_table, ranking, write_bench_report
 from codingspot.bench.truth import ground_truth
 from codingspot.importance import ALIASES, ESTIMATORS
 from codingspot.models import load_model, shipped_model
@@ -125,7 +125,7 @@ def made(**figures: float) -> dict[str, object]:
     }
 
 
-def test_methods_are_ranked_and_chance_leads_the_table() -> None:
+def test_methods_are_ranked_and_chance_leads_the_table(tmp_path: Path) -> None:
     table = pd.DataFrame(
         [
             {"model": "routed", "estimator": "chance", "recipe": "", "precision_at_1": 0.3},
@@ -136,4 +136,5 @@ def test_methods_are_ranked_and_chance_leads_the_table() -> None:
     assert [estimator for estimator, _ in ranking(table)] == ["chance", "strong", "weak"]
     rendered = bench_table(table)
     assert [row.values[0] for row in rendered.rows] == ["chance", "strong", "weak"]
-    assert len(bench_picture(table).panels) == 1
+    write_bench_report(table, tmp_path)
+    assert (tmp_path / "bench.png").stat().st_size > 10_000

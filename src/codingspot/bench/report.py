@@ -116,12 +116,11 @@ def _draw_truth(axes: Axes, *, rows: pd.DataFrame, best: Sequence[tuple[str, str
     axes.set_xlim(0, 1.04)
     axes.set_ylim(-0.02, 1.14)  # room for labels
     labels = PointLabels()
-    colours: dict[str, str] = {}
     names = rows["recipe"].str.partition(" ")[0]  # a method's variants look like it
     for index, (name, group) in enumerate(rows.groupby(names, sort=False)):
         # After the last colour the first comes back with another marker.
         marker = MARKERS[(index + index // len(SPOTS)) % len(MARKERS)]
-        colours[str(name)] = colour = SPOTS[index % len(SPOTS)]
+        colour = SPOTS[index % len(SPOTS)]
         xs, ys = group["precision_at_1"], group["area"]
         axes.plot(xs, ys, linestyle="none", label=str(name), color=colour, marker=marker)
         for x, y in zip(xs, ys, strict=True):
@@ -129,7 +128,7 @@ def _draw_truth(axes: Axes, *, rows: pd.DataFrame, best: Sequence[tuple[str, str
     for estimator, recipe in best:
         name = recipe.partition(" ")[0]
         for row in rows[(rows["estimator"] == estimator) & (rows["recipe"] == recipe)].to_dict("records"):
-            labels.add(row["precision_at_1"], row["area"], estimator or name, colours[name])
+            labels.add(row["precision_at_1"], row["area"], estimator or name, MUTED, [])
     labels.place(axes)
     axes.set_xlabel("share of the top 1% in the routed subset")
     axes.set_ylabel("specificity area")
