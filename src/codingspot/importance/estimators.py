@@ -90,6 +90,7 @@ class EstimatorTraits:
         first_order: theta times the gradient of the mean loss at theta, with its sign, so that sums predict changes.
         reductions: values of its parameter ``reduction``, where it has one: they should not matter, and are compared.
         of_the_paper: it is what the Coding Spot paper scores by.
+        from_text: they depend on the text; otherwise a contrast of two domains' scores says nothing.
     """
 
     additive: bool = False
@@ -97,6 +98,7 @@ class EstimatorTraits:
     first_order: bool = False
     reductions: tuple[str, ...] = ()
     of_the_paper: bool = False
+    from_text: bool = True
 
 
 ESTIMATORS: Registry[Estimator, EstimatorTraits] = Registry("estimator", EstimatorTraits())
