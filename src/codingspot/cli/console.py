@@ -37,8 +37,8 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wr
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-_OPTIONS = {"source": "corpus", "languages": "language", "tasks": "task"}
-"""Options that bear another name than their setting, of which they give one value each."""
+_OPTIONS = {"source": "corpus", "languages": "language", "tasks": "task", "count": "workers", "address": "ray"}
+"""Options that bear another name than their setting; of a list they give one value each."""
 _UNLIMITED: Final = 10_000
 
 

@@ -73,6 +73,11 @@ class LoadedModel:
         return Path(name) if name and (Path(name) / "config.json").is_file() else None
 
     @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows."""
+        return int(self.model.config.get_text_config().vocab_size)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device
