@@ -19,6 +19,7 @@ from codingspot.corpus import PackedTokens
 from codingspot.errors import StudyError
 from codingspot.importance.accumulation import CHUNK, Fold, accumulate_gradients
 from codingspot.models import LARGE_MODEL, Registry
+from codingspot.models.ranks import own_part
 
 MICRO_BATCH = 2_048
 SMALL_MICRO_BATCH = 512
@@ -89,6 +90,8 @@ class EstimatorTraits:
         first_order: theta times the gradient of the mean loss at theta, with its sign, so that sums predict changes.
         reductions: values of its parameter ``reduction``, where it has one: they should not matter, and are compared.
         of_the_paper: it is what the Coding Spot paper scores by.
+        in_shards: it is made element by element from gradients (:func:`fold_gradients`), so that each of several ranks
+            makes it of its own part of the parameters.
     """
 
     additive: bool = False
@@ -96,6 +99,7 @@ class EstimatorTraits:
     first_order: bool = False
     reductions: tuple[str, ...] = ()
     of_the_paper: bool = False
+    in_shards: bool = False
 
 
 ESTIMATORS: Registry[Estimator, EstimatorTraits] = Registry("estimator", EstimatorTraits())
@@ -145,6 +149,7 @@ def _taylor_traits(*, reduction: Reduction, norm: str) -> EstimatorTraits:
         first_order=reduction == "corpus",
         reductions=get_args(Reduction),
         of_the_paper=True,
+        in_shards=True,
     )
 
 
@@ -205,12 +210,12 @@ def fold_gradients(
         sample=domain.sample,
     )
     for name, folded in found.gradients.items():
-        theta = domain.weights[name].detach().to(folded.device)
+        theta = own_part(domain.weights[name].detach()).to(folded.device)
         for draw, sampled in zip(draws, found.sampled, strict=True):
             if name in sampled:
                 finish(sampled[name], theta.flatten()[domain.sample[name].to(theta.device)], draw.tokens)
         for part, of_theta in zip(
-            torch.split(folded.view(-1), CHUNK), torch.split(theta.flatten(), CHUNK), strict=True
+            torch.split(own_part(folded).view(-1), CHUNK), torch.split(theta.flatten(), CHUNK), strict=True
         ):
             finish(part, of_theta, domain.tokens)
     return Estimate(found.gradients, found.loss, found.sampled)
