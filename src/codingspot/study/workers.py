@@ -115,7 +115,7 @@ class WorkerPool:
             self._ray.get(ready)
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.OutOfMemoryError):
             self._ray.kill(worker)
-            over = "as it started" if cell is None else f"over cell {cell.name}"
+            over = "as they started" if cell is None else f"over cell {cell.name}"
             self._deaths[over] += 1
             if self._deaths[over] == _DEATHS:
                 raise WorkerError(
