@@ -34,6 +34,7 @@ from codingspot.escaping import visible
 if TYPE_CHECKING:
     from codingspot.settings import Settings
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wrote there before.")]
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -91,6 +92,8 @@ def print_table(title: str, table: Table) -> None:
 
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON on standard output, for scripts; in ASCII where it holds what a terminal would obey."""
+    if out.quiet:
+        return
     text = json.dumps(value, indent=2, ensure_ascii=False)
     typer.echo(text if text == visible(text) else json.dumps(value, indent=2))
 

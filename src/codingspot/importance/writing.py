@@ -24,10 +24,10 @@ from torch import Tensor
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, NonFiniteError, OutputError
 from codingspot.files import write_json
-from codingspot.importance.accumulation import CHUNK
 from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation
 from codingspot.models import ParameterLayout
 from codingspot.models.finite import all_finite
+from codingspot.models.parts import parts
 from codingspot.models.ranks import Ranks, own_part
 from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
@@ -171,7 +171,7 @@ class StoreWriter:
         for file in domain.files:
             for name, place in places(self.folder / file).items():
                 offset, scores = place.start, new.scores[name].detach().flatten()
-                for added in torch.split(scores, CHUNK) if len(scores) else ():
+                for (added,) in parts(scores) if len(scores) else ():
                     mapped = np.memmap(self.folder / file, "<f4", "r+", offset, (len(added),))
                     yield torch.from_numpy(mapped).add_(added.to("cpu", torch.float32))
                     offset += mapped.nbytes
@@ -253,7 +253,7 @@ def _gone_on_with(folder: Path, shard_bytes: int, provenance: Mapping[str, Any] 
 def mean_and_deviation(scores: Iterable[Tensor], ranks: Ranks = _ALONE) -> tuple[float, float]:
     """Mean and standard deviation of the absolute values of all the tensors together, and of all ``ranks``' parts."""
     total = magnitude_sum = square_sum = 0.0
-    for part in (part for each in scores for part in torch.split(each.flatten(), CHUNK)):  # each is copied in float64
+    for (part,) in (part for each in scores for part in parts(each)):  # each is copied in float64
         total += part.numel()
         magnitude_sum += float(torch.linalg.vector_norm(part, 1, dtype=torch.float64))
         square_sum += float(torch.linalg.vector_norm(part, 2, dtype=torch.float64)) ** 2
@@ -267,7 +267,7 @@ def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> Domai
         if not all_finite(scores):
             raise NonFiniteError(f"the scores of {name} in domain {new.name!r} hold NaN or infinity; score in float32")
     ranks = Ranks.of(new.scores.values())
-    mean, deviation = mean_and_deviation(map(own_part, new.scores.values()), ranks)
+    mean, deviation = mean_and_deviation(new.scores.values(), ranks)
     shards = list(_shards(new.scores, shard_bytes))
     files = []
     for number, shard in enumerate(shards, start=1):
