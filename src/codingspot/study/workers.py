@@ -86,6 +86,7 @@ class WorkerPool:
             WorkerError: workers die over one cell, or as they start.
             CodingSpotError: whatever an edit or the evaluation refuses.
         """
+        unfinished = len(cells)
         first = [cell for cell in cells if cell.spot is None] if step == "run" else []
         for part in (first, [cell for cell in cells if cell not in first]):
             left = deque(part)
@@ -95,12 +96,13 @@ class WorkerPool:
                     worker = self._idle.pop()
                     self._busy[worker.take.remote(step, cell)] = worker, cell
                     begun(cell)
-                for _ in range(len(self._idle) + len(self._busy), min(self._count, len(cells))):
+                for _ in range(len(self._idle) + len(self._busy), min(self._count, unfinished)):
                     self._start()
                 done, lost = self._next()
                 if lost:
                     left.extendleft([] if done is None else [done])
                 elif done is not None:
+                    unfinished -= 1
                     yield done
 
     def _start(self) -> None:
