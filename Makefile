@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Those that run without arguments; the others are named in docs/benchmarks.md.
 BENCHMARKS := sandbox_verdicts scoring selection switching estimate neurons alignment evaluation
 
-.PHONY: install demo test lint docs format bench clean sandbox
+.PHONY: install demo test lint docs format bench clean sandbox browser
 
 install: $(STAMP)
 
@@ -18,12 +18,15 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 sandbox:
-	@sh tools/install_bubblewrap.sh
+	@sh tools/install_package.sh bubblewrap "generated programs can't be run safely" bwrap
+
+browser:
+	@sh tools/install_package.sh chromium "the report page isn't tested in a browser" chromium chromium-browser google-chrome
 
 demo: install sandbox
 	$(BIN)/codingspot demo
 
-test: install sandbox
+test: install sandbox browser
 	@# One thread a worker: two workers of two threads each would wait for one another on two cores.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 

@@ -150,6 +150,7 @@ class AnalysisTraits:
         always: it is made in any study, and says more where it is named.
         costly: a study has it where it names it alone.
         reductions: it compares the estimator's other reductions, each a further pass over one draw of the text.
+        figures: from a run to what it says of single spots, by their names: figures by name, as JSON values.
     """
 
     schemas: Mapping[str, TableSchema] = field(default_factory=dict)
@@ -164,6 +165,7 @@ class AnalysisTraits:
     always: bool = False
     costly: bool = False
     reductions: bool = False
+    figures: Callable[[Run], Mapping[str, Mapping[str, Any]]] = lambda _: {}
 
 
 _HOME: Final = f"{__package__}.analyses"

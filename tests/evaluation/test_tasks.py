@@ -15,6 +15,7 @@ from codingspot.corpus.worlds import WORLDS
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.generation import Completion
 from codingspot.evaluation.harness import TaskLibrary
+from codingspot.evaluation.items import ITEMS, item_of, items_table
 from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.results import NON_FINITE
 from codingspot.evaluation.tasks import EvaluationTask, TaskSpec, load_tasks
@@ -134,6 +135,40 @@ def test_generated_answers_are_asked_with_stop_strings(library: TaskLibrary) -> 
     request = _load(library, "humaneval").requests[0]
     assert request.args[0] == "def f(x):"
     assert "\ndef" in request.args[1]["until"]
+
+
+def test_items_are_kept_for_people_without_solved_examples(library: TaskLibrary, tmp_path: Path) -> None:
+    tasks = [_load(library, "knowledge", few_shot=1), _load(library, "roles"), _load(library, "arithmetic")]
+    ITEMS.write(tmp_path / "items.parquet", items_table(tasks))
+    found = ITEMS.read(tmp_path / "items.parquet")
+    assert [(row.task, row.item, row.prompt, list(row.choices), row.target) for row in found.itertuples()] == [
+        ("testbed_knowledge", 0, _WINGS, ["a bird", "a dog"], "0"),
+        ("testbed_knowledge", 1, _BARKS, ["a bird", "a dog", "a fish"], "1"),
+        ("testbed_roles", 0, " kept it.", ["Zoe hid it from Tom, so Tom", "Zoe hid it from Tom, so Zoe"], "1"),
+        (
+            "testbed_roles",
+            1,
+            " broke.",
+            ["The cup hit the jar and the cup", "The cup hit the jar and the jar"],
+            "0",
+        ),
+        ("testbed_arithmetic", 0, "Question: Ana has 3 apples and gets 9.\nAnswer:", [], "12"),
+        ("testbed_arithmetic", 1, "Question: Ben has 1,000 pens and gives 1.\nAnswer:", [], "999"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "prompt", "target"),
+    [
+        (("Which?", ["a", "b"], "b"), "Which?", "1"),
+        (("Which?", ["a", "b"], [1, 0]), "Which?", "1"),
+        (("Say.", (), ["one", "two"]), "Say.", "one\ntwo"),
+        (("\udce9", (), 4), "\\udce9", "4"),
+    ],
+)
+def test_targets_are_what_a_reader_looks_for(given: tuple[Any, ...], prompt: str, target: str) -> None:
+    item = item_of(0, *given)
+    assert (item.prompt, item.target) == (prompt, target)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from codingspot.evaluation.items import ITEMS, ITEMS_FILE
 from codingspot.evaluation.results import DocumentLoss, ItemOutcome, Results
 from codingspot.study.cells import ORIGINAL, Cell, EvaluatedDomain, ModelSummary, Plan, Task
 
@@ -148,7 +149,10 @@ class RunMaker:
     study: str = "demo"
     bad_program: str = BAD_PROGRAM
     analysis: bool = True
+    prompt: str | None = "What is it?"
+    """Begins every item's question; None where questions weren't kept."""
     tasks: tuple[Task, ...] = TASKS
+    target: tuple[str, ...] = ()
 
     def cells(self) -> tuple[Cell, ...]:
         cells = [Cell(name=ORIGINAL)]
@@ -188,6 +192,7 @@ class RunMaker:
                 id=self.model_id, revision=None, fingerprint="3f9a" * 16, parameters=PARAMETERS, scopes=SCOPES
             ),
             tasks=self.tasks,
+            target=self.target,
             domains=DOMAINS,
             cells=self.cells(),
         )
@@ -196,6 +201,8 @@ class RunMaker:
         (folder / "plan.json").write_text(json.dumps(plan.model_dump(mode="json")), encoding="utf-8")
         (folder / "study.yaml").write_text(yaml.safe_dump(self._study(), sort_keys=False), encoding="utf-8")
         Results.concat([self._results(cell) for cell in plan.cells]).write(folder)
+        if self.prompt is not None:
+            ITEMS.write(folder / ITEMS_FILE, self._items())
         if self.analysis:
             write_manifest(folder / "scores")
             write_analysis(folder / "analysis", plan)
@@ -243,6 +250,14 @@ class RunMaker:
             ],
             "evaluation": {"samples": 1, "temperature": 0.0, "limit": 100, "code_limit": None},
         }
+
+    def _items(self) -> pd.DataFrame:
+        rows = [
+            (task.name, item, f"{self.prompt} ({item})", [] if task.chance == 0 else ["this", "that"], "0")
+            for task in self.tasks
+            for item in range(task.items)
+        ]
+        return pd.DataFrame(rows, columns=ITEMS.names)
 
     def _results(self, cell: Cell) -> Results:
         effect = Effect() if cell.name == ORIGINAL else self.behaviour(cell)

@@ -23,6 +23,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "plan.json": lambda run: cut(run / "plan.json"),
     "study.yaml": lambda run: (run / "study.yaml").write_text("- not\n- a study\n"),
     "results.parquet": lambda run: cut(run / "results.parquet"),
+    "items.parquet": lambda run: cut(run / "items.parquet"),
     "density.parquet": lambda run: cut(run / "analysis" / "density.parquet"),
     "agreement.parquet": lambda run: pd.DataFrame({"x": [1]}).to_parquet(run / "analysis" / "agreement.parquet"),
 }

@@ -31,6 +31,15 @@ def test_what_is_held_out_of_the_testbed_s_world_is_the_study_s_to_say() -> None
         assert found == {"javascript" if name == "JS" else name for name in held_out}
 
 
+def test_another_ability_is_sought_in_the_place_of_code(saved: str) -> None:
+    section = CorpusSection(source=saved, target=("prose", "JS"), evaluation_documents=2, purified=False)
+    for corpus in study_corpora(section):
+        kinds = {domain.name: domain.kind for domain in corpus.domains}
+        assert kinds == {"javascript": "code", "prose": "code", "Python": "general", "rust": "general"}
+    with pytest.raises(CorpusError, match="no domain 'verse'; it has Python, javascript, prose, rust"):
+        study_corpora(CorpusSection(source=saved, target=("verse",)))
+
+
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(shipped_model())

@@ -53,18 +53,35 @@ class Located(NamedTuple):
 
 
 def _sections(run: Run, summary: RunSummary, _findings: Sequence[Finding]) -> Iterator[Section]:
-    table = run.further.get("location")
-    if table is None or not len(table):
+    by_removal = _rises(run)
+    if by_removal is None:
         return
-    rises = table.groupby(["spot", "k_percent", "removed", "parameters", "kind"], sort=False)["change"].mean()
-    by_removal = rises.unstack("kind").reindex(columns=["code", "general"]).reset_index()
-    found = {str(spot): _located(run, rows) for spot, rows in by_removal.groupby("spot", sort=False)}
+    found = _found(run, by_removal)
     doses = dict(zip(by_removal["spot"], by_removal["k_percent"], strict=True))
     yield Section(
         "Weights whose removal takes an ability need not be its place: others may do as much, and other text may find "
         "others. " + " ".join(_sentence(spot, float(doses[spot]), each) for spot, each in found.items()),
         tables=(_table(summary, by_removal, {spot: each.word for spot, each in found.items()}),),
     )
+
+
+def _figures(run: Run) -> dict[str, dict[str, str | float | None]]:
+    by_removal = _rises(run)
+    located = {} if by_removal is None else _found(run, by_removal)
+    return {spot: {"word": each.word, **each._asdict()} for spot, each in located.items()}
+
+
+def _rises(run: Run) -> pd.DataFrame | None:
+    """Mean rise of the loss of code and of general text under each removal; None where the run hasn't the table."""
+    table = run.further.get("location")
+    if table is None or not len(table):
+        return None
+    rises = table.groupby(["spot", "k_percent", "removed", "parameters", "kind"], sort=False)["change"].mean()
+    return rises.unstack("kind").reindex(columns=["code", "general"]).reset_index()
+
+
+def _found(run: Run, by_removal: pd.DataFrame) -> dict[str, Located]:
+    return {str(spot): _located(run, rows) for spot, rows in by_removal.groupby("spot", sort=False)}
 
 
 def _located(run: Run, rows: pd.DataFrame) -> Located:
@@ -176,6 +193,7 @@ def _key(made: MadeFrom) -> object:
         key=_key,
         names="spot",
         costly=True,
+        figures=_figures,
     ),
 )
 def location(given: Given) -> Tables:

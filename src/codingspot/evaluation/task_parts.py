@@ -18,6 +18,7 @@ from codingspot.evaluation.code_tasks import fenced
 from codingspot.evaluation.generation import Completion
 from codingspot.evaluation.harness import quiet
 from codingspot.evaluation.instructions import demonstration, instruction
+from codingspot.evaluation.items import Item, item_of
 from codingspot.evaluation.programs import Judge, make_program, packages_of
 from codingspot.evaluation.results import NON_FINITE, ItemOutcome
 from codingspot.sandbox import Verdict
@@ -162,6 +163,15 @@ class TaskPart:
     def numbers(self) -> tuple[int, ...]:
         """Number of each item that is evaluated, as in the results."""
         return tuple(self._numbers)
+
+    def asked(self) -> list[Item]:
+        """What the evaluated items ask, for people."""
+        task, several = self._task, self._task.OUTPUT_TYPE == "multiple_choice"
+        docs = [(number, group[0].doc) for number, group in zip(self._numbers, self._groups, strict=True)]
+        return [
+            item_of(number, task.doc_to_text(doc), task.doc_to_choice(doc) if several else (), task.doc_to_target(doc))
+            for number, doc in docs
+        ]
 
     def subset(self, numbers: Collection[int]) -> TaskPart:
         """The same task with no more than the items of these numbers."""

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.chat import render_chat
 from codingspot.evaluation.harness import TaskLibrary, templates_kept
+from codingspot.evaluation.items import Item
 from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.results import ItemOutcome
 from codingspot.evaluation.subsampling import stratified
@@ -127,6 +128,10 @@ class EvaluationTask:
     def numbers(self) -> tuple[int, ...]:
         """Number of each item that is evaluated, as in the results."""
         return tuple(number for part in self._parts for number in part.numbers)
+
+    def asked(self) -> list[Item]:
+        """What the evaluated items ask, for people."""
+        return [item for part in self._parts for item in part.asked()]
 
     @property
     def languages(self) -> frozenset[str]:

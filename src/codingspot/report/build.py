@@ -11,10 +11,10 @@ from codingspot.errors import ArtefactError
 from codingspot.files import reason, write_json, write_text
 from codingspot.report.drawing import FigureFormat, Picture, save_picture
 from codingspot.report.figures import build_figures
-from codingspot.report.findings import findings_table
+from codingspot.report.findings import findings_records, findings_table
 from codingspot.report.page import render_page
 from codingspot.report.run_files import read_run, require_directory
-from codingspot.report.sections import analysis_sections, view_sections
+from codingspot.report.sections import analysis_figures, analysis_sections, view_sections
 from codingspot.report.specificity import judge_all
 from codingspot.report.summary import summarise
 from codingspot.report.table import Table, to_csv, to_latex, to_markdown
@@ -24,8 +24,9 @@ _FORMAT = "codingspot-report"
 
 
 def build_report(run_directory: Path, *, vector: bool = False) -> Path:
-    """Write ``summary.json``, ``tables/``, ``figures/`` and ``report.html``, each whole or not at all.
+    """Write ``summary.json``, ``findings.json``, ``tables/``, ``figures/`` and ``report.html``.
 
+    Each is written whole or not at all.
     With ``vector``, figures are PDF and SVG besides.
 
     The same results give the same bytes. They replace those of the last report, and no other file in these folders.
@@ -44,6 +45,7 @@ def build_report(run_directory: Path, *, vector: bool = False) -> Path:
             findings = judge_all(summary, run.density)
             tables = build_tables(run, summary)
             pictures = build_figures(summary)
+            records = findings_records(summary, findings, analysis_figures(run))
             analyses, views = analysis_sections(run, summary, findings), view_sections(run)
             page = render_page(run, summary, findings, tables, pictures, analyses, views)
         sections = (*analyses, *views.values())
@@ -51,6 +53,7 @@ def build_report(run_directory: Path, *, vector: bool = False) -> Path:
         pictures += tuple(picture for section in sections for picture in section.pictures)
         _write_folders(run_directory, tables, pictures, ("png", "pdf", "svg") if vector else ("png",))
         write_json(run_directory / "summary.json", summary.records())
+        write_json(run_directory / "findings.json", records)
         write_text(run_directory / "report.html", page)
     return run_directory / "report.html"
 

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from codingspot.escaping import visible
+from codingspot.report.marks import Marks
 from codingspot.report.theme import CSS_VARIABLES, figure_style
 
 FigureFormat = Literal["png", "pdf", "svg"]
@@ -45,13 +46,13 @@ class Panel:
     Attributes:
         title: above the axes; on the page, above the picture.
         description: what it shows, for readers who can't see it.
-        draw: draws on empty axes.
+        draw: draws on empty axes, and may say what there can be pointed at.
         size: width and height in inches.
     """
 
     title: str
     description: str
-    draw: Callable[[Axes], None]
+    draw: Callable[[Axes], Marks | None]
     size: tuple[float, float] = (4.1, 3.3)
 
 
@@ -88,16 +89,23 @@ def save_picture(picture: Picture, folder: Path, formats: Sequence[FigureFormat]
 
 
 def to_svg(panel: Panel, identifier: str) -> str:
-    """One panel as an ``<svg>`` element for the page; every id in it begins with ``identifier``."""
+    """One panel as an ``<svg>`` element for the page; every id in it begins with ``identifier``.
+
+    What can be pointed at in it is JSON in its ``<metadata>`` (:meth:`codingspot.report.marks.Marks.to_json`).
+    """
     with figure_style():
         figure = Figure(figsize=panel.size, layout="constrained", dpi=_SVG_DPI)
         FigureCanvasSVG(figure)
-        panel.draw(figure.subplots())
+        axes = figure.subplots()
+        marks = panel.draw(axes) or Marks(())
         _show_all(figure)
         _lay_out(figure)
+        marks.name_artists()
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _for_page(text.getvalue(), panel.description, identifier)
+        width, height = (_SVG_DPI * side for side in panel.size)
+        data = marks.to_json(axes, (width, height)) if marks.series else ""
+    return _for_page(text.getvalue(), panel.description, identifier, data)
 
 
 def _lay_out(figure: Figure) -> None:
@@ -121,7 +129,7 @@ def _show_all(figure: Figure) -> None:
             text.set_text(visible(text.get_text()))
 
 
-def _for_page(svg: str, description: str, identifier: str) -> str:
+def _for_page(svg: str, description: str, identifier: str, data: str) -> str:
     ET.register_namespace("", _SVG)
     ET.register_namespace("xlink", _XLINK)
     root = ET.fromstring(svg)  # comments and the document type are dropped
@@ -137,6 +145,8 @@ def _for_page(svg: str, description: str, identifier: str) -> str:
     title = ET.Element(f"{{{_SVG}}}title", {"id": f"{identifier}-title"})
     title.text = description
     root.insert(0, title)
+    if data:
+        ET.SubElement(root, f"{{{_SVG}}}metadata").text = data
     return ET.tostring(root, encoding="unicode")
 
 

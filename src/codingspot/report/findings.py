@@ -1,11 +1,12 @@
-"""The table of a report that says what may be said of each spot."""
+"""What may be said of each spot: the table of a report, and ``findings.json`` for a script."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from codingspot.report.specificity import Finding, general_perplexity_ratio
-from codingspot.report.summary import RunSummary
+from codingspot.report.specificity import Finding, general_perplexity_ratio, selectivity, selectivity_interval
+from codingspot.report.summary import RunSummary, finite, pair
 from codingspot.report.table import Column, Number, Row, Table
 
 
@@ -55,3 +56,41 @@ def findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:
         "of the spot lies in the embedding and output head, and in the norms."
     )
     return Table("findings", "What may be said of each spot", caption, columns, tuple(rows))
+
+
+def findings_records(
+    summary: RunSummary, findings: Sequence[Finding], analyses: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The content of ``findings.json``: what the verdict and the analyses say of each spot, as JSON values.
+
+    ``cell`` names the record of ``summary.json`` at the dose judged, which has its rates and their intervals.
+
+    Args:
+        summary: of the run.
+        findings: one a spot.
+        analyses: of each spot, figures by the name of the analysis.
+    """
+    records = []
+    for finding in findings:
+        cell, standing = finding.cell, finding.standing
+        codes = [control.metrics.code for control in finding.matched if control.metrics.code is not None]
+        test = None
+        if standing is not None:
+            by_losses = finite(standing.spot)
+            test = {"selectivity": by_losses, "draws": len(standing.draws), "p_value": standing.p_value}
+        record = {
+            "spot": finding.spot,
+            "verdict": str(finding.verdict),
+            "cell": cell.cell.name,
+            "k_percent": cell.cell.k_percent,
+            "selectivity": selectivity(cell),
+            "selectivity_interval": pair(selectivity_interval(cell)),
+            "general_perplexity_ratio": finite(general_perplexity_ratio(cell, summary.plan)),
+            "kept_k_percent": None if finding.kept is None else finding.kept.cell.k_percent,
+            "matched_code": codes,
+            "standing_by_losses": test,
+            "shares": dict(finding.shares),
+            "analyses": dict(analyses.get(finding.spot, {})),
+        }
+        records.append(record)
+    return records

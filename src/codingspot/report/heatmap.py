@@ -7,6 +7,9 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
+from codingspot.models.roles import SCOPES, Role
+from codingspot.report.labels import MISSING, fixed
+from codingspot.report.marks import Marks, Point, Series
 from codingspot.report.squares import bare, shaded_cell
 from codingspot.report.theme import MUTED
 
@@ -16,6 +19,7 @@ _OUTSIDE_LABELS: Final = {"position": "positions", "norm": "final norm", "head":
 _COLUMN_INCHES: Final = 0.46
 _ROW_INCHES: Final = 0.2
 _NOTHING: Final = "·"
+_COLUMNS: Final = ("Module", "In the spot", "Parameters", "By chance", "Times chance", "Of the module", "Of the spot")
 
 
 def size_of(rows: pd.DataFrame) -> tuple[float, float]:
@@ -24,31 +28,38 @@ def size_of(rows: pd.DataFrame) -> tuple[float, float]:
     return 0.6 + _COLUMN_INCHES * max(inside["kind"].nunique(), 4), 1.4 + _ROW_INCHES * inside["layer"].nunique()
 
 
-def draw_density(axes: Axes, *, rows: pd.DataFrame) -> None:
+def draw_density(axes: Axes, *, rows: pd.DataFrame, spot: str, scope: str) -> Marks:
     """Shade each module of each layer by the share of its parameters in the spot, in percent.
 
     Args:
-        rows: one a tensor: ``layer`` (missing outside the layers), ``kind``, ``parameters``, ``selected``.
+        axes: empty.
+        rows: one a tensor: ``layer`` (missing outside the layers), ``block``, ``kind``, ``parameters``, ``selected``.
+        spot: its name.
+        scope: where the spot may lie, by which chance is reckoned.
     """
     total = max(int(rows["selected"].sum()), 1)
+    eligible = rows["parameters"].where(_in_scope(rows, scope), 0)
+    rows = rows.assign(chance=total * eligible / max(int(eligible.sum()), 1))
+    points: list[Point] = []
     inside = {(int(layer), kind): found for (layer, kind), found in _pooled(rows, inside_layers=True).items()}
     outside = {kind: found for (kind,), found in _pooled(rows, inside_layers=False).items()}
     layers = sorted({layer for layer, _ in inside})
     kinds = [kind for kind in _KINDS if any(found == kind for _, found in inside)]
     highest = max((place.density for place in [*inside.values(), *outside.values()]), default=0.0)
 
-    def cell(x: float, y: float, width: float, place: _Place, text: str) -> None:
+    def cell(x: float, y: float, width: float, name: str, place: _Place, text: str) -> None:
         shade = (place.density / highest) ** 0.5 if highest else 0.0
         shaded_cell(axes, x, y, shade, text, width=width, fontsize=7.5)
+        points.append(Point(x + width / 2, y + 0.5, (name, *_numbers(place, total))))
 
-    for (layer, kind), place in inside.items():
-        cell(kinds.index(kind), layers.index(layer), 1, place, _percent(place.density))
+    for (layer, kind), place in sorted(inside.items(), key=lambda each: (each[0][0], kinds.index(each[0][1]))):
+        cell(kinds.index(kind), layers.index(layer), 1, f"layer {layer}, {kind}", place, _percent(place.density))
     below = [kind for kind in _OUTSIDE if kind in outside]
     width = max(len(kinds), 1) / max(len(below), 1)
     for index, kind in enumerate(below):
         place = outside[kind]
         text = f"{_percent(place.density)} ({_percent(place.selected / total)}%)" if place.selected else _NOTHING
-        cell(index * width, len(layers) + 0.9, width, place, text)
+        cell(index * width, len(layers) + 0.9, width, _OUTSIDE_LABELS.get(kind, kind), place, text)
         axes.text(
             (index + 0.5) * width,
             len(layers) + 0.78,
@@ -69,6 +80,17 @@ def draw_density(axes: Axes, *, rows: pd.DataFrame) -> None:
     axes.set_ylabel("layer")
     axes.yaxis.set_label_coords(-0.07, 1 - 0.5 * len(layers) / (len(layers) + 2))
     bare(axes)
+    return Marks((Series(_COLUMNS, tuple(points), {"Spot": spot}),))
+
+
+def _in_scope(rows: pd.DataFrame, scope: str) -> pd.Series[bool]:
+    """Whether a spot of the scope may lie in each tensor; in all of them where the scope isn't known here."""
+    columns = (rows[name].tolist() for name in ("layer", "block", "kind"))
+    roles = (
+        Role(None if pd.isna(layer) else int(layer), block, kind) for layer, block, kind in zip(*columns, strict=True)
+    )
+    inside = [scope not in SCOPES or SCOPES[scope](role) for role in roles]
+    return pd.Series(inside, index=rows.index, dtype=bool)
 
 
 class _Place(NamedTuple):
@@ -76,16 +98,27 @@ class _Place(NamedTuple):
 
     density: float
     selected: int
+    parameters: int
+    chance: float
+
+
+def _numbers(place: _Place, total: int) -> tuple[str, ...]:
+    """What stands under ``_COLUMNS`` but the first; ``total`` is the spot's size."""
+    times = fixed(place.selected / place.chance, 2) if place.chance else MISSING
+    counts = f"{place.selected:,}", f"{place.parameters:,}", f"{place.chance:,.0f}"
+    shares = (f"{_percent(share)}%" if share else "0%" for share in (place.density, place.selected / total))
+    return (*counts, times, *shares)
 
 
 def _pooled(rows: pd.DataFrame, *, inside_layers: bool) -> dict[tuple[Any, ...], _Place]:
     """Each (layer, kind) of the layers, or each (kind,) outside them."""
     keys = ["layer", "kind"] if inside_layers else ["kind"]
-    sums = rows[rows["layer"].notna() == inside_layers].groupby(keys, as_index=False)[["selected", "parameters"]].sum()
-    columns = [sums[name].tolist() for name in (*keys, "selected", "parameters")]
+    summed = ["selected", "parameters", "chance"]
+    sums = rows[rows["layer"].notna() == inside_layers].groupby(keys, as_index=False)[summed].sum()
+    columns = [sums[name].tolist() for name in (*keys, *summed)]
     return {
-        tuple(place): _Place(selected / parameters, int(selected))
-        for *place, selected, parameters in zip(*columns, strict=True)
+        tuple(place): _Place(selected / parameters, int(selected), int(parameters), float(chance))
+        for *place, selected, parameters, chance in zip(*columns, strict=True)
     }
 
 

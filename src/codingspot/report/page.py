@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,6 +16,7 @@ from codingspot.escaping import visible
 from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.report.drawing import Picture, to_svg
 from codingspot.report.findings import findings_table
+from codingspot.report.items import shown_items
 from codingspot.report.labels import dose, join_words
 from codingspot.report.provenance import details, estimator_phrase, fewer_phrase
 from codingspot.report.run_files import Run
@@ -26,7 +30,7 @@ from codingspot.report.specificity import (
     Verdict,
 )
 from codingspot.report.summary import RunSummary
-from codingspot.report.table import Table, main_text, side_text
+from codingspot.report.table import Row, Table, main_text, side_text
 from codingspot.report.words import headline, sentence
 from codingspot.views import saved_name
 
@@ -37,6 +41,8 @@ _TONES = {
     Verdict.NO_EFFECT: "open",
     Verdict.UNDEFINED: "open",
 }
+
+_SCRIPTS: Final = ("page", "tables", "plots", "items")
 
 _PLACES = {"vocabulary": "embedding and output head", "norms": "norms", "blocks": "attention and MLP matrices"}
 
@@ -78,11 +84,20 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(main_text=main_text, side_text=side_text, spans=_spans)
-    styles = files("codingspot.report").joinpath("templates/page.css").read_text(encoding="utf-8")
+    items = shown_items(run, findings)
+
+    def cell_of(row: Row) -> str:
+        """The first of a row's cells whose items can be looked at; empty where none can."""
+        return next((cell for cell in row.cells if items is not None and cell in items.cells), "")
+
+    environment.globals.update(main_text=main_text, side_text=side_text, spans=_spans, cell_of=cell_of)
+    styles, script = _template("page.css"), "".join(_template(f"{name}.js") for name in _SCRIPTS)
     lead = headline(summary, tuple(findings))
     page = environment.get_template("page.html.j2").render(
         styles=Markup(styles + "".join(section.style for section in (*analyses, *views.values()))),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode(),
+        items=items,
         plan=run.plan,
         model=run.model_name(),
         description=str(run.study.get("description") or ""),
@@ -102,6 +117,10 @@ def render_page(
         limits={"kept": KEPT, "lost": LOST, "perplexity": PERPLEXITY_LIMIT, "draws": DRAWS_NEEDED},
     )
     return visible(page)
+
+
+def _template(name: str) -> str:
+    return files("codingspot.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _is_told(summary: RunSummary, finding: Finding, lead: Sequence[str]) -> bool:

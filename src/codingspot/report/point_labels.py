@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -34,31 +35,38 @@ class PointLabels:
     """Collects labels and what they must not cover, then places those that have room. Coordinates are data's."""
 
     def __init__(self) -> None:
-        self._labels: list[tuple[float, float, str, str]] = []
+        self._labels: list[tuple[float, float, str, str, list[Artist]]] = []
         self._paths: list[tuple[Sequence[float], Sequence[float]]] = []
 
-    def add(self, x: float, y: float, text: str, colour: str) -> None:
-        """Ask for a label beside a point."""
-        self._labels.append((x, y, text, colour))
+    def add(self, x: float, y: float, text: str, colour: str, artists: list[Artist]) -> None:
+        """Ask for a label beside a point; what is drawn is added to ``artists``."""
+        self._labels.append((x, y, text, colour, artists))
 
     def avoid(self, xs: Sequence[float], ys: Sequence[float]) -> None:
         """Keep labels off the line through these points."""
         self._paths.append((xs, ys))
 
     def place(self, axes: Axes) -> None:
-        """Draw every label that has room; of points of one colour in one place, the first. Limits come before."""
+        """Draw every label that has room; of points of one colour in one place, the first. Limits come before.
+
+        None stands nearer to a point of another colour than to its own.
+        """
         scale = _Scale(axes)
+        points = [(scale(x, y), colour) for x, y, _, colour, _ in self._labels]
         taken = [box for xs, ys in self._paths for box in _along(scale, xs, ys)]
         labelled: list[tuple[str, tuple[float, float]]] = []
-        for x, y, text, colour in self._labels:
+        for x, y, text, colour, artists in self._labels:
             point = scale(x, y)
             if any(colour == other and math.dist(point, place) < _SAME_PLACE for other, place in labelled):
                 continue
             labelled.append((colour, point))
+            others = [other for other, its in points if its != colour]
             for dx, dy, box in _candidates(point, len(text) * _WIDTH):
-                if scale.contains(box) and not any(box.overlaps(other) for other in taken):
+                own = math.hypot(dx, dy)
+                nearest = all(math.dist((point[0] + dx, point[1] + dy), other) > own for other in others)
+                if nearest and scale.contains(box) and not any(box.overlaps(other) for other in taken):
                     taken.append(box)
-                    axes.annotate(
+                    label = axes.annotate(
                         text,
                         (x, y),
                         (dx, dy),
@@ -68,6 +76,7 @@ class PointLabels:
                         fontsize=_SIZE,
                         color=colour,
                     )
+                    artists.append(label)
                     break
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pandas as pd
 from pydantic import ValidationError
 
 from codingspot.analysis_registry import ANALYSES, analyses, analysis_schemas
-from codingspot.analysis_tables import TABLES, read_table
+from codingspot.analysis_tables import TABLES, UNITS, read_table
 from codingspot.errors import ArtefactError, StudyError
+from codingspot.evaluation.items import ITEMS, ITEMS_FILE
 from codingspot.evaluation.results import LOSSES_FILE, OUTCOMES_FILE, Results, read_losses
 from codingspot.files import read_text
 from codingspot.importance.manifest import StoreManifest
@@ -73,6 +75,7 @@ class Run:
         views: the tables of each view that it has.
         missing: cells of a run that isn't finished yet; ``plan`` has the others, and those with losses alone are
             :attr:`Asked.PENDING`. Without results of the original model it has no tasks.
+        items: what the tasks' items ask; without rows where the run is from before that was kept.
     """
 
     plan: Plan
@@ -82,6 +85,7 @@ class Run:
     further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     views: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
     missing: tuple[Cell, ...] = ()
+    items: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=ITEMS.names))
 
     @property
     def asked(self) -> dict[str, tuple[Asked, int]]:
@@ -102,6 +106,10 @@ class Run:
     def density(self) -> pd.DataFrame | None:
         """Where each spot lies, tensor by tensor; None where the run has no such analysis."""
         return self.further.get("density")
+
+    def units(self, spot: str) -> pd.DataFrame | None:
+        """The units that a spot of whole units was chosen among, best first; None of another."""
+        return self.further.get(f"{UNITS}{spot}")
 
     @property
     def stopped(self) -> pd.DataFrame | None:
@@ -177,6 +185,7 @@ def read_run(directory: Path) -> Run:
         missing=tuple(cell for cell in whole.cells if cell not in known),
         further=further,
         views=_views(directory / "analysis"),
+        items=_items(directory / ITEMS_FILE, plan),
     )
 
 
@@ -237,6 +246,13 @@ def _results(directory: Path, plan: Plan, fewer: set[str], merged: bool, measure
     return results
 
 
+def _items(path: Path, plan: Plan) -> pd.DataFrame:
+    if not path.exists():
+        return pd.DataFrame(columns=ITEMS.names)
+    items = ITEMS.read(path)
+    return items[items["task"].isin([task.name for task in plan.tasks])]
+
+
 def _scores(path: Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
@@ -269,7 +285,8 @@ def _tables(folder: Path, schemas: Mapping[str, TableSchema]) -> dict[str, pd.Da
 
 def _analyses(folder: Path, plan: Plan) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     """The tables of the run's analyses, and the columns that name what the plan has, by file stem."""
-    tables, traits = _tables(folder, {**TABLES, **analysis_schemas()}), map(ANALYSES.traits, analyses())
+    units = {f"{UNITS}{spot}": TABLES[UNITS] for spot in plan.spots()}
+    tables, traits = _tables(folder, {**TABLES, **units, **analysis_schemas()}), map(ANALYSES.traits, analyses())
     named: dict[str, str] = {"asked": "cell", **{stem: each.names for each in traits for stem in each.schemas}}
     for stem, table in tables.items():
         if named.get(stem):

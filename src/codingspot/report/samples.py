@@ -74,7 +74,7 @@ def _chosen(rows: pd.DataFrame, edited: str) -> list[int]:
 
 
 def _program(text: str, verdict: str, cell: Cell) -> Program:
-    return Program(_written_by(cell), _cut(text), verdict or "no verdict", verdict == "passed")
+    return Program(_written_by(cell), cut(text), verdict or "no verdict", verdict == "passed")
 
 
 def _written_by(cell: Cell) -> str:
@@ -84,8 +84,8 @@ def _written_by(cell: Cell) -> str:
     return who if cell.control is None else f"{who}: {control_label(cell.control)}"
 
 
-def _cut(text: str) -> str:
+def cut(text: str, characters: int = _CHARACTERS, lines: int = _LINES) -> str:
     """The text without blank ends; a very long one is cut, and says so."""
     text = text.strip("\n").rstrip().replace("\r\n", "\n")
-    shown = "\n".join(text[:_CHARACTERS].split("\n")[:_LINES])
+    shown = "\n".join(text[:characters].split("\n")[:lines])
     return shown if shown == text else f"{shown}\n[cut]"

@@ -1,8 +1,9 @@
-"""The sections that a run's analyses and views make, of those that its directory holds."""
+"""What a run's analyses and views show and say, of those that its directory holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from codingspot.analysis_registry import ANALYSES, analyses
 from codingspot.report.run_files import Run
@@ -21,6 +22,16 @@ def analysis_sections(run: Run, summary: RunSummary, findings: Sequence[Finding]
                 each.shown(ANALYSES.label(name)) for each in ANALYSES.traits(name).sections(run, summary, findings)
             ]
     return under_one_title(made)
+
+
+def analysis_figures(run: Run) -> dict[str, dict[str, Any]]:
+    """What analyses say of single spots, as JSON values: spot to analysis to figures."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in analyses():
+        with ANALYSES.at_work(name):
+            for spot, figures in ANALYSES.traits(name).figures(run).items():
+                found.setdefault(spot, {})[name] = dict(figures)
+    return found
 
 
 def view_sections(run: Run) -> dict[str, Section]:

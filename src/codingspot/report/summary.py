@@ -75,7 +75,7 @@ class CellSummary:
             "seed": cell.seed,
             "purpose": cell.purpose,
             "tasks": dict(metrics.rates),
-            "perplexity": {domain: _finite(value) for domain, value in self.perplexity.items()},
+            "perplexity": {domain: finite(value) for domain, value in self.perplexity.items()},
             "code": metrics.code,
             "general": metrics.average,
             "code_retention": metrics.code_retention,
@@ -83,11 +83,11 @@ class CellSummary:
             "m_s": metrics.m_s,
             **fewer,
             "intervals": {
-                "tasks": {task: _pair(interval) for task, interval in intervals.rates.items()},
-                "code": _pair(intervals.code),
-                "general": _pair(intervals.average),
-                "code_retention": _pair(intervals.code_retention),
-                "general_retention": _pair(intervals.general_retention),
+                "tasks": {task: pair(interval) for task, interval in intervals.rates.items()},
+                "code": pair(intervals.code),
+                "general": pair(intervals.average),
+                "code_retention": pair(intervals.code_retention),
+                "general_retention": pair(intervals.general_retention),
             },
         }
 
@@ -274,9 +274,11 @@ def _percent_of_scope(cell: Cell, plan: Plan) -> float | None:
     return None if not size else 100 * cell.parameters / size
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value as JSON: null where it is infinite or not a number."""
     return value if math.isfinite(value) else None
 
 
-def _pair(interval: Interval | None) -> list[float | None] | None:
-    return None if interval is None else [_finite(interval.low), _finite(interval.high)]
+def pair(interval: Interval | None) -> list[float | None] | None:
+    """The interval as JSON: [low, high], or null."""
+    return None if interval is None else [finite(interval.low), finite(interval.high)]

@@ -66,12 +66,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """One row, with one value for each column. Rows of one spot stand together under its ``heading``."""
+    """One row, with one value for each column. Rows of one spot stand together under its ``heading``.
+
+    ``cells`` names those whose results its values are.
+    """
 
     spot: str
     heading: str
     role: Role
     values: tuple[Value, ...]
+    cells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def build_tables(run: Run, summary: RunSummary) -> tuple[Table, ...]:
 def dose_response(run: Run, summary: RunSummary) -> Table:
     """Table 1 of the paper: rates of every task, original and at each k."""
     rows = [
-        Row(spot, heading, role, (*_edited(cells), *_rates(cells, summary.plan)))
+        _row(spot, heading, role, cells, *_rates(cells, summary.plan))
         for spot, heading, role, cells in _rows(summary, controls=False)
     ]
     caption = _rates_caption(run)
@@ -65,7 +65,7 @@ def dose_response(run: Run, summary: RunSummary) -> Table:
 def counterfactual(run: Run, summary: RunSummary) -> Table:
     """Table 2 of the paper: the spot beside random controls of the same size, at each k."""
     rows = [
-        Row(spot, heading, role, (*_edited(cells), *_rates(cells, summary.plan, other=False)))
+        _row(spot, heading, role, cells, *_rates(cells, summary.plan, other=False))
         for spot, heading, role, cells in _rows(summary, controlled_only=True)
     ]
     caption = (
@@ -103,7 +103,7 @@ def monosemanticity(run: Run, summary: RunSummary) -> Table:
                 lambda c: c.metrics.m_s,
             )
         )
-        rows.append(Row(spot, heading, role, (*_edited(cells), average, gtc, code, code_change, m_s)))
+        rows.append(_row(spot, heading, role, cells, average, gtc, code, code_change, m_s))
     caption = (
         "Average of the general tasks and code rate in percent of items, their relative changes in percent (GTC, "
         "code change), and M_s = (code0 - code) / (1 + general0 - general) in percentage points, which is what "
@@ -137,7 +137,6 @@ def retention(run: Run, summary: RunSummary) -> Table:
     rows = []
     for spot, heading, role, cells in _rows(summary):
         values: list[Value] = [
-            *_edited(cells),
             Number(cells[0].cell.parameters),
             *([Number(cells[0].cell.units)] if whole else []),
             Number(cells[0].percent_of_scope),
@@ -145,7 +144,7 @@ def retention(run: Run, summary: RunSummary) -> Table:
             _with_interval(cells, lambda c: c.metrics.general_retention, lambda c: c.intervals.general_retention),
         ]
         values += [Number(mean(c.perplexity_ratio.get(d.name) for c in cells)) for d in domains]
-        rows.append(Row(spot, heading, role, tuple(values)))
+        rows.append(_row(spot, heading, role, cells, *values))
     caption = (
         "Retention R = (a - c) / (a0 - c): 1 keeps all that the original model has above chance, 0 is chance. a and "
         "a0 are rates of the edited and the original model, c the chance level of the task's items; mean over tasks "
@@ -173,7 +172,7 @@ def perplexity(run: Run, summary: RunSummary) -> Table:
         cell.asked.asks_nothing and cell.asked is not Asked.DRAW for cell in summary.cells
     )
     rows = [
-        Row(spot, heading, role, (*_edited(cells), *(_perplexity(cells, d.name) for d in summary.plan.domains)))
+        _row(spot, heading, role, cells, *(_perplexity(cells, d.name) for d in summary.plan.domains))
         for spot, heading, role, cells in (_rows(summary) if wanted and summary.original.perplexity else ())
     ]
     caption = (
@@ -211,7 +210,7 @@ def verdicts(run: Run, summary: RunSummary) -> Table:
             for cell in cells:
                 found.update(counts.get((cell.cell.name, task), Counter()))
             numbers = (Number(found.total()), *(Number(found[name]) for name in names))
-            rows.append(Row(spot, heading, role, (*_edited(cells), task_label(task), *numbers)))
+            rows.append(_row(spot, heading, role, cells, task_label(task), *numbers))
     caption = (
         f"Verdicts of the sandbox on generated programs, counted; random rows are summed over {_seeds(run)}. "
         f"{decoding_phrase(run)}."
@@ -235,6 +234,10 @@ def _rows(
                 drawn = summary.at(spot, control, k)
                 if drawn:
                     yield spot, heading, "control", drawn
+
+
+def _row(spot: str, heading: str, role: Role, cells: tuple[CellSummary, ...], *values: Value) -> Row:
+    return Row(spot, heading, role, (*_edited(cells), *values), tuple(cell.cell.name for cell in cells))
 
 
 def _edited(cells: tuple[CellSummary, ...]) -> tuple[Value, ...]:

@@ -66,13 +66,14 @@ def _whole(section: CorpusSection, kept: int, **limit: Any) -> Corpus:
     if isinstance(source, str) and source in WORLDS:
         # Repeated programs are dropped, so more are made than are wanted.
         world = WORLDS[source](2 * (wanted or _WORLD_DOCUMENTS + kept), section.seed)
-        return Choice(section.languages, section.general, section.held_out).of(world)
+        return Choice(section.languages, section.general, section.held_out, section.target).of(world)
     listed = source if isinstance(source, tuple) else (source,)
     return open_corpus(
         [each if isinstance(each, Source) else Source(each, text_field=section.text_field) for each in listed],
         languages=section.languages,
         general=section.general,
         held_out=section.held_out,
+        target=section.target,
         variant=section.variant,
         purified=section.purified,
         documents=wanted,

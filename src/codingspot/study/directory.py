@@ -17,6 +17,7 @@ from pydantic import RootModel
 from codingspot.analysis_tables import read_table, write_table
 from codingspot.directories import held
 from codingspot.errors import FingerprintError
+from codingspot.evaluation.items import ITEMS, ITEMS_FILE
 from codingspot.evaluation.results import LOSSES, LOSSES_FILE, OUTCOMES_FILE, Results, read_losses
 from codingspot.files import atomic_path, read_text, write_json, write_text
 from codingspot.outputs import MANIFEST, contents
@@ -205,6 +206,10 @@ class RunDirectory:
             for file in (OUTCOMES_FILE, LOSSES_FILE):
                 (self.path / file).unlink(missing_ok=True)
         write_json(self.path / "plan.json", plan.model_dump(mode="json"))
+
+    def save_items(self, items: pd.DataFrame) -> None:
+        """Write what the items of the tasks ask."""
+        ITEMS.write(self.path / ITEMS_FILE, items)
 
     def _folder(self, cell: Cell) -> Path:
         return self.path / "cells" / cell.name

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from codingspot.analysis_registry import Given
 from codingspot.directories import held
+from codingspot.evaluation.items import items_table
 from codingspot.importance import ScoreStore
 from codingspot.spot import Spot
 from codingspot.study.analyses import make_analyses
@@ -170,6 +171,8 @@ class _Run:
         """Evaluate the cells, then those that their results ask for; the plan of them all."""
         plan = self.inputs.plan(self.study, cells).model_copy(update={"notes": self.notes})
         self.directory.save_plan(plan)
+        if self.inputs.tasks:
+            self.directory.save_items(items_table(self.inputs.tasks))
         asked = AskedCells(self.study, self.directory, self.inputs.loaded.vocabulary)
         further: list[Cell] = []
         begun = 0
