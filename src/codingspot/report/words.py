@@ -49,9 +49,9 @@ _BY_LOSSES = {
 
 
 def headline(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    """Two sentences, after what has to be known to read them: on the study's first spot, and on the one that bears on the claim.
+    """Two sentences: on the study's first spot, and on the one that bears on the claim.
 
-    The second is on the first other spot in scope ``blocks`` that has matched controls, or else on the first there,
+    Before them stands what has to be known to read them. The second is on the first other spot in scope ``blocks`` that has matched controls, or else on the first there,
     or else on the second spot, or else on the controls of the first.
     """
     return (*_sought(summary.plan), *_unfinished(summary), *_said(summary, findings))
