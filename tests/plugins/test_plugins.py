@@ -259,5 +259,6 @@ def test_the_package_is_listed_with_its_parameters() -> None:
         "ranks",
         "opposites",
         "neighbours",
+        "least_language",
     }
     assert own["shrink"]["parameters"] == {"by": {"type": "float", "default": "2.0"}}

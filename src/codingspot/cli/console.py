@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -38,9 +39,11 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wr
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-_OPTIONS = {"source": "corpus", "languages": "language", "tasks": "task"}
-"""Options that bear another name than their setting, of which they give one value each."""
+_OPTIONS = {"source": "corpus", "languages": "language", "tasks": "task", "count": "workers", "address": "ray"}
+"""Options that bear another name than their setting; of a list they give one value each."""
 _UNLIMITED: Final = 10_000
+_PATIENCE: Final = 5.0
+"""Seconds in which torchrun ends all processes once one has failed."""
 
 
 class TextConsole(Console):
@@ -89,6 +92,8 @@ def print_table(title: str, table: Table) -> None:
 
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON on standard output, for scripts; in ASCII where it holds what a terminal would obey."""
+    if out.quiet:
+        return
     text = json.dumps(value, indent=2, ensure_ascii=False)
     typer.echo(text if text == visible(text) else json.dumps(value, indent=2))
 
@@ -117,6 +122,21 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
         if error.filename is None:
             raise
         _fail(f"{error.filename} can't be read or written ({error.strerror}); correct the path or its permissions")
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Of the processes that torchrun started let the first alone speak; another tells of an error that is its own."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        yield
+        return
+    out.quiet = err.quiet = True
+    try:
+        yield
+    except CodingSpotError:
+        time.sleep(_PATIENCE)  # where the first has it too, torchrun has ended this process before
+        err.quiet = False
+        raise
 
 
 class _Signalled(KeyboardInterrupt):
