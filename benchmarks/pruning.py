@@ -51,8 +51,8 @@ def _saved(world: World, random: bool, k: float) -> Path:
 
 
 def show(table: pd.DataFrame) -> str:
-    """Perplexities of code, Python and English at every sparsity, a row for each score and what is protected."""
-    domains = ["code", "python", "english"]
+    """Perplexities of code and English at every sparsity (Python's are in the file), a row for each way."""
+    domains = ["code", "english"]
     table[domains] = table[domains].map(math.exp)
     rows = []
     original, table = table[table["sparsity"] == 0], table[table["sparsity"] > 0]
