@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,9 @@ def test_k_outside_its_range_says_percent(scores: Path, tmp_path: Path, k: str):
 def test_spot_command_selects_the_best(scores: Path, tmp_path: Path):
     from codingspot.spot import Spot
 
-    result = call("spot", str(scores), "--k", "3", "--out", str(tmp_path / "spot.safetensors"))
+    result = call("spot", str(scores), "--k", "3", "--out", str(tmp_path / "spot.safetensors"), "--json")
     assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["blocks"] == [{"block": "mlp", "parameters": 100, "selected": 3}]
     assert Spot.load(tmp_path / "spot.safetensors").positions.tolist() == [99, 98, 97]
 
 
@@ -105,8 +107,12 @@ def test_score_takes_an_estimator_with_its_parameters_as_a_study_does(tmp_path: 
     assert "--bos: Input should be 'tokenizer', 'none'" in " ".join(result.output.split())
     short = ("--language", "go", "--documents", "20", "--token-budget", "128", "--sequence-length", "64")
     settings = ("--estimator", "taylor", "--set", "reduction=sequence", "--dtype", "bfloat16")
-    result = call("score", "testbed", "--out", str(tmp_path / "s"), *short, *settings, "--device", "cpu")
+    result = call("score", "testbed", "--out", str(tmp_path / "s"), *short, *settings, "--device", "cpu", "--json")
     assert result.exit_code == 0, result.output
+    assert [(each["domain"], each["tokens"]) for each in json.loads(result.stdout)["domains"]] == [
+        ("go", 128),
+        ("english", 128),
+    ]
     assert ScoreStore.open(tmp_path / "s").manifest["estimator"]["reduction"] == "sequence"
 
 

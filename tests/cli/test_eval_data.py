@@ -26,8 +26,11 @@ def rows(tmp_path: Path) -> Path:
 
 def test_a_task_reads_the_rows_it_is_given(rows: Path, tmp_path: Path) -> None:
     options = ["--task", "winogrande", "--data", f"winogrande={rows}", "--subsample", "2", "--unsafe-no-sandbox"]
-    result = CliRunner().invoke(app, ["eval", "testbed", *options, "--out", str(tmp_path / "out")])
+    result = CliRunner().invoke(app, ["eval", "testbed", *options, "--json", "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)["winogrande"]
+    assert (told["items"], told["chance"]) == (2, 0.5)
+    assert 0 <= told["low"] <= told["rate"] <= told["high"] <= 1
     assert "winogrande" in result.output
     assert len(Results.read(tmp_path / "out").outcomes) == 2
 

@@ -1,5 +1,6 @@
 """`codingspot units`, and the same words in Python and in a study."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ _SMALL = ["--token-budget", "256", "--sequence-length", "64", "--documents", "20
 def test_a_spot_of_heads(tmp_path: Path) -> None:
     file = tmp_path / "heads.safetensors"
     asked = ["--unit", "head", "--score", "pls", "--contrast", "difference", "--set", "normalise=none", "--k", "2"]
-    result = runner.invoke(app, ["units", "testbed", "-o", str(file), *asked, *_SMALL])
+    result = runner.invoke(app, ["units", "testbed", "-o", str(file), *asked, *_SMALL, "--json"])
     assert result.exit_code == 0, result.output
-    assert f"{file.name}: " in result.output.replace("\n", "")
-    spot = Spot.load(file)
+    spot, told = Spot.load(file), json.loads(result.stdout)
+    assert (told["parameters"], told["units"]) == (len(spot), sum(each["selected"] for each in told["layers"]))
     assert spot.units.kind == "head"
     assert 0 < len(spot) <= spot.count(2)
     assert spot.metadata["recipe"]["normalise"] == "none"

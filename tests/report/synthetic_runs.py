@@ -148,6 +148,7 @@ class RunMaker:
     study: str = "demo"
     bad_program: str = BAD_PROGRAM
     analysis: bool = True
+    tasks: tuple[Task, ...] = TASKS
 
     def cells(self) -> tuple[Cell, ...]:
         cells = [Cell(name=ORIGINAL)]
@@ -186,7 +187,7 @@ class RunMaker:
             model=ModelSummary(
                 id=self.model_id, revision=None, fingerprint="3f9a" * 16, parameters=PARAMETERS, scopes=SCOPES
             ),
-            tasks=TASKS,
+            tasks=self.tasks,
             domains=DOMAINS,
             cells=self.cells(),
         )
@@ -249,7 +250,7 @@ class RunMaker:
         return Results.of_cell(cell.name, outcomes, _losses(effect))
 
     def _outcomes(self, effect: Effect) -> Iterator[ItemOutcome]:
-        for number, task in enumerate(TASKS):
+        for number, task in enumerate(self.tasks):
             kept = effect.general if task.role == "general" else effect.code
             at_first = ACCURACY[task.name] if self.accuracy is None else self.accuracy
             rate = task.chance + kept * (at_first - task.chance)

@@ -9,7 +9,7 @@ from synthetic_runs import BEHAVIOURS, Effect, RunMaker
 from codingspot.report.run_files import read_run
 from codingspot.report.specificity import Finding, Verdict, judge_all, selectivity, selectivity_interval
 from codingspot.report.summary import RunSummary, summarise
-from codingspot.report.words import sentence
+from codingspot.report.words import headline, sentence
 from codingspot.study.cells import Cell
 
 
@@ -129,6 +129,30 @@ def test_without_a_dose_named_spot_and_draws_are_compared_each_at_its_best(maker
     assert finding.standing is not None
     assert finding.standing.p_value == 0.1
     assert finding.verdict is Verdict.NO_MORE_THAN_CONTROLS
+
+
+@pytest.mark.parametrize(
+    ("spot", "draws", "further", "verdict", "said"),
+    [
+        (Effect(1.0, 1.0, 2.9, 1.02), Effect(1.0, 1.0, 1.1), 16, Verdict.BY_LOSSES, "specific to code, as far"),
+        (Effect(1.0, 1.0, 2.9, 1.02), Effect(1.0, 1.0, 3.0), 16, Verdict.NO_MORE_THAN_CONTROLS, "do as much"),
+        (Effect(1.0, 1.0, 2.9, 1.02), Effect(1.0, 1.0, 1.1), 15, Verdict.UNDEFINED, "which takes 19."),
+        (Effect(1.0, 1.0, 2.9, 2.1), Effect(1.0, 1.0, 1.1), 16, Verdict.NOT_SPECIFIC, "not specific to code."),
+        (Effect(1.0, 1.0, 1.02, 1.0), Effect(1.0, 1.0, 1.0), 16, Verdict.NO_EFFECT, "Code is unharmed."),
+    ],
+)
+def test_without_tasks_losses_decide(
+    spot: Effect, draws: Effect, further: int, verdict: Verdict, said: str, maker: RunMaker, tmp_path: Path
+):
+    def behaviour(cell: Cell) -> Effect:
+        return Effect() if cell.spot is None else draws if cell.control else spot
+
+    summary, findings = judged(_with_draws(maker, behaviour, further).with_(tasks=()), tmp_path)
+    finding = findings["paper"]
+    assert finding.verdict is verdict
+    assert headline(summary, tuple(findings.values())) == (sentence(summary, finding),)
+    assert sentence(summary, finding).startswith("Of spot paper perplexity alone is known (the study names no task)")
+    assert said in sentence(summary, finding)
 
 
 def test_shares_of_a_spot_add_up(maker: RunMaker, tmp_path: Path):

@@ -1,9 +1,13 @@
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from codingspot.errors import ArtefactError, FingerprintError, SelectionError, StudyError
+from codingspot.errors import ArtefactError, FingerprintError, OutputError, SelectionError, StudyError
 from codingspot.models import ParameterLayout
 from codingspot.spot import Spot, find_spot
 
@@ -157,3 +161,37 @@ def test_a_spot_and_a_store_are_shown_in_a_line(store) -> None:
     assert "scope \\x1b[31m\\n," in repr(hostile)
     assert repr(store).startswith(f"<ScoreStore {store.folder}: {total:,} parameters")
     assert len(repr(store)) < 300
+
+
+class _Hub:
+    """Stands in for the Hub: what was uploaded lies in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def create_repo(self, name: str, **_: object) -> SimpleNamespace:
+        if "/" not in name:
+            raise ValueError("a repository is namespace/name")
+        return SimpleNamespace(repo_id=name, __str__=lambda: name)
+
+    def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> None:
+        shutil.copytree(folder_path, self.folder / repo_id)
+
+    def download(self, name: str, file: str, revision: str | None) -> str:
+        assert revision is None
+        if not (self.folder / name / file).exists():
+            raise FileNotFoundError(f"404: no {file}")
+        return str(self.folder / name / file)
+
+
+def test_a_spot_comes_back_from_the_hub(store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    hub = _Hub(tmp_path / "hub")
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", hub.download)
+    spot = find_spot(store, max_k_percent=12.5)
+    spot.push_to_hub("me/spot")
+    assert Spot.from_hub("me/spot").positions.tolist() == spot.positions.tolist()
+    with pytest.raises(ArtefactError, match=r"mine.safetensors of me/spot can't be downloaded \(404"):
+        Spot.from_hub("me/spot", file="mine.safetensors")
+    with pytest.raises(OutputError, match="log in with 'hf auth login' and push it again"):
+        spot.push_to_hub("spot")

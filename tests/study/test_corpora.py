@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from codingspot.corpus import Corpus, Domain
 from codingspot.errors import CorpusError
 from codingspot.models import shipped_model
-from codingspot.study.corpora import scoring_corpus, study_corpora
+from codingspot.study.corpora import scoring_corpus, study_corpora, what_is_sought
 from codingspot.study.corpus_section import CorpusSection
 
 FEW = {"source": "testbed", "documents": 4, "evaluation_documents": 2}
@@ -29,6 +29,17 @@ def test_what_is_held_out_of_the_testbed_s_world_is_the_study_s_to_say() -> None
         scoring, _ = study_corpora(CorpusSection(**FEW, held_out=held_out, languages=("python", "javascript", "bash")))
         found = {domain.name for domain in scoring.domains if domain.held_out}
         assert found == {"javascript" if name == "JS" else name for name in held_out}
+
+
+def test_another_ability_is_sought_in_the_place_of_code(saved: str) -> None:
+    section = CorpusSection(source=saved, target=("prose", "JS"), evaluation_documents=2, purified=False)
+    for corpus in study_corpora(section):
+        kinds = {domain.name: domain.kind for domain in corpus.domains}
+        assert kinds == {"javascript": "code", "prose": "code", "Python": "general", "rust": "general"}
+    assert what_is_sought(section)[0].startswith("Code stands for prose, JS here")
+    assert what_is_sought(CorpusSection(source=saved)) == ()
+    with pytest.raises(CorpusError, match="no domain 'verse'; it has Python, javascript, prose, rust"):
+        study_corpora(CorpusSection(source=saved, target=("verse",)))
 
 
 @pytest.fixture(scope="module")

@@ -58,11 +58,12 @@ def begun(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return begin
 
 
-def test_a_stopped_training_resumes_to_the_same_weights(whole: Path, tmp_path: Path):
+def test_a_stopped_training_resumes_to_the_same_weights(whole: Path, begun):
     recipe = small_recipe()
+    out = begun(recipe)
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "stopped", device="cpu", progress=stop_at(STEPS_PER_SHARD + 1))
-    stopped = train(recipe, tmp_path / "stopped", device="cpu")
+        train(recipe, out, device="cpu", progress=stop_at(STEPS_PER_SHARD + 1))
+    stopped = train(recipe, out, device="cpu")
     first, second = load_file(whole / "model.safetensors"), load_file(stopped / "model.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert (whole / "loss.csv").read_text() == (stopped / "loss.csv").read_text()

@@ -84,7 +84,7 @@ def _problems(table: pd.DataFrame) -> Iterator[Table]:
         values = [Number(*(float(by_task[task][c]) for c in ("value", "low", "high"))) for task in tasks]
         rows.append(Row("", "", "spot", (domain_label(str(spot)), *values)))
     columns = (
-        Column("spot", "Spot of"),
+        Column("spot_of", "Spot of"),
         *(Column(task, task_label(task), "score", has_range=True) for task in tasks),
     )
     caption = (

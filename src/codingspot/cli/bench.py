@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import friendly_errors, out, print_json, print_table, progress_display
+from codingspot.cli.console import AsJson, friendly_errors, out, print_json, print_table, progress_display
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def bench(
     token_budget: Annotated[int, typer.Option(help="Tokens a domain that a method may read.")] = 4096,
     limit: Annotated[int, typer.Option(help="First items of each task.")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of text, methods and intervals.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Rank localisation methods on the testbed's ground truth and by specificity.
 

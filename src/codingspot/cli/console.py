@@ -33,6 +33,7 @@ from codingspot.escaping import visible
 if TYPE_CHECKING:
     from codingspot.settings import Settings
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wrote there before.")]
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import friendly_errors, out, print_json, print_table
+from codingspot.cli.console import AsJson, friendly_errors, out, print_json, print_table
 
 if TYPE_CHECKING:  # loading it takes time, which `--help` should not
     from codingspot.spot import Spot
@@ -29,7 +29,7 @@ def diff(
     k: Annotated[
         float | None, typer.Option("--k", help="Percentage of all parameters of each; the whole spots by default.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare two spots: how many parameters they share, in all and by tensor, layer or kind, against chance.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import err, friendly_errors, out, print_json
+from codingspot.cli.console import AsJson, err, friendly_errors, out, print_json
 from codingspot.studies import ALL_PRESETS
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
@@ -47,7 +47,7 @@ def estimate(
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, and measure for ten seconds how long stages will take.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell what a study will take: memory, disk, operations, tokens. No weights are loaded without --measure.
 

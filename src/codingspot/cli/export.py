@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from codingspot.cli.console import Force, friendly_errors, out, print_json, setting_error
+from codingspot.cli.console import AsJson, Force, friendly_errors, out, print_json, setting_error
 from codingspot.cli.options import MODEL, command, given_settings, option, settings_options
 from codingspot.errors import StudyError
 from codingspot.export import EXPORTS
@@ -20,7 +20,6 @@ from codingspot.settings import Settings
 _SPOT = Annotated[Path, typer.Argument(help="A spot made by `codingspot spot`, `units` or `run`.")]
 _FOLDER = Annotated[Path, typer.Option("--out", "-o", help="Folder that is written.")]
 _FILE = Annotated[Path, typer.Option("--out", "-o", help="File that is written.")]
-_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _UNREAD = ("id", "dtype", "device", "device_map", "attention", "bos")
 """Of a model whose files are read and which isn't run."""
 
@@ -46,7 +45,7 @@ def _parameters(settings: type[Settings], traits: ExportTraits) -> list[inspect.
         *settings_options(settings),
         *(settings_options(ModelSection, but=_UNREAD) if "model" in traits.reads else ()),
         option("force", Force, False),
-        option("as_json", _JSON, False),
+        option("as_json", AsJson, False),
     ]
 
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.styled import Styled
 from rich.text import Text
 
-from codingspot.cli.console import friendly_errors, out, print_json
+from codingspot.cli.console import AsJson, friendly_errors, out, print_json
 
 if TYPE_CHECKING:
     from codingspot.catalogue import Method
@@ -26,7 +26,7 @@ def methods(
         str | None,
         typer.Argument(help="One sort, such as recipe or view; all where not given."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List estimators, recipes, scopes, edits, controls, benchmark methods, views, analyses, exports and tasks.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import Force, StudyProgress, friendly_errors, print_json, print_table, setting_error
+from codingspot.cli.console import AsJson, Force, StudyProgress, friendly_errors, print_json, print_table, setting_error
 from codingspot.cli.options import takes_model
 from codingspot.cli.texts import (
     Documents,
@@ -51,6 +51,7 @@ def score(
     sequence_length: SequenceLength = 256,
     seed: OrderSeed = 0,
     force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score every parameter for every domain: |theta * dL/dtheta|, kept signed.
 
@@ -97,11 +98,18 @@ def score(
                 force=force,
                 **scoring.parameters,
             )
+        rows = [
+            {"domain": domain.name, "kind": domain.kind, **{key: domain.details[key] for key in ("tokens", "loss")}}
+            for domain in store.domains
+        ]
+        if as_json:
+            print_json({"scores": str(directory), "parameters": store.layout.total, "domains": rows})
+            return
         table = Table()
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
             table.add_column(heading, justify="right" if heading not in ("domain", "kind") else "left")
-        for domain in store.domains:
-            table.add_row(domain.name, domain.kind, f"{domain.details['tokens']:,}", f"{domain.details['loss']:.4f}")
+        for row in rows:
+            table.add_row(row["domain"], row["kind"], f"{row['tokens']:,}", f"{row['loss']:.4f}")
         print_table(f"{directory}: {store.layout.total:,} parameters", table)
 
 
@@ -122,6 +130,7 @@ def spot(
     ] = None,
     per_tensor: Annotated[bool, typer.Option("--per-tensor", help="Rank within each tensor.")] = False,
     force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Select the top k percent of all parameters by a recipe, exactly.
 
@@ -140,6 +149,10 @@ def spot(
         found = find_spot(ScoreStore.open(scores), recipe=recipe, scope=scope, max_k_percent=k, **settings)
         found.save(file, force=force)
         share = density(found).groupby("block", sort=False)[["parameters", "selected"]].sum()
+        if as_json:
+            blocks = share.reset_index().astype(object).to_dict("records")
+            print_json({"spot": str(file), "parameters": len(found), "blocks": blocks})
+            return
         table = Table()
         for heading in ("block", "parameters", "selected", "share of spot"):
             table.add_column(heading, justify="left" if heading == "block" else "right")
@@ -170,7 +183,7 @@ def evaluate(
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
     ] = False,
     force: Force = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Evaluate a model on tasks; every item's outcome and sample is kept.
 
@@ -216,17 +229,29 @@ def evaluate(
                 results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model.id, require_finite=True)
             results.write(temporary)
         rates = task_rates(results.outcomes)[model.id]
-        if as_json:
-            print_json(rates)
-            return
         intervals = rate_intervals(results.outcomes)
+        asked = results.outcomes["task"].value_counts()
+        rows: dict[str, dict[str, Any]] = {
+            one.name: {
+                "rate": rates[one.name],
+                "low": intervals[one.name].low,
+                "high": intervals[one.name].high,
+                "chance": one.chance,
+                "items": int(asked[one.name]),
+                "protocol": one.protocol,
+            }
+            for one in tasks
+        }
+        if as_json:
+            print_json(rows)
+            return
         table = Table()
-        for heading in ("task", "rate", "95% interval", "chance", "how"):
+        for heading in ("task", "rate", "95% interval", "chance", "items", "how"):
             table.add_column(heading, justify="left" if heading in ("task", "how") else "right")
-        for one in tasks:
-            low, high = intervals[one.name]
+        for name, row in rows.items():
+            interval = f"{row['low']:.3f}-{row['high']:.3f}"
             table.add_row(
-                one.name, f"{rates[one.name]:.3f}", f"{low:.3f}-{high:.3f}", f"{one.chance:.2f}", one.protocol
+                name, f"{row['rate']:.3f}", interval, f"{row['chance']:.2f}", f"{row['items']}", row["protocol"]
             )
         print_table(f"{model.id}: rows in {directory}", table)
 

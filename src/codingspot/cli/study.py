@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, print_table
+from codingspot.cli.console import AsJson, StudyProgress, friendly_errors, out, print_json, print_table
 from codingspot.studies import ALL_PRESETS, DEMO
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.study import Study
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same study.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
+SummaryJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
 Unsafe = Annotated[
     bool,
     typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox: they can do what you can."),
@@ -34,7 +34,7 @@ def demo(
     directory: Out = None,
     show_study: Annotated[bool, typer.Option("--show-study", help="Print the study file, to copy, and exit.")] = False,
     unsafe_no_sandbox: Unsafe = False,
-    as_json: AsJson = False,
+    as_json: SummaryJson = False,
 ) -> None:
     """Run the whole study on the shipped testbed model, in minutes.
 
@@ -65,7 +65,7 @@ def run(
         typer.Option(help="A run directory that scored the same: its scores are read, instead of scoring."),
     ] = None,
     unsafe_no_sandbox: Unsafe = False,
-    as_json: AsJson = False,
+    as_json: SummaryJson = False,
 ) -> None:
     """Run a study file, or a preset; a run that was stopped resumes by itself.
 
@@ -89,7 +89,7 @@ def run(
 def report(
     directory: Annotated[Path, typer.Argument(help="A run directory.")],
     vector: Annotated[bool, typer.Option("--vector", help="Write figures as PDF and SVG too, for a paper.")] = False,
-    as_json: AsJson = False,
+    as_json: SummaryJson = False,
 ) -> None:
     """Rebuild every table, figure and the HTML page of a run from its results.
 
@@ -111,7 +111,7 @@ def compare(
             "some where nothing was published for it."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Set a run beside the papers' published figures and those of an independent replication.
 

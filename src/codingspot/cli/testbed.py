@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
-from codingspot.cli.console import Force, friendly_errors, out, print_json, print_table, progress_display
+from codingspot.cli.console import AsJson, Force, friendly_errors, out, print_json, print_table, progress_display
 from codingspot.errors import StudyError
 
 app = typer.Typer(help="The shipped model's own recipe, tasks and measured quality.", no_args_is_help=True)
@@ -94,7 +94,7 @@ def info(
     ] = None,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure now and store the figures.")] = False,
     force: Force = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print a testbed model's measured quality.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import Force, StudyProgress, friendly_errors, print_table, setting_error
+from codingspot.cli.console import AsJson, Force, StudyProgress, friendly_errors, print_json, print_table, setting_error
 from codingspot.cli.options import takes_model
 from codingspot.cli.texts import (
     Documents,
@@ -54,6 +54,7 @@ def units(
     sequence_length: SequenceLength = 256,
     seed: OrderSeed = 0,
     force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Select whole units by what they do on code and on general text, from one pass over it.
 
@@ -96,6 +97,13 @@ def units(
         found.spot.save(file, force=force)
         chosen = found.units[found.units["selected"]].groupby("layer").size()
         every = found.units.groupby("layer").size()
+        if as_json:
+            layers = [
+                {"layer": layer, "units": int(count), "selected": int(chosen.get(layer, 0))}
+                for layer, count in every.items()
+            ]
+            print_json({"spot": str(file), "parameters": len(found.spot), "units": int(chosen.sum()), "layers": layers})
+            return
         table = Table()
         for heading in ("layer", f"{unit}s", "selected"):
             table.add_column(heading, justify="right")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from codingspot.cli.console import StudyProgress, friendly_errors, out, print_json, setting_error
+from codingspot.cli.console import AsJson, StudyProgress, friendly_errors, out, print_json, setting_error
 from codingspot.cli.options import MODEL, command, given_settings, option, settings_options
 from codingspot.cli.texts import General, Languages, Sources, corpus_section, parallel_source
 from codingspot.models.section import ModelSection
@@ -27,7 +27,6 @@ _COMPARE = Annotated[
     list[Path] | None, typer.Option("--compare", help="Run directory of another model's (its --out); repeat.")
 ]
 _UNSAFE = Annotated[bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")]
-_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +57,7 @@ def _parameters(settings: type[Settings], traits: ViewTraits) -> list[inspect.Pa
         *([option("compare", _COMPARE, None)] if traits.compares else ()),
         *settings_options(ModelSection, but=("id",)),
         *([option("unsafe_no_sandbox", _UNSAFE, False)] if traits.runs_programs else ()),
-        option("as_json", _JSON, False),
+        option("as_json", AsJson, False),
     ]
 
 

@@ -18,11 +18,14 @@ class Choice:
         languages: of the domains of code, those that are used; None: all.
         general: domains that are general text, besides those of which their source says so.
         held_out: the domains that are held out, and no others; None: those that the source holds out.
+        target: the domains of the ability that is sought, whose kind is ``code`` whatever they are; all others are
+            general text then. None: the programming languages.
     """
 
     languages: Collection[str] | None = None
     general: Collection[str] | None = None
     held_out: Collection[str] | None = None
+    target: Collection[str] | None = None
 
     def of(self, corpus: Corpus) -> Corpus:
         """``corpus`` with what was asked for. Names of languages may be spelt in any way.
@@ -32,8 +35,8 @@ class Choice:
         """
         _require(corpus.name, corpus.domains, (*(self.languages or ()), *(self.general or ())))
         chosen = tuple(found for domain in corpus.domains if self._uses(found := self._marked(domain)))
-        _require(corpus.name, chosen, self.held_out or ())
-        return replace(corpus, domains=chosen)
+        _require(corpus.name, chosen, (*(self.held_out or ()), *(self.target or ())))
+        return replace(corpus, domains=tuple(map(self._sought, chosen)))
 
     def _marked(self, domain: Domain) -> Domain:
         return replace(
@@ -41,6 +44,11 @@ class Choice:
             kind="general" if named(domain.name, self.general) else domain.kind,
             held_out=domain.held_out if self.held_out is None else named(domain.name, self.held_out),
         )
+
+    def _sought(self, domain: Domain) -> Domain:
+        if self.target is None:
+            return domain
+        return replace(domain, kind="code" if named(domain.name, self.target) else "general")
 
     def _uses(self, domain: Domain) -> bool:
         return domain.kind == "general" or self.languages is None or named(domain.name, self.languages)

@@ -30,6 +30,7 @@ def open_corpus(
     languages: Collection[str] | None = None,
     general: Collection[str] | None = None,
     held_out: Collection[str] | None = None,
+    target: Collection[str] | None = None,
     variant: Variant = "paper",
     purified: bool = True,
     documents: int | None = None,
@@ -44,7 +45,8 @@ def open_corpus(
     Every source is a Hub id, a path or a :class:`~codingspot.corpus.sources.Source`; a folder written by
     :meth:`Corpus.save` is loaded with all its texts. Whatever the sources are, the domains of code are ``languages``,
     those named in ``general`` are general text, besides those of which a source says so, and those in ``held_out`` are
-    held out and no others (:class:`~codingspot.corpus.choice.Choice`). Not given: all languages of a saved corpus, and
+    held out and no others; with a ``target``, its domains are what is sought in the place of code, and the others are
+    general text (:class:`~codingspot.corpus.choice.Choice`). Not given: all languages of a saved corpus, and
     :data:`~codingspot.corpus.languages.STUDIED` of other sources; ``english`` is general where a source doesn't say;
     held out is what a saved corpus holds out. Languages have canonical names, however they are spelt here or there.
 
@@ -57,18 +59,18 @@ def open_corpus(
 
     Raises:
         CorpusError: a source can't be read, nothing is left of it all, a language can't be purified, or a name in
-            ``languages``, ``general`` or ``held_out`` is no domain.
+            ``languages``, ``general``, ``held_out`` or ``target`` is no domain.
     """
     listed = [sources] if isinstance(sources, SourceLike) else list(sources)
     asked = [each if isinstance(each, Source) else Source(str(each)) for each in listed]
     if (token_budget is None) != (tokenizer is None):
         raise CorpusError("a token budget needs the tokenizer that counts, and the tokenizer a budget; give both")
     if len(asked) == 1 and Corpus.is_saved(Path(asked[0].path)):
-        return Choice(languages, general, held_out).of(Corpus.load(Path(asked[0].path)))
+        return Choice(languages, general, held_out, target).of(Corpus.load(Path(asked[0].path)))
 
     # A source that names its domain asks for it.
     used = None if languages is None else (*languages, *(source.domain for source in asked if source.domain))
-    choice = Choice(used, general, held_out)
+    choice = Choice(used, general, held_out, target)
     wanted = _languages(STUDIED if languages is None else languages, general or ())
     as_general = frozenset(map(canonical, (ENGLISH, *(general or ()))))
     pure = purified and variant == "paper"

@@ -27,7 +27,7 @@ def known_domains(section: CorpusSection) -> tuple[Corpus, bool]:
         CorpusError: a name that the study asks for is no domain of a world or a saved corpus, or a file can't be read.
         ArtefactError: a saved corpus is corrupt.
     """
-    choice = Choice(section.languages, section.general, section.held_out)
+    choice = Choice(section.languages, section.general, section.held_out, section.target)
     listed = section.source if isinstance(section.source, tuple) else [section.source]
     named_here = [each for each in listed if each is not None]
     sources = [each if isinstance(each, Source) else Source(each, text_field=section.text_field) for each in named_here]
@@ -39,7 +39,8 @@ def known_domains(section: CorpusSection) -> tuple[Corpus, bool]:
         used = (*section.languages, *(source.domain for source in sources if source.domain))
         found = {name: each for name, each in found.items() if each.kind == "general" or named(name, used)}
     held_out = section.held_out and [name for name in section.held_out if named(name, found)]
-    return Choice(held_out=held_out).of(Corpus("sources", tuple(found.values()))), False
+    target = section.target and [name for name in section.target if named(name, found)]
+    return Choice(held_out=held_out, target=target).of(Corpus("sources", tuple(found.values()))), False
 
 
 def _own(section: CorpusSection, sources: list[Source]) -> Corpus | None:

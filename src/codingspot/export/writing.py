@@ -9,10 +9,10 @@ from typing import Any
 
 from codingspot.export.checkpoint import Checkpoint, copy_beside, open_checkpoint
 from codingspot.export.export import FOLDER, Exported
-from codingspot.export.hub import push
 from codingspot.export.kinds import Pushed
 from codingspot.files import write_json
 from codingspot.models import input_places
+from codingspot.models.hub import push
 from codingspot.models.section import ModelSection
 from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions

@@ -24,13 +24,11 @@ from torch import Tensor, nn
 from codingspot.errors import ModelError, NonFiniteError
 from codingspot.models import OutputHead, unique_parameters
 from codingspot.models.finite import all_finite, first_non_finite
+from codingspot.models.parts import parts
 
 Fold = Callable[[Tensor, Tensor], None]
 """Adds a gradient (second) into a float32 accumulator (first), in place, element by element; it may overwrite the
 gradient."""
-
-CHUNK = 1 << 24
-"""Elements worked on at a time: adding a bfloat16 tensor to a float32 one makes a float32 copy of it."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ def _folding(
             gradient, parameter.grad = parameter.grad.reshape(-1), None
             if offsets is not None:
                 fold(sampled[name], gradient[offsets])
-            for part, of_part in zip(torch.split(accumulator, CHUNK), torch.split(gradient, CHUNK), strict=True):
+            for part, of_part in parts(accumulator, gradient):
                 fold(part, of_part)
 
         return fold_and_free

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from codingspot.corpus import PackedTokens
 from codingspot.errors import StudyError
-from codingspot.importance.accumulation import CHUNK, Fold, accumulate_gradients
+from codingspot.importance.accumulation import Fold, accumulate_gradients
 from codingspot.models import LARGE_MODEL, Registry
+from codingspot.models.parts import parts
 
 MICRO_BATCH = 2_048
 SMALL_MICRO_BATCH = 512
@@ -209,9 +210,7 @@ def fold_gradients(
         for draw, sampled in zip(draws, found.sampled, strict=True):
             if name in sampled:
                 finish(sampled[name], theta.flatten()[domain.sample[name].to(theta.device)], draw.tokens)
-        for part, of_theta in zip(
-            torch.split(folded.view(-1), CHUNK), torch.split(theta.flatten(), CHUNK), strict=True
-        ):
+        for part, of_theta in parts(folded, theta):
             finish(part, of_theta, domain.tokens)
     return Estimate(found.gradients, found.loss, found.sampled)
 

@@ -24,9 +24,9 @@ from torch import Tensor
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, NonFiniteError, OutputError
 from codingspot.files import write_json
-from codingspot.importance.accumulation import CHUNK
 from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation
 from codingspot.models import ParameterLayout
+from codingspot.models.parts import parts
 from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
 from codingspot.records import Count, Plain, Record, read_plain
@@ -167,7 +167,7 @@ class StoreWriter:
         for file in domain.files:
             for name, place in places(self.folder / file).items():
                 offset, scores = place.start, new.scores[name].detach().flatten()
-                for added in torch.split(scores, CHUNK) if len(scores) else ():
+                for (added,) in parts(scores) if len(scores) else ():
                     mapped = np.memmap(self.folder / file, "<f4", "r+", offset, (len(added),))
                     yield torch.from_numpy(mapped).add_(added.to("cpu", torch.float32))
                     offset += mapped.nbytes
@@ -241,7 +241,7 @@ def _gone_on_with(folder: Path, shard_bytes: int, provenance: Mapping[str, Any] 
 def mean_and_deviation(scores: Iterable[Tensor]) -> tuple[float, float]:
     """Mean and standard deviation of the absolute values of all the tensors together."""
     total = magnitude_sum = square_sum = 0.0
-    for part in (part for each in scores for part in torch.split(each.flatten(), CHUNK)):  # each is copied in float64
+    for (part,) in (part for each in scores for part in parts(each)):  # each is copied in float64
         total += part.numel()
         magnitude_sum += float(torch.linalg.vector_norm(part, 1, dtype=torch.float64))
         square_sum += float(torch.linalg.vector_norm(part, 2, dtype=torch.float64)) ** 2

@@ -17,9 +17,9 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from codingspot.errors import ArtefactError
+from codingspot.models.parts import parts
 
 # Numbers moved to the CPU at a time; bounds the memory a fingerprint takes.
-_CHUNK = 1 << 24
 
 LARGE_MODEL = 200_000_000
 """Parameters from which defaults spare memory, disk and time: see the settings that name it."""
@@ -42,9 +42,8 @@ def fingerprint_as(parameters: Iterable[tuple[str, Tensor, torch.dtype]]) -> str
     sha = hashlib.sha256()
     for name, parameter, dtype in parameters:
         sha.update(json.dumps([name, list(parameter.shape), str(dtype)]).encode())
-        flat = parameter.detach().flatten()
-        for start in range(0, flat.numel(), _CHUNK):
-            sha.update(flat[start : start + _CHUNK].to("cpu", dtype).view(torch.uint8).numpy().data)
+        for (part,) in parts(parameter.detach()):
+            sha.update(part.to("cpu", dtype).view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

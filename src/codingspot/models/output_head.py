@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.checkpoint import checkpoint
 
+from codingspot.models.parts import parts
+
 MAX_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 28}
 """Most elements that the logits of a chunk, their probabilities and the gradients of both have together, by device.
 
@@ -25,7 +27,6 @@ Where a chunk costs a pass over the head's gradient, a GPU would spend more time
 """
 
 _ARRAYS = 4  # logits and log-probabilities, and the gradient of each
-_PART = 1 << 24
 _IGNORED = -100
 
 
@@ -227,7 +228,7 @@ class _Sums:
 
 def _add(total: Tensor, new: Tensor) -> None:
     """Add ``new`` to the float32 ``total``, part by part: a whole ``new`` in float32 is as large again."""
-    for part, of_new in zip(torch.split(total.view(-1), _PART), torch.split(new.reshape(-1), _PART), strict=True):
+    for part, of_new in parts(total, new):
         part.add_(of_new)
 
 

@@ -12,7 +12,7 @@ from codingspot.report.table import Column, Number, Row, Table
 def findings_table(summary: RunSummary, findings: Sequence[Finding]) -> Table:
     """Each spot at the dose of its finding, in numbers."""
     columns = (
-        Column("spot", "Spot"),
+        Column("edited", "Spot"),
         Column("verdict", "Verdict"),
         Column("k_percent", "k", "dose"),
         Column("code", "pass@1", "score"),

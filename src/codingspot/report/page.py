@@ -32,6 +32,7 @@ from codingspot.views import saved_name
 
 _TONES = {
     Verdict.SPECIFIC: "good",
+    Verdict.BY_LOSSES: "good",
     Verdict.UNCONTROLLED: "open",
     Verdict.NO_EFFECT: "open",
     Verdict.UNDEFINED: "open",

@@ -16,6 +16,9 @@ onset (smallest k with pass@1 below 1%) or, where there is none, the dose that l
 6. By the losses of held-out text the spot must stand outside the spread of the draws of each matched control, at 5%
    (:mod:`codingspot.evaluation.standing`): at the dose that the study names, or else the spot and every draw at the
    dose where each is most selective. Fewer than 19 draws can't show that; then the finding says so, and rule 5 decides.
+
+Where no task was asked, losses alone decide, by 2, 3 and 6: code is unharmed where its text keeps at least 95% of its
+probability a token (the geometric mean over tokens, mean over the languages), and general text mustn't lose as much.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from codingspot.evaluation.standing import PERPLEXITY_LIMIT as PERPLEXITY_LIMIT
 from codingspot.evaluation.standing import Standing, selectivity_by_losses, stand
 from codingspot.evaluation.statistics import Interval
 from codingspot.report.summary import CellSummary, RunSummary
-from codingspot.study.cells import Control, Plan
+from codingspot.study.cells import Asked, Control, Plan
 
 
 class Verdict(StrEnum):
@@ -48,6 +51,7 @@ class Verdict(StrEnum):
     NOT_SPECIFIC = "not specific"
     NO_MORE_THAN_CONTROLS = "no more than its controls"
     UNCONTROLLED = "specific, not controlled"
+    BY_LOSSES = "specific by losses"
     SPECIFIC = "specific"
 
 
@@ -116,7 +120,10 @@ def judge(summary: RunSummary, spot: str, density: pd.DataFrame | None = None) -
     kept = min((c for c in cells if keeps_general(c, summary.plan)), key=_code, default=None)
     named = tuple(c for c in summary.of(spot) if c.cell.k_percent == summary.judged.get(spot))
     standing = _standing(summary, spot)
-    verdict, cell = _decide(summary, spot, named or cells, kept, standing)
+    if by_losses_alone(summary, spot):
+        verdict, cell = _decide_by_losses(summary, named or cells, standing)
+    else:
+        verdict, cell = _decide(summary, spot, named or cells, kept, standing)
     return Finding(
         spot=spot,
         verdict=verdict,
@@ -125,6 +132,13 @@ def judge(summary: RunSummary, spot: str, density: pd.DataFrame | None = None) -
         matched=_matched(summary, spot, cell.cell.k_percent),
         standing=standing,
         shares=_shares(density, spot, cell.cell.k_percent),
+    )
+
+
+def by_losses_alone(summary: RunSummary, spot: str) -> bool:
+    """Whether no task was asked of a spot, nor will be."""
+    return not summary.plan.tasks or all(
+        cell.asked.asks_nothing and cell.asked is not Asked.PENDING for cell in summary.of(spot)
     )
 
 
@@ -179,32 +193,53 @@ def _decide(
     return (Verdict.SPECIFIC if surpassed else Verdict.NO_MORE_THAN_CONTROLS), judged
 
 
+def _decide_by_losses(
+    summary: RunSummary, cells: tuple[CellSummary, ...], standing: Standing | None
+) -> tuple[Verdict, CellSummary]:
+    """The rules where no task was asked, at the dose at which the spot is most selective."""
+    changes = [_loss_changes(cell, summary.plan) for cell in cells]
+    if not all(code and general for code, general in changes):
+        return Verdict.UNDEFINED, cells[-1]
+    found = [selectivity_by_losses(code, general) or 0.0 for code, general in changes]
+    selected = max(range(len(cells)), key=lambda index: found[index])
+    judged, code = cells[selected], changes[selected][0]
+    if sum(code) / len(code) <= -math.log(KEPT):
+        return Verdict.NO_EFFECT, judged
+    if found[selected] <= 0:
+        return Verdict.NOT_SPECIFIC, judged
+    if standing is None or not standing.can_reach_level:
+        return Verdict.UNDEFINED, judged
+    return (Verdict.BY_LOSSES if standing.outside else Verdict.NO_MORE_THAN_CONTROLS), judged
+
+
 def _standing(summary: RunSummary, spot: str) -> Standing | None:
     """The spot among the draws of each matched control, by losses: that in which it stands out the least."""
     named = summary.judged.get(spot)
     doses = summary.doses(spot) if named is None else (named,)
-    kinds = {domain.name: domain.kind for domain in summary.plan.domains}
-    own = _selectivities({cell.cell.k_percent: cell for cell in summary.of(spot)}, doses, kinds)
+    own = _selectivities({cell.cell.k_percent: cell for cell in summary.of(spot)}, doses, summary.plan)
     found = []
     for control in matched_controls(summary, spot):
-        each = (_selectivities(cells, doses, kinds) for cells in summary.draws(spot, control).values())
+        each = (_selectivities(cells, doses, summary.plan) for cells in summary.draws(spot, control).values())
         drawn = [values for values in each if values]
         if own and drawn:
             found.append(stand(own, drawn))
     return max(found, key=lambda standing: standing.p_value, default=None)
 
 
-def _selectivities(cells: Mapping[float, CellSummary], doses: Iterable[float], kinds: Mapping[str, str]) -> list[float]:
+def _selectivities(cells: Mapping[float, CellSummary], doses: Iterable[float], plan: Plan) -> list[float]:
     """Selectivity by losses at every dose; nothing where a dose or the text of a kind is missing."""
-    found = []
-    for k in doses:
-        ratios = cells[k].perplexity_ratio if k in cells else {}
-        code, general = (
-            [math.log(ratios[name] or sys.float_info.min) for name in ratios if kinds[name] == kind]
-            for kind in ("code", "general")
-        )
-        found.append(selectivity_by_losses(code, general))
+    found = [selectivity_by_losses(*_loss_changes(cells[k], plan)) if k in cells else None for k in doses]
     return _defined(found) if None not in found else []
+
+
+def _loss_changes(cell: CellSummary, plan: Plan) -> tuple[list[float], list[float]]:
+    """Changes of the loss of every domain of code, and of every general one, nats a token."""
+    kinds, ratios = {domain.name: domain.kind for domain in plan.domains}, cell.perplexity_ratio
+    code, general = (
+        [math.log(ratios[name] or sys.float_info.min) for name in ratios if kinds[name] == kind]
+        for kind in ("code", "general")
+    )
+    return code, general
 
 
 def matched_controls(summary: RunSummary, spot: str) -> list[Control]:

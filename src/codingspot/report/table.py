@@ -16,6 +16,8 @@ from codingspot.report.labels import MINUS, MISSING, dose, fixed, ratio, signed
 
 Kind = Literal["text", "dose", "share", "count", "rate", "change", "score", "retention", "ratio", "p_value", "nats"]
 Role = Literal["original", "spot", "control"]
+_ROW_KEY: Final = "spot"
+"""First column of a table's CSV: whose row it is."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        keys = [_ROW_KEY, *(key for column in self.columns for key in _csv_keys(column))]
+        if repeated := {key for key in keys if keys.count(key) > 1}:
+            raise ValueError(f"table {self.name} would have a column twice in its CSV: {', '.join(sorted(repeated))}")
 
     @property
     def has_rows(self) -> bool:
@@ -156,7 +163,7 @@ def to_csv(table: Table) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["spot", *(key for column in table.columns for key in _csv_keys(column))])
+    writer.writerow([_ROW_KEY, *(key for column in table.columns for key in _csv_keys(column))])
     for row in table.rows:
         cells = [
             cell for value, column in zip(row.values, table.columns, strict=True) for cell in _csv_cells(value, column)

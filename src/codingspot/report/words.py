@@ -17,6 +17,7 @@ from codingspot.report.specificity import (
     PERPLEXITY_LIMIT,
     Finding,
     Verdict,
+    by_losses_alone,
     general_perplexity_ratio,
 )
 from codingspot.report.summary import CellSummary, RunSummary
@@ -28,6 +29,13 @@ _MOSTLY_VOCABULARY: Final = 0.5
 
 _LISTED: Final = 6
 """Missing cells that are named."""
+_BY_LOSSES = {
+    Verdict.BY_LOSSES: " The damage is specific to code, as far as losses tell.",
+    Verdict.NO_MORE_THAN_CONTROLS: " As many random {like} do as much: the place is not special.",
+    Verdict.NOT_SPECIFIC: " General text loses as much as code, or too much: the spot is not specific to code.",
+    Verdict.NO_EFFECT: " Code is unharmed.",
+}
+"""What is concluded where no task was asked."""
 
 
 def headline(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]:
@@ -55,7 +63,7 @@ def _said(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]
     if not findings:
         return ("This run edited no spot: it holds the original model alone.",)
     first, others = findings[0], findings[1:]
-    if first.verdict is Verdict.UNDEFINED:
+    if first.verdict is Verdict.UNDEFINED or by_losses_alone(summary, first.spot):
         return (sentence(summary, first),)
     inside = [each for each in others if SCOPES.traits_if_known(each.cell.cell.scope or "").of_the_verdict]
     controlled = [finding for finding in inside if finding.matched]
@@ -78,11 +86,12 @@ def sentence(summary: RunSummary, finding: Finding, *, brief: bool = False) -> s
     top = f"the top {dose(cell.cell.k_percent)}{'' if brief else ' of all weights'}"
     takes = f"{start} {top} takes {code} from {before} to {after}"
     general = _keeps(cell.metrics.general_retention, cell.intervals.general_retention)
+    if by_losses_alone(summary, finding.spot) or cell.asked.asks_nothing:
+        concluded = _BY_LOSSES.get(finding.verdict, "").format(like=_like(summary, finding))
+        return _perplexity_sentence(summary, finding) + concluded + _among_draws(finding)
     match finding.verdict:
         case Verdict.UNDEFINED:
             roles: tuple[TaskRole, ...] = ("code", "general")
-            if not plan.tasks or cell.asked.asks_nothing:
-                return _perplexity_sentence(summary, finding.spot) + _among_draws(finding)
             absent = [role for role in roles if not plan.with_role(role)]
             if absent:
                 return (
@@ -133,14 +142,13 @@ def _like(summary: RunSummary, finding: Finding) -> str:
     return "weights of the same tensors" if unit == "weight" else f"{unit}s of the same layers"
 
 
-def _perplexity_sentence(summary: RunSummary, spot: str) -> str:
-    """Where no task was asked: how far the dose judged, or else the spot's largest, moves perplexity."""
-    cells = summary.of(spot)
-    cell = next((each for each in cells if each.cell.k_percent == summary.judged.get(spot)), cells[-1])
+def _perplexity_sentence(summary: RunSummary, finding: Finding) -> str:
+    """Where no task was asked: how far the dose judged moves perplexity."""
+    cell = finding.cell
     why = "no task was asked at its doses" if summary.plan.tasks else "the study names no task"
     if cell.asked is Asked.PENDING:
         why = "its tasks haven't been asked yet"
-    start = f"Of spot {spot} perplexity alone is known ({why})"
+    start = f"Of spot {finding.spot} perplexity alone is known ({why})"
     moved = sorted(cell.perplexity_ratio.items(), key=lambda each: -each[1])
     if not moved:
         return f"{start}, and there is no held-out text to take it of."
@@ -242,7 +250,7 @@ def _among_draws(finding: Finding) -> str:
     drawn = plural(len(standing.draws), "matched draw")
     if not standing.can_reach_level:
         few = f" But {drawn} can't show that at 5%, which takes {DRAWS_NEEDED}."
-        return few if finding.verdict is Verdict.SPECIFIC else ""
+        return few if finding.verdict in (Verdict.SPECIFIC, Verdict.UNDEFINED) else ""
     where = "outside" if standing.outside else "within"
     return (
         f" By the losses of held-out text the spot stands {where} the spread of {drawn} (p = {standing.p_value:.2g})."

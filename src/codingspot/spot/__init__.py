@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from codingspot.spot.agreement import Variant, agreement, budget_curve, smallest_agreeing_budget
     from codingspot.spot.density import density
     from codingspot.spot.domains import domain_overlap, domain_spots, general_overlap
+    from codingspot.spot.finding import find_spot
     from codingspot.spot.overlap import overlap, overlap_by, overlap_by_tensor, overlap_in_all
     from codingspot.spot.polysemanticity import Asked, measure_shares, polysemanticity, shares_by_domain
     from codingspot.spot.prediction import Scaled, predicted_changes
     from codingspot.spot.recipes import RECIPES, Reading, RecipeTraits, TrainingCost, check_recipe, recipe_parameters
     from codingspot.spot.reliability import reliability
-    from codingspot.spot.spot import Spot, find_spot
+    from codingspot.spot.spot import Spot
     from codingspot.spot.training import (
         MeasuredSpot,
         TrainedSpot,

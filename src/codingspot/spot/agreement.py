@@ -17,10 +17,10 @@ from scipy.stats import spearmanr
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.spot.candidates import candidates, names_in
+from codingspot.spot.finding import find_spot
 from codingspot.spot.overlap import expected_jaccard, jaccard
 from codingspot.spot.recipes import RECIPES, check_recipe, recipe_parameters
 from codingspot.spot.selection import count_for
-from codingspot.spot.spot import find_spot
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from itertools import combinations_with_replacement
 import pandas as pd
 
 from codingspot.importance import ScoreStore
+from codingspot.spot.finding import find_spot
 from codingspot.spot.overlap import jaccard, overlap, overlap_by_tensor
-from codingspot.spot.spot import Spot, find_spot
+from codingspot.spot.spot import Spot
 
 CODE = "code"
 """Name of the spot of all languages together, by the sum of their scores."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -20,16 +20,12 @@ from torch import Tensor
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError
 from codingspot.escaping import visible
 from codingspot.files import parse_json, reason
-from codingspot.importance import ScoreStore
 from codingspot.importance.manifest import CorpusRecord, EstimatorRecord, ModelRecord
 from codingspot.models import ParameterLayout, UnitKind
+from codingspot.models.hub import fetch, push
 from codingspot.outputs import new_file
-from codingspot.provenance import library_versions
 from codingspot.records import Count, Record, parse_model
-from codingspot.spot.candidates import Candidates, Keys, Run, candidates
-from codingspot.spot.recipes import RECIPES, check_recipe, recipe_parameters
-from codingspot.spot.requirements import Domains, require
-from codingspot.spot.selection import count_for, select_per_tensor, select_top
+from codingspot.spot.selection import count_for
 from codingspot.spot.whole_units import WholeUnits
 from codingspot.tensor_files import is_of
 
@@ -41,6 +37,7 @@ if TYPE_CHECKING:  # they take seconds to load
 
 _FORMAT = "codingspot-spot"
 _AGAIN = "find the spot again"
+_ON_THE_HUB = "spot.safetensors"
 
 
 class NamedRecord(Record):
@@ -242,6 +239,27 @@ class Spot:
         parse_model(text, SpotRecord, f"{path}: its metadata", what="what a spot's are", way_out=_AGAIN)
         return cls(positions, scores, layout, json.loads(text), units)
 
+    def push_to_hub(self, repository: str, *, private: bool = False) -> str:
+        """Upload the spot to a model repository on the Hugging Face Hub as ``spot.safetensors``; returns its address.
+
+        Raises:
+            OutputError: it can't be uploaded: no such namespace, not logged in, or no network.
+        """
+        with TemporaryDirectory() as folder:
+            self.save(Path(folder) / _ON_THE_HUB)
+            return push(
+                Path(folder), repository, private=private, way_out="log in with 'hf auth login' and push it again"
+            )
+
+    @classmethod
+    def from_hub(cls, repository: str, *, file: str = _ON_THE_HUB, revision: str | None = None) -> Spot:
+        """Read a spot from a model repository on the Hugging Face Hub.
+
+        Raises:
+            ArtefactError: it can't be downloaded, or is no spot (:meth:`load`).
+        """
+        return cls.load(fetch(repository, file, revision))
+
 
 def _read_units(file: Any, header: Mapping[str, str]) -> WholeUnits | None:
     if "units" not in header:
@@ -279,102 +297,3 @@ def _fault(positions: Tensor, scores: Tensor) -> str | None:
 def is_spot(path: Path) -> bool:
     """Whether the file was written by :meth:`Spot.save`."""
     return is_of(path, _FORMAT)
-
-
-def find_spot(
-    store: ScoreStore,
-    *,
-    recipe: str = "sum",
-    scope: str = "all",
-    max_k_percent: float,
-    per_tensor: bool = False,
-    languages: Sequence[str] | None = None,
-    worst_first: bool = False,
-    without: Int64[Tensor, " n"] | None = None,
-    **parameters: Any,
-) -> Spot:
-    """The best ``max_k_percent`` percent of all the model's parameters by a recipe, in one order.
-
-    k counts all the model's parameters (tied ones once), whatever the scope: n = round(k / 100 * all), at least one.
-    With ``per_tensor`` the recipe is applied inside each tensor, and parameters are ordered by their rank there as a
-    share of the tensor (:func:`codingspot.spot.selection.select_per_tensor`). ``languages`` restricts the code domains;
-    ``worst_first`` turns the recipe's order around, over the parameters it finds eligible; those at the positions
-    ``without`` are passed over; ``parameters`` are those of the recipe.
-
-    Raises:
-        SelectionError: k is not in (0, 100], fewer parameters are eligible than k asks for, or the recipe needs other
-            domains.
-        StudyError: the recipe, its parameter or the scope is unknown, or a parameter is not what its type says.
-    """
-    options = {"per_tensor": per_tensor, "languages": languages, "worst_first": worst_first}
-    checked = check_recipe(recipe, {**parameters, **options})
-    settings = recipe_parameters(checked)
-    traits = RECIPES.traits(recipe, settings)
-    if not traits.from_scores:
-        how = "is trained" if traits.reading is None else "reads activations"
-        raise SelectionError(f"recipe {recipe!r} {how}, which takes the model and its text; name it in a study")
-    wanted = count_for(max_k_percent, store.layout.total)
-    found = candidates(store, scope, wanted, languages=checked["languages"])
-    require(traits.needs, recipe, Domains(found.code, found.general), **settings)
-    bound = partial(RECIPES[recipe], **settings)
-
-    def run_recipe(part: Candidates) -> Keys:
-        keys = _reversed(bound(part)) if worst_first else bound(part)
-        return keys if without is None else _without(keys, without.sort().values)
-
-    with RECIPES.at_work(recipe):
-        if per_tensor:
-            sources = {name: part.source(run_recipe(part)) for name, part in found.by_tensor().items()}
-            ranking = select_per_tensor(sources, wanted)
-        else:
-            ranking = select_top(found.source(run_recipe(found)), wanted)
-    metadata = {
-        **made_from(store),
-        "recipe": {"name": recipe, **settings},
-        "languages": list(found.code),
-        "general": list(found.general),
-        "scope": scope,
-        "scope_parameters": found.total,
-        "per_tensor": per_tensor,
-        "worst_first": worst_first,
-        "left_out": 0 if without is None else len(without),
-        "k_percent": max_k_percent,
-        "control": None,
-        "versions": library_versions(),
-    }
-    return Spot(ranking.positions, ranking.keys, store.layout, metadata)
-
-
-def made_from(store: ScoreStore) -> dict[str, Any]:
-    """What a spot's metadata say of the scores it was found in."""
-    manifest = store.manifest
-    return {
-        "model": manifest.get("model"),
-        "corpus": manifest.get("corpus"),
-        "estimator": manifest.get("estimator"),
-        "normalise": store.normalise,
-        "scores": store.digest,
-    }
-
-
-def _reversed(keys: Keys) -> Keys:
-    def negated(run: Run) -> tuple[Float32[Tensor, " n"], Bool[Tensor, " n"] | None]:
-        values, eligible = keys(run)
-        return values.neg(), eligible
-
-    return negated
-
-
-def _without(keys: Keys, excluded: Int64[Tensor, " n"]) -> Keys:
-    """The keys with the parameters at these positions, in order, not eligible."""
-
-    def kept(run: Run) -> tuple[Float32[Tensor, " n"], Bool[Tensor, " n"] | None]:
-        values, eligible = keys(run)
-        first, end = torch.searchsorted(excluded, torch.tensor([run.position, run.position + len(values)])).tolist()
-        if first == end:
-            return values, eligible
-        eligible = torch.ones(len(values), dtype=torch.bool) if eligible is None else eligible.clone()
-        eligible[excluded[first:end] - run.position] = False
-        return values, eligible
-
-    return kept

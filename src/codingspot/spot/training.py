@@ -13,9 +13,10 @@ from codingspot.corpus import Corpus, PackedTokens, pack
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
+from codingspot.spot.finding import find_spot, made_from
 from codingspot.spot.recipes import RECIPES, TrainingCost
 from codingspot.spot.requirements import Domains, require
-from codingspot.spot.spot import Spot, find_spot, made_from
+from codingspot.spot.spot import Spot
 
 if TYPE_CHECKING:  # it takes seconds to load
     import pandas as pd

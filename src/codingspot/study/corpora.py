@@ -49,6 +49,13 @@ def scoring_corpus(section: CorpusSection, tokenizer: PreTrainedTokenizerBase, t
     )
 
 
+def what_is_sought(section: CorpusSection) -> tuple[str, ...]:
+    """What the word code stands for in a study that seeks another ability: one sentence, or none."""
+    if section.target is None:
+        return ()
+    return (f"Code stands for {', '.join(section.target)} here, the ability that is sought; all else is general text.",)
+
+
 def require_source(section: CorpusSection, model: str = "the model") -> str | Source | tuple[str | Source, ...]:
     """The corpus's source.
 
@@ -66,13 +73,14 @@ def _whole(section: CorpusSection, kept: int, **limit: Any) -> Corpus:
     if isinstance(source, str) and source in WORLDS:
         # Repeated programs are dropped, so more are made than are wanted.
         world = WORLDS[source](2 * (wanted or _WORLD_DOCUMENTS + kept), section.seed)
-        return Choice(section.languages, section.general, section.held_out).of(world)
+        return Choice(section.languages, section.general, section.held_out, section.target).of(world)
     listed = source if isinstance(source, tuple) else (source,)
     return open_corpus(
         [each if isinstance(each, Source) else Source(each, text_field=section.text_field) for each in listed],
         languages=section.languages,
         general=section.general,
         held_out=section.held_out,
+        target=section.target,
         variant=section.variant,
         purified=section.purified,
         documents=wanted,

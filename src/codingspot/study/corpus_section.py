@@ -32,6 +32,11 @@ class CorpusSection(Settings):
     held_out: tuple[Name, ...] | None = Field(
         None, description="domains left out of scoring; what a saved corpus holds out, Python of the testbed's"
     )
+    target: tuple[Name, ...] | None = Field(
+        None,
+        min_length=1,
+        description="domains of the ability that is sought, in the place of code; all others are general text then",
+    )
     seed: Seed = Field(0, description="of the choice of texts and their order")
 
     @field_validator("source")

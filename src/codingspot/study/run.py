@@ -31,6 +31,7 @@ from codingspot.study.asking import notes
 from codingspot.study.cells import Cell, Plan
 from codingspot.study.checking import check_study
 from codingspot.study.config import Study
+from codingspot.study.corpora import what_is_sought
 from codingspot.study.directory import RunDirectory
 from codingspot.study.evaluating import CellRunner
 from codingspot.study.further_cells import further_cells
@@ -73,7 +74,7 @@ def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sa
     directory.claim_inputs(**inputs.fingerprints)
     directory.adopt(study)
     parameters = inputs.scopes["all"]
-    said = notes(study.evaluation, parameters)
+    said = (*what_is_sought(study.corpus), *notes(study.evaluation, parameters))
     study = study.model_copy(update={"evaluation": study.evaluation.for_model(parameters)})
     cells = plan_cells(study, parameters)
     keys = StudyKeys(study, {task.name: task.fingerprint for task in inputs.tasks})

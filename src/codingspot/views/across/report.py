@@ -59,7 +59,7 @@ def _inside(table: pd.DataFrame) -> Table:
         rows.append(Row(name, f"spot {name}", "spot", (domain_label(domain), Number(spot), *shares, Number(ratio))))
     columns = (
         Column("domain", "Neurons of"),
-        Column("spot", "Spot in MLPs", "count"),
+        Column("in_spot", "Spot in MLPs", "count"),
         Column("inside_percent", "In the neurons", "share"),
         Column("expected_percent", "At random", "share"),
         Column("ratio", "Ratio", "score"),
