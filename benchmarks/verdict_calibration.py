@@ -27,7 +27,8 @@ from torch import Tensor
 
 from codingspot import units as units  # registers its controls
 from codingspot.ablation import CONTROLS, Controlled, WeightEditor
-from codingspot.bench.truth import block_positions, subset_positions
+from codingspot.bench.ranks import block_positions
+from codingspot.bench.truth import subset_positions
 from codingspot.corpus import Corpus, Domain, pack
 from codingspot.evaluation.standing import selectivity_by_losses, stand
 from codingspot.importance import ScoreStore, score

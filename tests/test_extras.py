@@ -95,6 +95,7 @@ except CodingSpotError as error:
     [
         ("from codingspot.views.lens.keywords import english_words; english_words(10)", "lens"),
         ("from codingspot.corpus.rows import hub_rows; next(hub_rows('a/b'))", "hub"),
+        ("from codingspot.study.ray_cluster import Workers, connected; connected(Workers()).__enter__()", "cluster"),
     ],
 )
 def test_what_is_imported_when_it_is_used_names_its_extra(code: str, extra: str, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """No module asks for a method by its name: what is to be known of one is in its traits."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,7 +66,14 @@ PLACES = {
     ("matched", "ablation/controls.py"): "the control's own record",
     ("uniform", "ablation/controls.py"): "the control's own record",
     ("rms", "units/recipe.py"): "the default score",
-    ("pls", "bench/methods.py"): "a published method is a score of units and its settings",
+    ("pls", "bench/rankings/pls.py"): "a published method is a score of units and its settings",
+    ("wanda", "bench/rankings/wei.py"): "a published method is an estimator and its settings",
+    ("taylor", "bench/rankings/wei.py"): "a published method is an estimator and its settings",
+    ("rms", "bench/rankings/unit_prior.py"): "a method that joins others",
+    ("attribution", "bench/rankings/unit_prior.py"): "a method that joins others",
+    ("fisher", "bench/rankings/unit_prior.py"): "a method that joins others",
+    ("log_ratio", "bench/rankings/unit_prior.py"): "a method that joins others",
+    ("wanda", "bench/rankings/unit_prior.py"): "a method that joins others",
     ("write", "testbed/programs/sampling.py"): "an English word",
     ("std", "testbed/english/signs.py"): "a part of a word",
     ("super_weights", "ablation/__init__.py"): "a function's name",
@@ -76,13 +83,15 @@ PLACES = {
 """Where a name may stand outside the module that registers it, and why."""
 
 
-def constants() -> Iterator[tuple[str, str, int]]:
+@cache
+def constants() -> list[tuple[str, str, int]]:
     """Every text in the source that isn't documentation: text, file and line."""
-    for path in SOURCE.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value, path.relative_to(SOURCE).as_posix(), node.lineno
+    return [
+        (node.value, path.relative_to(SOURCE).as_posix(), node.lineno)
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
 
 
 def is_at_home(sort: str, module: str, file: str) -> bool:

@@ -47,3 +47,7 @@ class SandboxError(CodingSpotError):
 
 class EvaluationError(CodingSpotError):
     """A task can't be loaded or evaluated."""
+
+
+class WorkerError(CodingSpotError):
+    """Processes that work together can't be started or reached, or keep dying."""

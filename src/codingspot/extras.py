@@ -11,6 +11,7 @@ EXTRAS = {
     "datasets": "hub",
     "lm_eval": "eval",
     "matplotlib": "report",
+    "ray": "cluster",
     "sklearn": "eval",
     "wordfreq": "lens",
 }

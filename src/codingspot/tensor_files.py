@@ -85,6 +85,20 @@ def write_tensors(
 
     The bytes are those that the library's own writer makes of tensors in that order.
     """
+    with path.open("wb") as file:
+        file.write(_head(forms, about))
+        file.writelines(map(raw, tensors))  # which lets go of each before it asks for the next
+
+
+def set_aside(path: Path, forms: Mapping[str, Form]) -> None:
+    """Make a file in which tensors of these names and forms have their places, to be written there by several."""
+    head = _head(forms, None)
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(len(head) + sum(form.size for form in forms.values()))
+
+
+def _head(forms: Mapping[str, Form], about: Mapping[str, str] | None) -> bytes:
     header: dict[str, Any] = {} if about is None else {"__metadata__": dict(about)}
     end = 0
     for name, form in forms.items():
@@ -92,11 +106,9 @@ def write_tensors(
         header[name] = {"dtype": form.dtype, "shape": list(form.shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
-        file.writelines(map(_raw, tensors))  # which lets go of each before it asks for the next
+    return len(text).to_bytes(8, "little") + text
 
 
-def _raw(tensor: Tensor) -> memoryview:
+def raw(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor on the CPU."""
     return tensor.contiguous().flatten().view(torch.uint8).numpy().data

@@ -8,14 +8,13 @@ import torch
 from sklearn.metrics import average_precision_score
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from codingspot.bench.ranks import block_positions, shared_ranks
 from codingspot.bench.truth import (
     PERCENTS,
-    block_positions,
     chance,
     expected_average_precision,
     ground_truth,
     precision_at,
-    shared_ranks,
     subset_positions,
 )
 from codingspot.models import ParameterLayout
@@ -111,6 +110,10 @@ def test_what_a_method_leaves_out_is_not_counted(model, subset) -> None:
     keys = torch.full((ParameterLayout.of(model).total,), -torch.inf)
     keys[chosen] = 1.0
     assert ground_truth(keys, model, subset)["precision_at_5"] == 1.0
+
+
+def test_of_a_ranking_of_nothing_there_are_no_figures(model, subset) -> None:
+    assert ground_truth(torch.full((ParameterLayout.of(model).total,), -torch.inf), model, subset) == {}
 
 
 def test_weights_outside_the_blocks_are_not_ranked(model, subset) -> None:

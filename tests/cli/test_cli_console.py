@@ -14,8 +14,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from codingspot.cli import study
-from codingspot.cli.console import StudyProgress, err, friendly_errors, out, print_json, print_table
+from codingspot.cli import console, study
+from codingspot.cli.console import (
+    StudyProgress,
+    err,
+    friendly_errors,
+    one_voice,
+    out,
+    print_json,
+    print_table,
+)
 from codingspot.errors import StudyError
 
 HOSTILE = "\x1b[2Jgone\x07 [bold]not bold[/] [/] :smile: \u202ednim\x9b1m"
@@ -123,3 +131,19 @@ def test_a_command_that_is_stopped_before_its_directory_is_made_says_how_to_go_o
     with pytest.raises(typer.Exit):
         study.run(None)
     assert capsys.readouterr().err == "stopped; the same command resumes where it stopped\n"
+
+
+def test_of_ranks_the_first_speaks_and_another_tells_of_its_own_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(console, "_PATIENCE", 0.0)
+    for shown in (out, err):
+        monkeypatch.setattr(shown, "quiet", False)
+    for rank, said in (("0", "here"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        with friendly_errors(), one_voice():
+            out.print("here")
+        assert capsys.readouterr().out.strip() == said
+    with pytest.raises(typer.Exit), friendly_errors(), one_voice():
+        raise StudyError("no such file on this machine")
+    assert capsys.readouterr().err == "error: no such file on this machine\n"

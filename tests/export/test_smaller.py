@@ -49,6 +49,28 @@ def test_it_computes_what_zeroing_the_neurons_does(name: str, make_checkpoint, t
     assert not torch.allclose(logits(made.model), logits(loaded.model), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["llama", "qwen2", "qwen3", "gemma3", "phi3"])
+def test_key_value_groups_are_cut_with_their_heads(name: str, make_checkpoint, tmp_path: Path) -> None:
+    source = make_checkpoint(name, tied=True)
+    loaded = load_model(source, device="cpu")
+    spot = unit_spot(loaded.model, [0, 3], "group")  # the first of one layer, the second of the other
+    result = export_smaller(spot, source, tmp_path / "smaller")
+    assert result.record["groups"] == {"removed": 2, "cut": 2, "zeroed": 0}
+    assert result.lines[0] == "2 key-value groups cut out, 1 of 2 in every layer."
+    made = load_model(tmp_path / "smaller", device="cpu")
+    assert (made.model.config.num_key_value_heads, made.model.config.num_attention_heads) == (1, 2)
+    with edited(loaded, spot):
+        torch.testing.assert_close(logits(made.model), logits(loaded.model), rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(logits(made.model), logits(loaded.model), rtol=1e-3, atol=1e-3)
+
+
+def test_groups_that_a_configuration_has_no_number_of_are_refused(make_checkpoint, tmp_path: Path) -> None:
+    source = make_checkpoint("gpt2")
+    spot = unit_spot(load_model(source, device="cpu").model, [0, 4], "group")
+    with pytest.raises(SelectionError, match="no setting for the number of key-value groups alone"):
+        export_smaller(spot, source, tmp_path / "smaller")
+
+
 def test_shards_types_and_the_card(make_checkpoint, tmp_path: Path) -> None:
     source = make_checkpoint("llama", dtype=torch.bfloat16)
     spot = unit_spot(load_model(source, device="cpu").model, [*range(10), *range(24, 40)])
@@ -88,7 +110,7 @@ def test_what_cannot_be_cut_is_one_line(make_checkpoint, tmp_path: Path) -> None
     source = make_checkpoint("llama")
     model = load_model(source, device="cpu").model
     for spot in (random_spot(model), unit_spot(model, [0, 1], "head")):
-        with pytest.raises(SelectionError, match="only whole neurons can be cut out"):
+        with pytest.raises(SelectionError, match="only whole neurons and key-value groups can be cut"):
             export_smaller(spot, source, tmp_path / "smaller")
     first = unit_spot(model, [0, 1, 2])
     with pytest.raises(

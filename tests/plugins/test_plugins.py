@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -15,13 +16,14 @@ from typer.testing import CliRunner
 
 from codingspot.ablation import CONTROLS, EDITS
 from codingspot.analysis_registry import ANALYSES
+from codingspot.bench import METHODS, all_methods, default_methods
 from codingspot.cli import export as export_commands
 from codingspot.cli import views as view_commands
 from codingspot.cli.app import app
 from codingspot.errors import ArtefactError, StudyError
 from codingspot.evaluation.declared import TASKS
 from codingspot.export import EXPORTS
-from codingspot.importance import ESTIMATORS
+from codingspot.importance import ESTIMATORS, ScoreStore
 from codingspot.report import build_report
 from codingspot.report.run_files import read_run
 from codingspot.report.specificity import matched_controls
@@ -44,6 +46,8 @@ next_door = plugged.next_door:next_door
 opposites = plugged.opposites:opposites
 [codingspot.analyses]
 neighbours = plugged.neighbours:neighbours
+[codingspot.methods]
+least_language = plugged.least_language:least_language
 [codingspot.exports]
 ranks = plugged.ranks:RanksExport
 [codingspot.views]
@@ -72,7 +76,7 @@ def _installed(tmp_path_factory: pytest.TempPathFactory):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged-methods\nVersion: 0.3\n")
     (info / "entry_points.txt").write_text(POINTS)
-    registries = (ESTIMATORS, RECIPES, EDITS, CONTROLS, VIEWS, ANALYSES, EXPORTS, TASKS)
+    registries = (ESTIMATORS, RECIPES, EDITS, CONTROLS, METHODS, VIEWS, ANALYSES, EXPORTS, TASKS)
     before = [dict(registry._entries) for registry in registries]
     sys.path.insert(0, str(site))
     for registry in registries:
@@ -134,6 +138,17 @@ def test_a_view_has_study_keys_tables_pictures_and_a_section(run) -> None:
     made = (run.analysis / "surprise.parquet").stat().st_mtime_ns
     run_study(parse_study(STUDY, "plugged.yaml"), run.path)
     assert (run.analysis / "surprise.parquet").stat().st_mtime_ns == made
+
+
+def test_a_method_of_the_benchmark_is_run_and_its_variant_where_all_are(run) -> None:
+    by_default, every = ([name for _, name, _ in methods()] for methods in (default_methods, all_methods))
+    assert "least_language" in by_default
+    assert {"least_language", "least_language estimator=fisher"} < set(every) - (set(by_default) - {"least_language"})
+    store = ScoreStore.open(run.scores)
+    keys = METHODS.bind("least_language", {})(SimpleNamespace(scores=lambda _estimator: store))
+    assert keys.shape == (store.layout.total,)
+    with pytest.raises(StudyError, match=r"method 'least_language' of plugged-methods 0\.3 failed \(AttributeError: "):
+        METHODS.bind("least_language", {})(None)
 
 
 def test_an_analysis_has_a_table_a_picture_and_a_part_of_the_report(run) -> None:
@@ -244,5 +259,6 @@ def test_the_package_is_listed_with_its_parameters() -> None:
         "ranks",
         "opposites",
         "neighbours",
+        "least_language",
     }
     assert own["shrink"]["parameters"] == {"by": {"type": "float", "default": "2.0"}}

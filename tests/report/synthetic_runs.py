@@ -152,6 +152,7 @@ class RunMaker:
     prompt: str | None = "What is it?"
     """Begins every item's question; None where questions weren't kept."""
     tasks: tuple[Task, ...] = TASKS
+    target: tuple[str, ...] = ()
 
     def cells(self) -> tuple[Cell, ...]:
         cells = [Cell(name=ORIGINAL)]
@@ -191,6 +192,7 @@ class RunMaker:
                 id=self.model_id, revision=None, fingerprint="3f9a" * 16, parameters=PARAMETERS, scopes=SCOPES
             ),
             tasks=self.tasks,
+            target=self.target,
             domains=DOMAINS,
             cells=self.cells(),
         )

@@ -55,6 +55,12 @@ def test_a_specific_spot_says_how_it_stands_among_its_draws(maker: RunMaker, tmp
     assert enough.endswith("the spot stands outside the spread of 19 matched draws (p = 0.05).")
 
 
+def test_what_code_stands_for_is_said_first_where_another_ability_is_sought(maker: RunMaker, tmp_path: Path):
+    first, *others = sentences(maker.with_(target=("english", "go")), tmp_path / "another")
+    assert first == "Code stands for English and Go here, the ability that is sought; all else is general text."
+    assert tuple(others) == sentences(maker, tmp_path / "code")
+
+
 def test_a_run_stopped_before_its_tasks_says_that_they_are_still_to_be_asked(maker: RunMaker, tmp_path: Path):
     folder = maker.write(tmp_path)
     (folder / "results.parquet").unlink()

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from codingspot.corpus import Corpus, Domain
 from codingspot.errors import CorpusError
 from codingspot.models import shipped_model
-from codingspot.study.corpora import scoring_corpus, study_corpora, what_is_sought
+from codingspot.study.corpora import scoring_corpus, study_corpora
 from codingspot.study.corpus_section import CorpusSection
 
 FEW = {"source": "testbed", "documents": 4, "evaluation_documents": 2}
@@ -36,8 +36,6 @@ def test_another_ability_is_sought_in_the_place_of_code(saved: str) -> None:
     for corpus in study_corpora(section):
         kinds = {domain.name: domain.kind for domain in corpus.domains}
         assert kinds == {"javascript": "code", "prose": "code", "Python": "general", "rust": "general"}
-    assert what_is_sought(section)[0].startswith("Code stands for prose, JS here")
-    assert what_is_sought(CorpusSection(source=saved)) == ()
     with pytest.raises(CorpusError, match="no domain 'verse'; it has Python, javascript, prose, rust"):
         study_corpora(CorpusSection(source=saved, target=("verse",)))
 

@@ -1,5 +1,6 @@
 """Further doses, chosen from results that are known beforehand: no model is run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ class Runner:
         self.directory = directory
         self.ran: list[float] = []
 
-    def __call__(self, cell: Cell) -> None:
-        if not self.directory.is_done(cell):
+    def __call__(self, cells: Sequence[Cell]) -> None:
+        for cell in self.directory.unfinished(cells):
             self.ran.append(cell.k_percent)
             self.directory.save_cell(cell, _results(cell))
 
@@ -79,10 +80,10 @@ def test_a_stopped_refinement_goes_the_same_way_over_what_is_saved(directory: Ru
     study = _study(", precision: 0.1")
     first = Runner(directory)
 
-    def stopping(cell: Cell) -> None:
+    def stopping(cells: Sequence[Cell]) -> None:
         if len(first.ran) == 3:
             raise KeyboardInterrupt
-        first(cell)
+        first(cells)
 
     with pytest.raises(KeyboardInterrupt):
         refine(study, _plan(study), directory, stopping)
@@ -98,9 +99,10 @@ def test_no_onset_is_sought_where_no_problem_was_solved_to_begin_with(tmp_path: 
         unable.save_cell(cell, _results(cell, able=False))
     ran: list[float] = []
 
-    def run(cell: Cell) -> None:
-        ran.append(cell.k_percent)
-        unable.save_cell(cell, _results(cell, able=False))
+    def run(cells: Sequence[Cell]) -> None:
+        for cell in cells:
+            ran.append(cell.k_percent)
+            unable.save_cell(cell, _results(cell, able=False))
 
     refine(study, _plan(study), unable, run)
     assert ran  # general ability is followed all the same

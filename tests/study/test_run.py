@@ -1,10 +1,15 @@
 import json
 import math
 import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from codingspot.errors import FingerprintError, OutputError
@@ -12,8 +17,9 @@ from codingspot.evaluation.results import Results
 from codingspot.report.build import build_report
 from codingspot.sandbox import available
 from codingspot.spot import Spot
-from codingspot.study import Plan, Study, load_study, run_study
+from codingspot.study import Plan, Study, Workers, load_study, run_study
 from codingspot.study.directory import RunDirectory
+from codingspot.study.ray_cluster import connected
 
 pytestmark = pytest.mark.skipif(available() is None, reason="no sandbox works on this machine")
 
@@ -61,6 +67,58 @@ def test_run_stopped_and_resumed_is_byte_identical_and_repeats_no_cell(
     assert first.begun[:-1] + second.begun == every.begun
     for name in ("results.parquet", "losses.parquet", "plan.json"):
         assert (whole / name).read_bytes() == (stopped / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a cluster on this machine, which this process uses too."""
+    with connected(Workers(count=2, threads=1)):
+        import ray
+
+        yield ray.get_runtime_context().gcs_address
+
+
+class KillsAWorker(StopAfter):
+    """Kills a worker that is at a cell once the last one is begun, as a machine that fails would."""
+
+    def __init__(self) -> None:
+        super().__init__(99)
+        self.killed = False
+
+    def stage(self, text: str) -> None:
+        super().stage(text)
+        until = time.monotonic() + 10
+        while text == "blocks-k1" and not self.killed and time.monotonic() < until:
+            for process in psutil.Process().children(recursive=True):
+                if process.name().startswith("ray::_Worker.take"):
+                    process.kill()
+                    self.killed = True
+                    break
+
+
+def test_a_run_in_workers_whose_driver_and_then_a_worker_are_killed_is_byte_identical(
+    small_study: Study, whole: Path, every: StopAfter, cluster: str, tmp_path: Path
+):
+    study, out = tmp_path / "small.yaml", tmp_path / "run"
+    study.write_text(small_study.to_yaml())
+    command = [sys.executable, "-m", "codingspot", "run", study, "--out", out, "--workers", "1", "--ray", cluster]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as driver:
+        while driver.poll() is None and len(list((out / "cells").glob("[!.]*"))) < 2:
+            time.sleep(0.05)
+        driver.kill()
+        assert driver.stdout is not None
+        said = driver.stdout.read().decode()
+    assert "ray" not in said.lower()
+    assert len(list((out / "cells").glob("[!.]*"))) < 8, said
+
+    killing = KillsAWorker()
+    run_study(small_study, out, progress=killing, workers=Workers(count=2, threads=1))
+    assert killing.killed
+    assert len(killing.begun) == len(set(killing.begun)) + 1
+    assert set(killing.begun) < set(every.begun)
+    made = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file() and path.suffix != ".safetensors"]
+    assert len(made) > 30
+    assert [path for path in made if (whole / path).read_bytes() != (out / path).read_bytes()] == []
 
 
 def test_run_directory_holds_what_the_plan_says(whole: Path):

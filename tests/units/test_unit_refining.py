@@ -88,7 +88,7 @@ def test_masks_tell_the_units_that_matter_from_sets_zeroed_together(make_given, 
         zeroed.extend(sets)
         return torch.stack([effect[each].sum() for each in sets])
 
-    monkeypatch.setattr(refining, "_effects", summed)
+    monkeypatch.setattr(refining, "effects_of_sets", summed)
     result = found(given, refined=48, masks=30, mask_share=0.2)
     assert numbers(result, given, "neuron")[:2] == [7, 30]
     times = torch.bincount(torch.cat(zeroed), minlength=len(units))

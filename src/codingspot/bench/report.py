@@ -47,7 +47,8 @@ def bench_table(table: pd.DataFrame) -> Table:
     known = [(key, header) for key, header in _COLUMNS if key in table.columns and table[key].notna().any()]
     columns += [Column(key, header, "score") for key, header in known]
     columns += [Column(f"area_{model}", f"Area {model}", "score", has_range=True) for model in models]
-    columns += [Column("tokens", "Tokens", "count"), Column("seconds", "Seconds", "count")]
+    columns += [Column("tokens", "Tokens", "count"), Column("passes", "Passes", "score")]
+    columns.append(Column("seconds", "Seconds", "count"))
     by_method: dict[tuple[str, str], dict[str, Record]] = {}
     for record in table.to_dict("records"):
         by_method.setdefault((record["estimator"], record["recipe"]), {})[record["model"]] = record
@@ -56,7 +57,7 @@ def bench_table(table: pd.DataFrame) -> Table:
         mine = by_method[estimator, recipe]
         values: list[Value] = [estimator, recipe, *(_number(mine, key) for key, _ in known)]
         values += [_area(mine, model) for model in models]
-        values += [_number(mine, "tokens"), _number(mine, "seconds")]
+        values += [_number(mine, key) for key in ("tokens", "passes", "seconds")]
         rows.append(Row("", "", "control" if estimator == "chance" else "spot", tuple(values)))
     caption = (
         "Methods best first, by their mean rank over the columns of precision and area. Precision: share of the top k "
@@ -65,7 +66,8 @@ def bench_table(table: pd.DataFrame) -> Table:
         "mean over all orders of tied weights, chance in the first row. Area: of the curve of code against general "
         "retention with the top "
         f"{join_words([dose(k) for k in DOSES])} zeroed (1: all code goes and no general ability), with its 95% "
-        "bootstrap interval over items. Tokens and seconds: to rank one model."
+        "bootstrap interval over items. To rank one model: tokens of text, how many times they were run forward, and "
+        "seconds."
     )
     return Table("bench", "Localisation methods", caption, tuple(columns), tuple(rows))
 
@@ -85,7 +87,7 @@ def ranking(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def bench_picture(table: pd.DataFrame) -> Picture:
-    """Specificity against ground truth: one point a method, one colour a recipe."""
+    """Specificity against ground truth: one point a method, one colour a recipe or registered method."""
     methods = table[table["estimator"] != "chance"]
     panels = []
     routed = methods[methods["precision_at_1"].notna()] if "precision_at_1" in methods else methods.iloc[:0]
@@ -100,31 +102,36 @@ def bench_picture(table: pd.DataFrame) -> Picture:
             )
         )
     caption = (
-        "Each point is one method on the routed model, coloured by recipe, the five best by all columns named: right, "
-        "more of its top 1% lies where coding was learned (dotted: chance); up, the more code it takes for the general "
-        "ability it leaves."
+        "Each point is one method on the routed model, coloured by recipe or by its name, the five best by all columns "
+        "named where there is room: right, more of its top 1% lies where coding was learned (dotted: chance); up, the "
+        "more code it takes for the general ability it leaves."
     )
     return Picture("bench", "Specificity and ground truth", caption, tuple(panels))
 
 
 def _draw_truth(axes: Axes, *, rows: pd.DataFrame, best: Sequence[tuple[str, str]], level: float) -> None:
+    from codingspot.report.point_labels import PointLabels
+
     axes.axvline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
-    for index, (recipe, group) in enumerate(rows.groupby("recipe", sort=False)):
+    axes.set_xlim(0, 1.04)
+    axes.set_ylim(-0.02, 1.14)  # room for labels
+    labels = PointLabels()
+    names = rows["recipe"].str.partition(" ")[0]  # a method's variants look like it
+    for index, (name, group) in enumerate(rows.groupby(names, sort=False)):
         # After the last colour the first comes back with another marker.
         marker = MARKERS[(index + index // len(SPOTS)) % len(MARKERS)]
-        style: dict[str, Any] = {"color": SPOTS[index % len(SPOTS)], "marker": marker}
-        axes.plot(group["precision_at_1"], group["area"], linestyle="none", label=str(recipe), **style)
-    for _, row in rows.iterrows():
-        if (row["estimator"], row["recipe"]) not in best:
-            continue
-        axes.annotate(
-            f"{row['estimator']}", (row["precision_at_1"], row["area"]), fontsize=7, xytext=(-5, -3),
-            textcoords="offset points", ha="right",
-        )  # fmt: skip
+        colour = SPOTS[index % len(SPOTS)]
+        xs, ys = group["precision_at_1"], group["area"]
+        axes.plot(xs, ys, linestyle="none", label=str(name), color=colour, marker=marker)
+        for x, y in zip(xs, ys, strict=True):
+            labels.avoid([x, x], [y, y])
+    for estimator, recipe in best:
+        name = recipe.partition(" ")[0]
+        for row in rows[(rows["estimator"] == estimator) & (rows["recipe"] == recipe)].to_dict("records"):
+            labels.add(row["precision_at_1"], row["area"], estimator or name, MUTED, [])
+    labels.place(axes)
     axes.set_xlabel("share of the top 1% in the routed subset")
     axes.set_ylabel("specificity area")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(-0.02, 1.02)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=7)
 
 

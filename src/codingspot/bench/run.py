@@ -11,7 +11,6 @@ A method's figures are saved as soon as they are there; a benchmark that was sto
 from __future__ import annotations
 
 import resource
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,7 +21,9 @@ from pydantic import ConfigDict
 from torch import Tensor
 
 from codingspot.ablation import WeightEditor
-from codingspot.bench.methods import LARGEST_K, BenchInput, Method, default_methods
+from codingspot.bench.cost import measured
+from codingspot.bench.entries import Entry, default_methods
+from codingspot.bench.methods import LARGEST_K, BenchInput, Method
 from codingspot.bench.truth import chance, ground_truth
 from codingspot.directories import discard_scratch, held, scratch_folder
 from codingspot.errors import FingerprintError
@@ -55,18 +56,19 @@ OnMethod = Callable[[str, int, int], None]
 def run_bench(
     out: Path,
     *,
-    methods: Iterable[tuple[str, str, Method]] | None = None,
+    methods: Iterable[Entry] | None = None,
     models: Iterable[str] = MODELS,
     token_budget: int = 4096,
     limit: int = 24,
     seed: int = 0,
     on_method: OnMethod = lambda _name, _done, _total: None,
 ) -> pd.DataFrame:
-    """Run methods (all by default) on the shipped models, into the folder ``out``, and return the table.
+    """Run methods (the quick ones by default) on the shipped models, into the folder ``out``, and return the table.
 
     One row a method and model: ``model``, ``estimator``, ``recipe``, ``area`` with ``area_low`` and ``area_high``
-    (95% bootstrap over items), ``tokens`` and ``seconds`` to rank, ``peak_memory_gb`` of the process so far; on the
-    routed model the figures of :func:`codingspot.bench.truth.ground_truth`. A first row a model, of estimator
+    (95% bootstrap over items), ``tokens`` that were read to rank, ``passes`` over them and ``seconds``
+    (:class:`codingspot.bench.cost.Cost`), ``peak_memory_gb`` of the process so far; on the routed model the figures of
+    :func:`codingspot.bench.truth.ground_truth`. A first row a model, of estimator
     ``chance``, has what a random ranking gets. The first ``limit`` items of each task are evaluated.
 
     Raises:
@@ -177,12 +179,13 @@ class _Model:
         return row
 
     def _measure(self, estimator: str, recipe: str, method: Method) -> dict[str, object]:
-        spent = self._bench.cost.get(estimator, (0.0, 0))[0]
-        started = time.perf_counter()
-        keys = method(self._bench)
-        scoring, tokens = self._bench.cost.get(estimator, (0.0, 0))
-        # Scores that an earlier method made count as this one's too.
-        seconds = time.perf_counter() - started + (scoring if spent else 0.0)
+        bench = self._bench
+        made_before = dict(bench.cost)
+        bench.asked.clear()
+        with measured(self._loaded.model) as cost:
+            keys = method(bench)
+        for name in bench.asked & made_before.keys():  # scores that an earlier method made count as this one's too
+            cost.add(made_before[name])
         known = {} if self._subset is None else ground_truth(keys, self._loaded.model, self._subset)
         area = self._area(keys)
         return {
@@ -191,8 +194,9 @@ class _Model:
             "recipe": recipe,
             **known,
             **area,
-            "tokens": tokens,
-            "seconds": seconds,
+            "tokens": cost.tokens,
+            "passes": cost.passes,
+            "seconds": cost.seconds,
             "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         }
 

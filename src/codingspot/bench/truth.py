@@ -12,17 +12,18 @@ k percent are in the subset as often as those tied with them. Units of equal sco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64
-from scipy.stats import rankdata
+from jaxtyping import Bool, Float32
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from codingspot.models import ParameterLayout, role_of
+from codingspot.bench.ranks import block_positions, shared_ranks
+from codingspot.models import ParameterLayout
 from codingspot.testbed.routing import Subset
 
 if TYPE_CHECKING:  # it takes seconds to load
@@ -34,7 +35,7 @@ PERCENTS = (0.1, 1.0, 5.0)
 def ground_truth(keys: Float32[Tensor, " parameters"], model: PreTrainedModel, subset: Subset) -> dict[str, float]:
     """Every figure of one ranking: ``precision_at_K`` and ``average_precision_KIND`` with KIND neurons or heads.
 
-    Of units none of whose weights are ranked there is no average precision.
+    Of units none of whose weights are ranked there is no average precision, and of a ranking of nothing no precision.
     """
     layout = ParameterLayout.of(model)
     blocks = block_positions(layout)
@@ -42,7 +43,9 @@ def ground_truth(keys: Float32[Tensor, " parameters"], model: PreTrainedModel, s
     figures = {}
     for percent in PERCENTS:
         wanted = max(1, round(percent / 100 * layout.total))
-        figures[f"precision_at_{percent:g}"] = precision_at(wanted, keys[blocks], inside)
+        precision = precision_at(wanted, keys[blocks], inside)
+        if not math.isnan(precision):
+            figures[f"precision_at_{percent:g}"] = precision
     ranks = torch.zeros(layout.total, dtype=torch.float64)
     ranks[blocks] = shared_ranks(keys[blocks])
     tensors = {name: ranks[layout.slice(name)].view(layout.shape(name)) for name in layout.names}
@@ -78,12 +81,6 @@ def precision_at(n: int, keys: Float32[Tensor, " n"], inside: Bool[Tensor, " n"]
     return found / n
 
 
-def shared_ranks(keys: Float32[Tensor, " n"]) -> Float64[Tensor, " n"]:
-    """Rank of every key, from 1 for the largest to 0; equal keys share their mean rank, minus infinity has 0."""
-    ranks = torch.from_numpy((rankdata(keys.numpy()) - 1) / (len(keys) - 1))
-    return ranks.masked_fill(keys == -torch.inf, 0.0)
-
-
 def expected_average_precision(units: int, inside: int) -> float:
     """Average precision of ``units`` in random order, on average, where ``inside`` of them are to be found.
 
@@ -102,12 +99,6 @@ def subset_positions(model: PreTrainedModel, subset: Subset) -> Bool[Tensor, " p
     for name, mask in subset.masks(model).items():
         inside[layout.slice(name)] = mask.flatten()
     return inside
-
-
-def block_positions(layout: ParameterLayout) -> Tensor:
-    """Positions of the attention and MLP matrices, in order."""
-    spans = [layout.slice(name) for name in layout.names if role_of(name).block in ("attention", "mlp")]
-    return torch.cat([torch.arange(span.start, span.stop) for span in spans])
 
 
 def units(

@@ -23,15 +23,16 @@ def bench(
     token_budget: Annotated[int, typer.Option(help="Tokens a domain that a method may read.")] = 4096,
     limit: Annotated[int, typer.Option(help="First items of each task.")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of text, methods and intervals.")] = 0,
+    every: Annotated[bool, typer.Option("--all", help="Slow methods, variants and void contrasts too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rank localisation methods on the testbed's ground truth and by specificity.
 
-    Every estimator is combined with every recipe; learned masks are among the methods.
+    Every estimator is combined with every recipe; learned masks and what others published are among the methods.
 
     Example: codingspot bench --out runs/bench
     """
-    from codingspot.bench import run_bench
+    from codingspot.bench import all_methods, default_methods, run_bench
     from codingspot.bench.report import bench_table, table_lines, write_bench_report
     from codingspot.bench.run import bench_directory
 
@@ -42,13 +43,17 @@ def bench(
             def show(name: str, done: int, total: int) -> None:
                 display.update(task, completed=done, total=total, description=f"{name[:44]:<44}")
 
-            table = run_bench(directory, token_budget=token_budget, limit=limit, seed=seed, on_method=show)
+            methods = all_methods() if every else default_methods()
+            table = run_bench(
+                directory, methods=methods, token_budget=token_budget, limit=limit, seed=seed, on_method=show
+            )
         write_bench_report(table, directory)
         if as_json:
             print_json(table.astype(object).where(table.notna(), None).to_dict("records"))
             return
         rendered = bench_table(table)
-        keys = [c.key for c in rendered.columns if c.key not in ("tokens", "precision_at_0.1", "precision_at_5")]
+        left_out = ("tokens", "passes", "precision_at_0.1", "precision_at_5")
+        keys = [column.key for column in rendered.columns if column.key not in left_out]
         shown = Table(box=None, padding=(0, 1, 0, 0))
         for column in rendered.columns:
             if column.key in keys:

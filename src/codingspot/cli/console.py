@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -39,9 +40,11 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wr
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-_OPTIONS = {"source": "corpus", "languages": "language", "tasks": "task"}
-"""Options that bear another name than their setting, of which they give one value each."""
+_OPTIONS = {"source": "corpus", "languages": "language", "tasks": "task", "count": "workers", "address": "ray"}
+"""Options that bear another name than their setting; of a list they give one value each."""
 _UNLIMITED: Final = 10_000
+_PATIENCE: Final = 5.0
+"""Seconds in which torchrun ends all processes once one has failed."""
 
 
 class TextConsole(Console):
@@ -93,6 +96,8 @@ def print_json(value: Any) -> None:
 
     NaN and infinity, which no JSON has, are null.
     """
+    if out.quiet:
+        return
     value = json_value(value)
     text = json.dumps(value, indent=2, ensure_ascii=False)
     typer.echo(text if text == visible(text) else json.dumps(value, indent=2))
@@ -122,6 +127,21 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
         if error.filename is None:
             raise
         _fail(f"{error.filename} can't be read or written ({error.strerror}); correct the path or its permissions")
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Of the processes that torchrun started let the first alone speak; another tells of an error that is its own."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        yield
+        return
+    out.quiet = err.quiet = True
+    try:
+        yield
+    except CodingSpotError:
+        time.sleep(_PATIENCE)  # where the first has it too, torchrun has ended this process before
+        err.quiet = False
+        raise
 
 
 class _Signalled(KeyboardInterrupt):

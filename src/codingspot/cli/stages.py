@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from codingspot.cli.console import AsJson, Force, StudyProgress, friendly_errors, print_json, print_table, setting_error
+from codingspot.cli.console import (
+    AsJson,
+    Force,
+    StudyProgress,
+    friendly_errors,
+    one_voice,
+    print_json,
+    print_table,
+    setting_error,
+)
 from codingspot.cli.options import takes_model
 from codingspot.cli.texts import (
     Documents,
@@ -58,14 +67,19 @@ def score(
     Example: codingspot score testbed --out runs/scores --token-budget 4096
 
     Example: codingspot score my-model --corpus corpora/tiny --held-out python --out runs/scores
+
+    In shards: torchrun --nproc-per-node 8 -m codingspot score my-model --corpus corpora/tiny --out runs/scores
     """
     from codingspot.importance import score as score_model
+    from codingspot.importance.scoring import require_in_shards
     from codingspot.models import input_places
+    from codingspot.models.ranks import launched, process_group
+    from codingspot.models.sharding import load_in_shards
     from codingspot.outputs import check_folder
     from codingspot.study.corpora import scoring_corpus
     from codingspot.study.scoring_section import ScoringSection
 
-    with friendly_errors():
+    with friendly_errors(), one_voice(), process_group():
         check_folder(directory, inputs=input_places(model.id, *(corpus or ())), force=force)
         section = corpus_section(model.id, corpus, language, general, held_out or None, documents=documents, seed=seed)
         parameters = read_settings([*(setting or []), *([f"reduction={reduction}"] if reduction else [])])
@@ -80,10 +94,12 @@ def score(
                     "draws": 1,
                 }
             )
+        if launched():
+            require_in_shards(scoring.estimator, scoring.parameters)
         with StudyProgress() as progress:
             show = progress.shares()
             show("loading the model", 0.0)
-            loaded = model.load()
+            loaded = load_in_shards(model) if launched() else model.load()
             show("reading the corpus", 0.0)
             scored = scoring_corpus(section, loaded.tokenizer, token_budget)
             store = score_model(

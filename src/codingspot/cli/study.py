@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codingspot.cli.console import AsJson, StudyProgress, friendly_errors, out, print_json, print_table
+from codingspot.cli.console import AsJson, StudyProgress, friendly_errors, out, print_json, print_table, setting_error
 from codingspot.studies import ALL_PRESETS, DEMO
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
@@ -64,6 +65,13 @@ def run(
         Path | None,
         typer.Option(help="A run directory that scored the same: its scores are read, instead of scoring."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Evaluate cells in so many processes, each with the model; identical results."),
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Ray cluster, such as auto: where the workers are.")
+    ] = None,
     unsafe_no_sandbox: Unsafe = False,
     as_json: SummaryJson = False,
 ) -> None:
@@ -72,6 +80,8 @@ def run(
     Example: codingspot run my-study.yaml --out runs/mine
 
     Example: codingspot run --model meta-llama/Llama-3.2-3B-Instruct --preset paper
+
+    Example: codingspot run my-study.yaml --out runs/mine --workers 4
     """
     with friendly_errors(_RESUMES):
         asked = _asked(study, model, preset)
@@ -83,7 +93,8 @@ def run(
         typer.echo(asked.to_yaml(), nl=False)
         return
     place = directory or Path("runs") / (study.stem if study else asked.name.replace(" ", "-"))
-    _run(asked, place, unsafe_no_sandbox, as_json, study)
+    given = {"count": workers, "address": ray}
+    _run(asked, place, unsafe_no_sandbox, as_json, study, given if workers or ray is not None else None)
 
 
 def report(
@@ -156,17 +167,26 @@ def _asked(file: Path | None, model: str | None, preset: str | None) -> Study:
     return load_study(file)
 
 
-def _run(study: Study, directory: Path, unsafe_no_sandbox: bool, as_json: bool, file: Path | None = None) -> None:
+def _run(
+    study: Study,
+    directory: Path,
+    unsafe_no_sandbox: bool,
+    as_json: bool,
+    file: Path | None = None,
+    workers: Mapping[str, Any] | None = None,
+) -> None:
     """Run ``study``, read from ``file``, and build its report; the run's own copy may be given to resume it."""
     with friendly_errors(f"the same command resumes {directory} where it stopped"):
         from codingspot.directories import held
         from codingspot.report import build_report
-        from codingspot.study import run_study
+        from codingspot.study import Workers, run_study
         from codingspot.study.inputs import input_paths
 
+        with setting_error():
+            asked = None if workers is None else Workers.model_validate(workers)
         own = file is not None and file.resolve() == (directory / "study.yaml").resolve()
         with held(directory, inputs=[None if own else file, *input_paths(study)]), StudyProgress() as progress:
-            run_study(study, directory, progress=progress, unsafe_no_sandbox=unsafe_no_sandbox)
+            run_study(study, directory, progress=progress, unsafe_no_sandbox=unsafe_no_sandbox, workers=asked)
             progress.stage("writing the report")
             build_report(directory)
         _show(directory, as_json)

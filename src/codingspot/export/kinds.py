@@ -98,9 +98,9 @@ class MaskExport(SpotSettings):
 
 @EXPORTS.register("smaller", label="Smaller checkpoint", traits=ExportTraits(_by("smaller"), reads=("spot", "model")))
 class SmallerExport(SpotSettings, Pushed):
-    """Cut the neurons of a spot out of a checkpoint: a smaller model that computes what zeroing them does.
+    """Cut the neurons or key-value groups of a spot out of a checkpoint: a smaller model that does what zeroing does.
 
-    All layers of a configuration have one width, so as many neurons go from each as the spot has in the layer where it
+    All layers of a configuration have one width, so as many units go from each as the spot has in the layer where it
     has fewest; its others stay with their weights at zero.
 
     Example: codingspot export smaller neurons.safetensors testbed --out runs/smaller

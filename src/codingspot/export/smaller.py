@@ -1,15 +1,16 @@
-"""A smaller checkpoint: the neurons of a spot cut out, so that it computes what zeroing them does.
+"""A smaller checkpoint: the neurons or key-value groups of a spot cut out, so that it computes what zeroing them does.
 
-transformers wants one width of the MLP for all layers. So the width is that of the layer which keeps the most neurons,
-and a layer that would keep fewer keeps neurons of the spot with their weights at zero: they add nothing.
+transformers wants one width of the MLP, and one number of groups, for all layers. So the width is that of the layer
+which keeps the most units, and a layer that would keep fewer keeps units of the spot with their weights at zero: they
+add nothing.
 
-Of each matrix of an MLP the rows (of gate and up) or columns (of down) of the neurons that go are left out; all other
-tensors are the original's. One of them is in memory at a time.
+Of each matrix the rows (of gate and up; of q, k and v) or columns (of down; of o) of the units that go are left out;
+all other tensors are the original's. One of them is in memory at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import ceil
@@ -29,7 +30,7 @@ from codingspot.export.export import Exported, Given
 from codingspot.export.kinds import SmallerExport
 from codingspot.export.writing import Made, made_of, write_checkpoint
 from codingspot.files import read_json, write_json
-from codingspot.models import ParameterLayout, Units, find_units, input_places
+from codingspot.models import ParameterLayout, UnitKind, Units, find_units, input_places
 from codingspot.models.finding import build
 from codingspot.models.section import ModelSection
 from codingspot.outputs import check_folder
@@ -38,6 +39,9 @@ from codingspot.tensor_files import Form, places, write_tensors
 
 _WIDTHS = ("intermediate_size", "n_inner", "ffn_hidden_size")
 """What configurations call the width of the MLP."""
+
+_CALLED = {"neuron": "neurons", "group": "key-value groups"}
+"""The units that can be cut out."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +80,25 @@ def export_smaller(
     """Write the checkpoint of a model without the neurons of a spot; see :class:`SmallerExport`.
 
     Raises:
-        SelectionError: the spot isn't one of whole neurons of dense MLPs, leaves some layer whole, or the model's
-            configuration has no setting for the width of its MLP.
-        ArtefactError: its weights are not those of the neurons that it names.
+        SelectionError: the spot isn't one of whole neurons of dense MLPs or of key-value groups, leaves some layer
+            whole, or the model's configuration has no setting for how many of them a layer has.
+        ArtefactError: its weights are not those of the units that it names.
         FingerprintError: the spot was found in other weights.
         ModelError: the model is not found, or has other parameters.
         OutputError: something is there already, or it can't be uploaded.
     """
     settings = settings or SmallerExport()
     chosen = settings.chosen(spot)
-    if chosen.units is None or chosen.units.kind != "neuron":
+    if chosen.units is None or chosen.units.kind not in _CALLED:
         raise SelectionError(
-            "only whole neurons can be cut out; find them with 'codingspot units --unit neuron', or write the edited "
-            "model with 'codingspot export model'"
+            "only whole neurons and key-value groups can be cut out; find them with 'codingspot units --unit neuron' "
+            "or '--unit group', or write the edited model with 'codingspot export model'"
         )
-    numbers = chosen.units.numbers
+    kind, numbers = chosen.units.kind, chosen.units.numbers
 
     def make(checkpoint: Checkpoint, folder: Path) -> Made:
         checkpoint.check_spot(chosen)
-        units = find_units(checkpoint.model, "neuron")
+        units = find_units(checkpoint.model, kind)
         removed = _removed(units, chosen, numbers)
         width = _width(units, removed, settings.multiple_of)
         smaller = _resized(checkpoint, units, width)
@@ -104,28 +108,28 @@ def export_smaller(
         record = {
             **made_of(checkpoint, chosen),
             "width": {"before": units.sites[0].width, "after": width},
-            "neurons": {"removed": int(removed.sum()), "cut": cut, "zeroed": int(removed.sum()) - cut},
+            f"{kind}s": {"removed": int(removed.sum()), "cut": cut, "zeroed": int(removed.sum()) - cut},
             "size": {
                 "parameters": [before, ParameterLayout.of(smaller).total],
                 "bytes": [_bytes(checkpoint.folder, checkpoint.files), _bytes(folder, checkpoint.files)],
             },
         }
-        lines = _said(record)
+        lines = _said(record, kind)
         return Made(lines, record, reduced_card(record, "cut", lines))
 
     return write_checkpoint(model, directory, make, settings, force=force)
 
 
-def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
-    width, neurons, size = record["width"], record["neurons"], record["size"]
+def _said(record: Mapping[str, Any], kind: UnitKind) -> tuple[str, ...]:
+    width, units, size = record["width"], record[f"{kind}s"], record["size"]
     zeroed = (
-        f" {neurons['zeroed']:,} more of the spot stay with their weights at zero, since all layers have one width."
-        if neurons["zeroed"]
+        f" {units['zeroed']:,} more of the spot stay with their weights at zero, since all layers have one width."
+        if units["zeroed"]
         else ""
     )
     return (
-        f"{neurons['cut']:,} neurons cut out, {width['before'] - width['after']:,} of {width['before']:,} in every "
-        f"layer.{zeroed}",
+        f"{units['cut']:,} {_CALLED[kind]} cut out, {width['before'] - width['after']:,} of {width['before']:,} in "
+        f"every layer.{zeroed}",
         *(
             f"{what}: {before:,} before, {after:,} after ({after / before:.1%})."
             for what, (before, after) in size.items()
@@ -134,17 +138,18 @@ def _said(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _removed(units: Units, spot: Spot, numbers: Int64[Tensor, " n"]) -> Bool[Tensor, " units"]:
-    """Whether each neuron is one of the spot's, which has these numbers.
+    """Whether each unit is one of the spot's, which has these numbers.
 
     Raises:
-        ArtefactError: they are not the neurons that its weights are those of.
+        ArtefactError: they are not the units that its weights are those of.
     """
     # numpy's, since torch would sort as many indices beside them
     if int(numbers.max()) >= len(units) or not np.array_equal(
         np.sort(units.positions(numbers).numpy()), np.sort(spot.positions.numpy())
     ):
         raise ArtefactError(
-            "the spot's weights are not those of the neurons that it names; find it again with 'codingspot units'"
+            f"the spot's weights are not those of the {_CALLED[units.kind]} that it names; find it again with "
+            "'codingspot units'"
         )
     removed = torch.zeros(len(units), dtype=torch.bool)
     removed[numbers] = True
@@ -152,7 +157,7 @@ def _removed(units: Units, spot: Spot, numbers: Int64[Tensor, " n"]) -> Bool[Ten
 
 
 def _width(units: Units, removed: Bool[Tensor, " units"], multiple_of: int) -> int:
-    """Neurons that every layer keeps.
+    """Units that every layer keeps.
 
     Raises:
         SelectionError: experts are fused, layers differ in width, or the width stays what it is.
@@ -166,8 +171,8 @@ def _width(units: Units, removed: Bool[Tensor, " units"], multiple_of: int) -> i
         )
     if any(site.width != before for site in units.sites):
         raise SelectionError(
-            "the MLPs of the model's layers have different widths, where a configuration has one; write the edited "
-            "model with 'codingspot export model'"
+            f"the model's layers have different numbers of {_CALLED[units.kind]}, where a configuration has one; write "
+            "the edited model with 'codingspot export model'"
         )
     kept = [before - int(removed[units.slice(index)].sum()) for index in range(len(units.sites))]
     width = min(before, ceil(max(max(kept), 1) / multiple_of) * multiple_of)
@@ -177,25 +182,26 @@ def _width(units: Units, removed: Bool[Tensor, " units"], multiple_of: int) -> i
         most = units.sites[kept.index(max(kept))].layer
         goal = (before - 1) // multiple_of * multiple_of
         raise SelectionError(
-            f"layer {most} keeps {max(kept):,} of its {before:,} neurons, so no smaller width holds for all layers; "
-            f"a uniform cut to {goal:,} takes at least {before - goal:,} of the spot in every layer: raise k"
+            f"layer {most} keeps {max(kept):,} of its {before:,} {_CALLED[units.kind]}, so no smaller width holds for "
+            f"all layers; a uniform cut to {goal:,} takes at least {before - goal:,} of the spot in every layer: "
+            "raise k"
         )
     return width
 
 
 def _cuts(units: Units, removed: Bool[Tensor, " units"], width: int) -> dict[str, _Cut]:
-    """For every parameter of an MLP, what is kept of it."""
+    """For every parameter that units have weights of, what is kept of it."""
     cuts: dict[str, _Cut] = {}
     for index, site in enumerate(units.sites):
         gone = removed[units.slice(index)]
-        # The neurons that stay, and as many others of the spot, the last of it first, as the width asks for.
+        # The units that stay, and as many others of the spot, the last of it first, as the width asks for.
         padding = gone.nonzero().squeeze(1)[: width - int((~gone).sum())]
         stays = ~gone
         stays[padding] = True
         for slab in site.slabs:
             found = cuts.get(slab.name)
-            kept, zeroed = slab.starts[stays], slab.starts[padding]
-            if found is not None:  # gate and up in one matrix
+            kept, zeroed = slab.indices[stays].flatten(), slab.indices[padding].flatten()
+            if found is not None:  # several parts of one matrix: gate and up, or the heads of a group
                 kept, zeroed = torch.cat([found.kept, kept]).sort().values, torch.cat([found.zeroed, zeroed])
             cuts[slab.name] = _Cut(slab.axis, kept, zeroed)
     return cuts
@@ -226,18 +232,34 @@ def _resized(checkpoint: Checkpoint, units: Units, width: int) -> Any:
         name: tuple(width * size // units.sites[0].width if axis == cut else size for axis, size in enumerate(shape))
         for name, shape, cut in _shapes(checkpoint.layout, units)
     }
-    for setting in _WIDTHS:
-        config = deepcopy(checkpoint.found.config)
-        if hasattr(config.get_text_config(), setting):
-            setattr(config.get_text_config(), setting, width)
-            made = build(replace(checkpoint.found, config=config), dtype="auto")
-            layout = ParameterLayout.of(made)
-            if all(layout.shape(name) == shape for name, shape in expected.items()):
-                return made
+    for config in _narrowed(checkpoint.found.config, units, width):
+        made = build(replace(checkpoint.found, config=config), dtype="auto")
+        layout = ParameterLayout.of(made)
+        if all(layout.shape(name) == shape for name, shape in expected.items()):
+            return made
     raise SelectionError(
-        f"the configuration of {checkpoint.found.id} has no setting for the width of its MLP alone; write the edited "
-        "model with 'codingspot export model'"
+        f"the configuration of {checkpoint.found.id} has no setting for the number of {_CALLED[units.kind]} alone; "
+        "write the edited model with 'codingspot export model'"
     )
+
+
+def _narrowed(config: Any, units: Units, width: int) -> Iterator[Any]:
+    """Configurations by which layers may have so many units, by what the setting may be called."""
+    text = config.get_text_config()
+    if units.kind == "group":
+        heads = getattr(text, "num_attention_heads", None)
+        # What a head has is no longer the hidden size over the heads.
+        size = getattr(text, "head_dim", None) or (heads and text.hidden_size // heads)
+        left = heads and heads * width // units.sites[0].width
+        ways = [{"num_key_value_heads": width, "num_attention_heads": left, "head_dim": size}]
+    else:
+        ways = [{name: width} for name in _WIDTHS]
+    for settings in ways:
+        made = deepcopy(config)
+        if all(hasattr(text, name) for name in settings if name != "head_dim"):
+            for name, value in settings.items():
+                setattr(made.get_text_config(), name, value)
+            yield made
 
 
 def _shapes(layout: ParameterLayout, units: Units) -> list[tuple[str, tuple[int, ...], int | None]]:

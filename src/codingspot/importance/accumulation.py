@@ -8,6 +8,8 @@
    folded by the number of predicted tokens makes it that of the domain's mean loss, however it was cut into
    micro-batches.
 3. Of text in several draws, the gradients of each draw by itself are folded at some positions alone.
+4. Where several ranks hold the parameters in shards (:mod:`codingspot.models.sharding`), each reads its share of a
+   micro-batch, and its hooks fold its own rows of the gradients' sums.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from codingspot.errors import ModelError, NonFiniteError
 from codingspot.models import OutputHead, unique_parameters
 from codingspot.models.finite import all_finite, first_non_finite
 from codingspot.models.parts import parts
+from codingspot.models.ranks import Ranks, own_part
 
 Fold = Callable[[Tensor, Tensor], None]
 """Adds a gradient (second) into a float32 accumulator (first), in place, element by element; it may overwrite the
@@ -70,17 +73,20 @@ def accumulate_gradients(
         ModelError: a parameter can't have a gradient (quantised weights).
     """
     parameters = unique_parameters(model)
+    ranks = Ranks.of(parameters.values())
     head = OutputHead(model)
     loss_sum, predicted = 0.0, 0
-    gradients = _zeros({name: parameter.shape for name, parameter in parameters.items()}, parameters)
+    gradients = {name: _zeros(parameter) for name, parameter in parameters.items()}
     sampled: list[dict[str, Tensor]] = []
     for batches in draws:
-        own = _zeros({name: offsets.shape for name, offsets in (sample or {}).items()}, parameters)
+        own = {
+            name: torch.zeros(offsets.shape, device=parameters[name].device) for name, offsets in (sample or {}).items()
+        }
         sampled.append(own)
         with _folding(model, parameters, fold, gradients, sample or {}, own):
             for batch in batches:
-                loss = head.text_loss(batch)
-                value = float(loss.detach())
+                loss = _own_loss(head, batch, ranks)
+                (value,) = ranks.sums(float(loss.detach()))
                 if not math.isfinite(value):
                     raise NonFiniteError(_explain_loss(parameters, domain, value))
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -121,10 +127,15 @@ def gradients_enabled(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _zeros(shapes: Mapping[str, tuple[int, ...]], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: torch.zeros(shape, dtype=torch.float32, device=parameters[name].device) for name, shape in shapes.items()
-    }
+def _zeros(parameter: Tensor) -> Tensor:
+    """Zeros in float32 of the shape of a parameter, in shards as it is."""
+    return torch.zeros_like(parameter.detach(), dtype=torch.float32, memory_format=torch.contiguous_format)
+
+
+def _own_loss(head: OutputHead, batch: Tensor, ranks: Ranks) -> Tensor:
+    """The summed loss of this rank's share of a batch; all ranks run the model, those without a share on nothing."""
+    share = ranks.share(batch)
+    return head.text_loss(share) if len(share) else head.text_loss(batch[:1]) * 0.0
 
 
 @contextmanager
@@ -139,12 +150,12 @@ def _folding(
     """Inside the block every gradient is folded into ``gradients``, and at ``sample`` into ``sampled``, and freed."""
 
     def hook(name: str) -> Callable[[Tensor], None]:
-        accumulator = gradients[name].view(-1)
+        accumulator = own_part(gradients[name]).view(-1)
         offsets = sample[name].to(accumulator.device) if name in sample else None
 
         def fold_and_free(parameter: Tensor) -> None:
             assert parameter.grad is not None
-            gradient, parameter.grad = parameter.grad.reshape(-1), None
+            gradient, parameter.grad = own_part(parameter.grad).reshape(-1), None
             if offsets is not None:
                 fold(sampled[name], gradient[offsets])
             for part, of_part in parts(accumulator, gradient):

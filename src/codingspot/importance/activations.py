@@ -31,13 +31,13 @@ def wanda(domain: DomainInput, *, comparison: Literal["row", "layer"] = "row") -
         return inputs.float().square().sum(0)
 
     scores = {}
-    for name, (layer, summed) in _linear_statistics(domain, squares).items():
-        weight = _as_rows(layer, domain.weights[name].detach().to(summed.device))
+    for name, (layer, summed) in linear_statistics(domain, squares).items():
+        weight = as_rows(layer, domain.weights[name].detach().to(summed.device))
         product = weight.abs().float() * summed.sqrt()[None, :]
         if comparison == "row":
             order = product.argsort(dim=1, stable=True).argsort(dim=1)
             product = (order + 1).float() / product.shape[1]
-        scores[name] = _as_rows(layer, product)
+        scores[name] = as_rows(layer, product)
     return _complete(domain, scores)
 
 
@@ -55,15 +55,15 @@ def activation(domain: DomainInput) -> Estimate:
 
     tokens = domain.tokens.input_ids.numel()
     scores = {}
-    for name, (layer, summed) in _linear_statistics(domain, magnitudes).items():
-        shape = _as_rows(layer, domain.weights[name].detach()).shape
-        scores[name] = _as_rows(layer, (summed / tokens)[:, None].expand(shape))
+    for name, (layer, summed) in linear_statistics(domain, magnitudes).items():
+        shape = as_rows(layer, domain.weights[name].detach()).shape
+        scores[name] = as_rows(layer, (summed / tokens)[:, None].expand(shape))
     return _complete(domain, scores)
 
 
-def _linear_statistics(domain: DomainInput, collect: Collect) -> dict[str, tuple[nn.Module, Tensor]]:
+def linear_statistics(domain: DomainInput, collect: Collect) -> dict[str, tuple[nn.Module, Tensor]]:
     """By name of its weight, each linear layer that was used and what was collected from it over the domain."""
-    layers = dict(_linear_layers(domain.model))
+    layers = dict(linear_layers(domain.model))
     sums: dict[str, Tensor] = {}
     with _observing(layers, collect, sums), torch.no_grad():
         for batch in domain.micro_batches():
@@ -72,7 +72,8 @@ def _linear_statistics(domain: DomainInput, collect: Collect) -> dict[str, tuple
     return {name: (layer, sums[name]) for name, layer in layers.items() if name in sums}
 
 
-def _linear_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def linear_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Names of weights, and the linear layers that they are of."""
     names = {id(parameter): name for name, parameter in unique_parameters(model).items()}
     for layer in model.modules():
         if isinstance(layer, nn.Linear) or is_conv1d(layer):
@@ -96,7 +97,7 @@ def _observing(layers: dict[str, nn.Module], collect: Collect, sums: dict[str, T
             handle.remove()
 
 
-def _as_rows(layer: nn.Module, weight: Tensor) -> Tensor:
+def as_rows(layer: nn.Module, weight: Tensor) -> Tensor:
     """The weight as [outputs, inputs], or back: Conv1D keeps it transposed."""
     return weight.T if is_conv1d(layer) else weight
 

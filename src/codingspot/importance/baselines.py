@@ -15,13 +15,13 @@ from codingspot.models import unique_parameters
 from codingspot.settings import Count, Seed
 
 
-@ESTIMATORS.register("magnitude", reference="arXiv 1506.02626")
+@ESTIMATORS.register("magnitude", reference="arXiv 1506.02626", traits=EstimatorTraits(from_text=False))
 def magnitude(domain: DomainInput) -> Estimate:
     """|theta|, the same for every domain (Han et al. 2015, arXiv 1506.02626)."""
     return Estimate({name: theta.detach().float().abs().cpu() for name, theta in domain.weights.items()}, None)
 
 
-@ESTIMATORS.register("random")
+@ESTIMATORS.register("random", traits=EstimatorTraits(from_text=False))
 def random_scores(domain: DomainInput, *, seed: Seed = 0) -> Estimate:
     """Uniform in [0, 1), drawn anew for every tensor and domain from ``seed`` and their names: a ranking by chance."""
     scores = {}

@@ -21,7 +21,9 @@ from codingspot.models import OutputHead, unique_parameters
 from codingspot.settings import Count, Seed
 
 
-@ESTIMATORS.register("fisher", reference="arXiv 1801.05787", traits=EstimatorTraits(additive=True, in_one_pass=True))
+@ESTIMATORS.register(
+    "fisher", reference="arXiv 1801.05787", traits=EstimatorTraits(additive=True, in_one_pass=True, in_shards=True)
+)
 def fisher(domain: DomainInput) -> Estimate:
     """theta^2 F with F the diagonal of the empirical Fisher information over sequences.
 

@@ -20,6 +20,7 @@ from codingspot.errors import StudyError
 from codingspot.importance.accumulation import Fold, accumulate_gradients
 from codingspot.models import LARGE_MODEL, Registry
 from codingspot.models.parts import parts
+from codingspot.models.ranks import own_part
 
 MICRO_BATCH = 2_048
 SMALL_MICRO_BATCH = 512
@@ -90,6 +91,9 @@ class EstimatorTraits:
         first_order: theta times the gradient of the mean loss at theta, with its sign, so that sums predict changes.
         reductions: values of its parameter ``reduction``, where it has one: they should not matter, and are compared.
         of_the_paper: it is what the Coding Spot paper scores by.
+        from_text: they depend on the text; otherwise a contrast of two domains' scores says nothing.
+        in_shards: it is made element by element from gradients (:func:`fold_gradients`), so that each of several ranks
+            makes it of its own part of the parameters.
     """
 
     additive: bool = False
@@ -97,6 +101,8 @@ class EstimatorTraits:
     first_order: bool = False
     reductions: tuple[str, ...] = ()
     of_the_paper: bool = False
+    from_text: bool = True
+    in_shards: bool = False
 
 
 ESTIMATORS: Registry[Estimator, EstimatorTraits] = Registry("estimator", EstimatorTraits())
@@ -146,6 +152,7 @@ def _taylor_traits(*, reduction: Reduction, norm: str) -> EstimatorTraits:
         first_order=reduction == "corpus",
         reductions=get_args(Reduction),
         of_the_paper=True,
+        in_shards=True,
     )
 
 
@@ -206,7 +213,7 @@ def fold_gradients(
         sample=domain.sample,
     )
     for name, folded in found.gradients.items():
-        theta = domain.weights[name].detach().to(folded.device)
+        theta = own_part(domain.weights[name].detach()).to(folded.device)
         for draw, sampled in zip(draws, found.sampled, strict=True):
             if name in sampled:
                 finish(sampled[name], theta.flatten()[domain.sample[name].to(theta.device)], draw.tokens)

@@ -29,6 +29,7 @@ from codingspot.importance.manifest import Normalisation
 from codingspot.importance.store import ScoreStore
 from codingspot.importance.writing import NewDomainScores, store_writer
 from codingspot.models import LoadedModel, ParameterLayout, unique_parameters
+from codingspot.models.ranks import Ranks
 from codingspot.outputs import check_folder
 
 Progress = Callable[[str, int, int], None]
@@ -92,6 +93,13 @@ def score(
         raise StudyError(f"scores normalised by {normalise} can't be folded; keep them all, or normalise by tokens")
     check_folder(Path(out), inputs=[loaded.folder], force=force)
     layout = ParameterLayout.of(loaded.model)
+    ranks = Ranks.of(loaded.model.parameters())
+    if ranks.count > 1:
+        require_in_shards(estimator, parameters)
+        asked = {"finetune": finetune, "draws": draws, "sample_only": sample_only, "folded": folded, "partial": partial}
+        given = next((name for name, value in asked.items() if value), None)
+        if given is not None:
+            raise StudyError(f"{given} needs the whole model in one process; leave it out, or score without torchrun")
     micro_batch_tokens = micro_batch(micro_batch_tokens, layout.total, loaded.model.device.type)
     sample = sample_offsets(layout.sizes) if draws or sample_only else {}
     bound = ESTIMATORS.bind(estimator, parameters)
@@ -126,6 +134,7 @@ def score(
                     inputs=[loaded.folder],
                     force=force,
                     partial=None if partial is None else partial / folder.name,
+                    ranks=ranks,
                 )
             )
             for folder, each in made
@@ -143,6 +152,17 @@ def score(
                 (whole.fold if folded and new.kind == "code" else whole.add)(new)
             del new, of_draws  # a domain's scores must be gone before the next domain's are made
     return ScoreStore.open(out)
+
+
+def require_in_shards(estimator: str, parameters: Mapping[str, Any]) -> None:
+    """Make sure that several ranks can score by an estimator together, each its part of the parameters.
+
+    Raises:
+        StudyError: it needs the whole model, or the estimator or a parameter is unknown.
+    """
+    if not estimator_traits(estimator, parameters).in_shards:
+        known = ", ".join(name for name in ESTIMATORS if estimator_traits(name, {}).in_shards)
+        raise StudyError(f"scores by {estimator} need the whole model in one process; use {known}, or no torchrun")
 
 
 def record_snapshots(

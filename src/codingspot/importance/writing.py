@@ -26,16 +26,20 @@ from codingspot.errors import ArtefactError, NonFiniteError, OutputError
 from codingspot.files import write_json
 from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation
 from codingspot.models import ParameterLayout
+from codingspot.models.finite import all_finite
 from codingspot.models.parts import parts
+from codingspot.models.ranks import Ranks, own_part
 from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
 from codingspot.records import Count, Plain, Record, read_plain
-from codingspot.tensor_files import places
+from codingspot.tensor_files import Form, places, raw, set_aside
 
 _JOURNAL = "journal.json"
 
 FOLDED = "code"
 """Name of the domain that folded languages make together."""
+
+_ALONE = Ranks()
 
 # The library copies all of a file's tensors while it writes them.
 SHARD_BYTES = 1 << 29
@@ -183,21 +187,28 @@ def store_writer(
     inputs: Iterable[Place] = (),
     force: bool = False,
     partial: Path | None = None,
+    ranks: Ranks = _ALONE,
 ) -> Iterator[StoreWriter]:
     """What a store is written with, domain by domain; it stands at ``folder`` when the block has ended well.
 
     Until then it is in the folder ``partial``, if that is given, which stays where the block ends otherwise: the next
-    writer there, for a store of the same provenance, has the domains that were written.
+    writer there, for a store of the same provenance, has the domains that were written. Several ``ranks`` write one
+    store together: the first makes its folder, and each writes the scores that it holds.
 
     Raises:
         OutputError: as :meth:`ScoreStore.write`; or ``partial`` is there and this package did not leave it.
         ArtefactError: no domain was written.
     """
+    if ranks.own > 0:
+        yield StoreWriter(ranks.first(folder), shard_bytes)
+        ranks.wait()
+        return
     with new_folder(folder, FORMAT, inputs=inputs, force=force) as temporary:
         if partial is not None:
             temporary.rmdir()
         place = temporary if partial is None else partial
         writer = StoreWriter(place, shard_bytes) if partial is None else _gone_on_with(partial, shard_bytes, provenance)
+        ranks.first(place)
         yield writer
         if partial is not None:
             (partial / _JOURNAL).unlink()
@@ -213,6 +224,7 @@ def store_writer(
             "layout": writer.layout.to_json(),
         }
         write_json(temporary / "manifest.json", manifest)
+    ranks.wait()
 
 
 def texts_of(domain: DomainScores) -> list[str]:
@@ -238,29 +250,30 @@ def _gone_on_with(folder: Path, shard_bytes: int, provenance: Mapping[str, Any] 
     return writer
 
 
-def mean_and_deviation(scores: Iterable[Tensor]) -> tuple[float, float]:
-    """Mean and standard deviation of the absolute values of all the tensors together."""
+def mean_and_deviation(scores: Iterable[Tensor], ranks: Ranks = _ALONE) -> tuple[float, float]:
+    """Mean and standard deviation of the absolute values of all the tensors together, and of all ``ranks``' parts."""
     total = magnitude_sum = square_sum = 0.0
     for (part,) in (part for each in scores for part in parts(each)):  # each is copied in float64
         total += part.numel()
         magnitude_sum += float(torch.linalg.vector_norm(part, 1, dtype=torch.float64))
         square_sum += float(torch.linalg.vector_norm(part, 2, dtype=torch.float64)) ** 2
+    total, magnitude_sum, square_sum = ranks.sums(total, magnitude_sum, square_sum)
     mean = magnitude_sum / total
     return mean, math.sqrt(max(0.0, square_sum / total - mean**2))
 
 
 def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> DomainScores:
     for name, scores in new.scores.items():
-        if scores.numel() and not all(math.isfinite(bound) for bound in scores.aminmax()):
+        if not all_finite(scores):
             raise NonFiniteError(f"the scores of {name} in domain {new.name!r} hold NaN or infinity; score in float32")
-    mean, deviation = mean_and_deviation(new.scores.values())
+    ranks = Ranks.of(new.scores.values())
+    mean, deviation = mean_and_deviation(new.scores.values(), ranks)
     shards = list(_shards(new.scores, shard_bytes))
     files = []
     for number, shard in enumerate(shards, start=1):
         suffix = "" if len(shards) == 1 else f"-{number:05d}-of-{len(shards):05d}"
         file = f"{quote(new.name, safe='')}{suffix}.safetensors"
-        tensors = {name: new.scores[name].detach().to("cpu", torch.float32).contiguous() for name in shard}
-        save_file(tensors, folder / file)
+        _save({name: new.scores[name].detach() for name in shard}, folder / file, ranks)
         files.append(file)
     return DomainScores(
         name=new.name,
@@ -271,6 +284,23 @@ def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> Domai
         files=tuple(files),
         details=dict(new.details),
     )
+
+
+def _save(tensors: Mapping[str, Tensor], file: Path, ranks: Ranks) -> None:
+    """Write tensors to a file in float32; of those in shards every rank its own rows, at their place."""
+    own = {name: own_part(tensor).to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
+    if ranks.count == 1:
+        save_file(own, file)
+        return
+    if ranks.own == 0:
+        set_aside(file, {name: Form("F32", tuple(each.shape), 4 * each.numel()) for name, each in tensors.items()})
+    ranks.wait()
+    with file.open("r+b") as stream:
+        for name, place in places(file).items():
+            row = place.size // max(1, place.shape[0])
+            stream.seek(place.start + row * ranks.first_row(place.shape[0]))
+            stream.write(raw(own[name]))
+    ranks.wait()
 
 
 def _shards(scores: Mapping[str, Tensor], shard_bytes: int) -> Iterator[list[str]]:

@@ -9,11 +9,14 @@ from torch import Tensor, nn
 
 from codingspot.errors import NonFiniteError
 from codingspot.models.layout import unique_parameters
+from codingspot.models.ranks import Ranks, own_part
 
 
 def all_finite(tensor: Tensor) -> bool:
-    """Whether a tensor holds neither NaN nor infinity; one pass, no copy."""
-    return tensor.numel() == 0 or bool(torch.stack(tensor.detach().aminmax()).isfinite().all())
+    """Whether a tensor holds neither NaN nor infinity, in any of its shards; one pass, no copy."""
+    own = own_part(tensor.detach())
+    finite = own.numel() == 0 or bool(torch.stack(own.aminmax()).isfinite().all())
+    return Ranks.of([tensor]).sums(not finite) == (0,)
 
 
 def first_non_finite(parameters: Mapping[str, nn.Parameter]) -> str | None:

@@ -73,6 +73,11 @@ class LoadedModel:
         return Path(name) if name and (Path(name) / "config.json").is_file() else None
 
     @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows."""
+        return int(self.model.config.get_text_config().vocab_size)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device
@@ -113,7 +118,7 @@ def load_model(
     weights_dtype = torch_dtype(dtype)
     place = usable_device(device) if device_map is None else None
     found = find_model(id_or_path, revision=revision, trust_remote_code=trust_remote_code)
-    tokenizer = _load_tokenizer(found, bos)
+    tokenizer = load_tokenizer(found, bos)
     with _quiet(bars=found.local):
         model = _load_weights(found, weights_dtype, device_map, attention)
     _require_fitting(found.source, model, tokenizer)
@@ -238,7 +243,12 @@ def _quiet(*, bars: bool) -> Iterator[None]:
             library.enable_progress_bar()
 
 
-def _load_tokenizer(found: FoundModel, bos: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(found: FoundModel, bos: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model that was found, under a policy of what stands before a text.
+
+    Raises:
+        ModelError: there is none that can be loaded, or it has no beginning-of-text token where ``bos`` asks for it.
+    """
     from transformers import AutoTokenizer
 
     try:

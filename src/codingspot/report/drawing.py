@@ -46,13 +46,13 @@ class Panel:
     Attributes:
         title: above the axes; on the page, above the picture.
         description: what it shows, for readers who can't see it.
-        draw: draws on empty axes, and may say what there can be pointed at.
+        draw: draws on empty axes; gives the :class:`~codingspot.report.marks.Marks` that can be pointed at, if any.
         size: width and height in inches.
     """
 
     title: str
     description: str
-    draw: Callable[[Axes], Marks | None]
+    draw: Callable[[Axes], object]
     size: tuple[float, float] = (4.1, 3.3)
 
 
@@ -97,7 +97,8 @@ def to_svg(panel: Panel, identifier: str) -> str:
         figure = Figure(figsize=panel.size, layout="constrained", dpi=_SVG_DPI)
         FigureCanvasSVG(figure)
         axes = figure.subplots()
-        marks = panel.draw(axes) or Marks(())
+        drawn = panel.draw(axes)
+        marks = drawn if isinstance(drawn, Marks) else Marks(())  # a plotting call gives what it drew
         _show_all(figure)
         _lay_out(figure)
         marks.name_artists()

@@ -11,7 +11,17 @@ from codingspot.evaluation.standing import DRAWS_NEEDED
 from codingspot.evaluation.statistics import Interval
 from codingspot.importance import ESTIMATORS
 from codingspot.models import SCOPES
-from codingspot.report.labels import MINUS, domain_label, dose, general_names, plural, ratio, recipe_label, task_label
+from codingspot.report.labels import (
+    MINUS,
+    domain_label,
+    dose,
+    general_names,
+    join_words,
+    plural,
+    ratio,
+    recipe_label,
+    task_label,
+)
 from codingspot.report.specificity import (
     KEPT,
     PERPLEXITY_LIMIT,
@@ -42,10 +52,17 @@ _BY_LOSSES = {
 def headline(summary: RunSummary, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     """Two sentences: on the study's first spot, and on the one that bears on the claim.
 
-    The second is on the first other spot in scope ``blocks`` that has matched controls, or else on the first there,
-    or else on the second spot, or else on the controls of the first.
+    Before them stands what has to be known to read them. The second is on the first other spot in scope ``blocks`` that
+    has matched controls, or else on the first there, or else on the second spot, or else on the controls of the first.
     """
-    return (*_unfinished(summary), *_said(summary, findings))
+    return (*_sought(summary.plan), *_unfinished(summary), *_said(summary, findings))
+
+
+def _sought(plan: Plan) -> Iterator[str]:
+    """What the word code stands for, where the study seeks another ability."""
+    if plan.target:
+        named = join_words([domain_label(name) for name in plan.target])
+        yield f"Code stands for {named} here, the ability that is sought; all else is general text."
 
 
 def _unfinished(summary: RunSummary) -> Iterator[str]:

@@ -125,6 +125,8 @@ class Plan(BaseModel):
     domains: tuple[EvaluatedDomain, ...]
     cells: tuple[Cell, ...]
     bootstrap_seed: Count = 0
+    target: tuple[str, ...] = ()
+    """The domains of the ability that was sought in the place of code; none: code itself."""
     notes: tuple[str, ...] = ()
     """How cells are evaluated, where that isn't on every item and token: sentences that stand beside their figures."""
 
@@ -137,9 +139,9 @@ class Plan(BaseModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_empty_notes(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
-        return written if self.notes else {key: value for key, value in written.items() if key != "notes"}
+        return {key: value for key, value in written.items() if value or key not in ("target", "notes")}
 
     def with_role(self, role: TaskRole) -> tuple[Task, ...]:
         """The tasks with ``role``, in the study's order."""

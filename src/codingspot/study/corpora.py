@@ -49,13 +49,6 @@ def scoring_corpus(section: CorpusSection, tokenizer: PreTrainedTokenizerBase, t
     )
 
 
-def what_is_sought(section: CorpusSection) -> tuple[str, ...]:
-    """What the word code stands for in a study that seeks another ability: one sentence, or none."""
-    if section.target is None:
-        return ()
-    return (f"Code stands for {', '.join(section.target)} here, the ability that is sought; all else is general text.",)
-
-
 def require_source(section: CorpusSection, model: str = "the model") -> str | Source | tuple[str | Source, ...]:
     """The corpus's source.
 

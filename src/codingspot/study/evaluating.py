@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -24,6 +24,9 @@ from codingspot.study.asking import asked_rows, few, what_is_asked
 from codingspot.study.cells import ORIGINAL, Asked, Cell
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
+
+Step = Literal["measure", "run"]
+"""What of a cell is evaluated: its losses alone, or all of it."""
 
 
 class CellRunner:
@@ -59,7 +62,6 @@ class CellRunner:
         self._editor = self._open.enter_context(WeightEditor(loaded))
         self._evaluator: Evaluator | None = None
         self._sequential: SequentialEvaluator | None = None
-        self._read: dict[str, pd.DataFrame] = {}  # losses of finished cells
 
     def __enter__(self) -> CellRunner:
         return self
@@ -68,6 +70,17 @@ class CellRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+    def each(self, step: Step, cells: Sequence[Cell], begun: Callable[[Cell], None]) -> Iterator[Cell]:
+        """Take a step of each cell, and give every cell when it is taken; ``begun`` hears of it before.
+
+        Raises:
+            CodingSpotError: whatever an edit or the evaluation refuses.
+        """
+        for cell in cells:
+            begun(cell)
+            getattr(self, step)(cell)
+            yield cell
 
     def measure(self, cell: Cell) -> pd.DataFrame:
         """The cell's losses of documents, taken and saved unless they are saved already.
@@ -95,24 +108,12 @@ class CellRunner:
         outcomes = Results.of_cell(cell.name, self._outcomes(cell, losses)).outcomes
         self._directory.save_cell(cell, Results(outcomes, losses))
 
-    def asked(self, cells: Sequence[Cell]) -> pd.DataFrame:
-        """What those of some finished cells, among them the original, that aren't asked every item are asked."""
-        for cell in cells:
-            if cell.name not in self._read:
-                self._read[cell.name] = self._directory.cell_results(cell.name).losses
-        read = [(cell, self._read[cell.name]) for cell in cells]
-        return asked_rows(self._study.evaluation, read, self._vocabulary)
-
-    @property
-    def _vocabulary(self) -> int:
-        return int(self._loaded.model.config.get_text_config().vocab_size)
-
     def _outcomes(self, cell: Cell, losses: pd.DataFrame) -> list[ItemOutcome]:
         section, original = self._study.evaluation, cell.spot is None
         asked = Asked.ALL
         if self._in_study and not original:
             before = self._directory.cell_results(ORIGINAL)
-            asked = what_is_asked(section, cell, losses, before.losses, self._vocabulary)
+            asked = what_is_asked(section, cell, losses, before.losses, self._loaded.vocabulary)
         if asked.asks_nothing or not self._tasks:
             return []
         evaluator = self._whole()
@@ -168,6 +169,29 @@ class CellRunner:
 
     def _names(self, role: str) -> list[str]:
         return [spec.name for found, spec in self._study.evaluation.tasks() if found == role]
+
+
+class AskedCells:
+    """Keeps in the run directory what finished cells that aren't asked every item are asked.
+
+    Args:
+        study: says how cells are evaluated.
+        directory: where they are saved.
+        vocabulary: number of tokens.
+    """
+
+    def __init__(self, study: Study, directory: RunDirectory, vocabulary: int) -> None:
+        self._section, self._directory, self._vocabulary = study.evaluation, directory, vocabulary
+        self._losses: dict[str, pd.DataFrame] = {}
+
+    def save(self, cells: Sequence[Cell]) -> None:
+        """Write it down of those of ``cells`` that are finished, among them the original, in their order."""
+        finished = [cell for cell in cells if self._directory.is_done(cell)]
+        for cell in finished:
+            if cell.name not in self._losses:
+                self._losses[cell.name] = self._directory.cell_results(cell.name).losses
+        read = [(cell, self._losses[cell.name]) for cell in finished]
+        self._directory.save_asked(asked_rows(self._section, read, self._vocabulary))
 
 
 def thresholds(cell: Cell, original: Results, code: Sequence[str]) -> dict[str, tuple[float, ...]]:

@@ -73,7 +73,14 @@ class StudyInputs:
             for domain in self.evaluation.domains
         )
         tasks = (_described(role, task) for role, task in zip(self.roles, self.tasks, strict=True))
-        return Plan(study=study.name, model=model, tasks=tuple(tasks), domains=tuple(domains), cells=tuple(cells))
+        return Plan(
+            study=study.name,
+            model=model,
+            tasks=tuple(tasks),
+            domains=tuple(domains),
+            cells=tuple(cells),
+            target=study.corpus.target or (),
+        )
 
 
 def load_inputs(study: Study, stage: Callable[[str], None]) -> StudyInputs:

@@ -26,18 +26,25 @@ CONDITIONS: dict[str, Callable[[CellMetrics], bool]] = {
 """What comes true at the onset, and where general ability stops being kept."""
 
 
-def refine(study: Study, plan: Plan, directory: RunDirectory, run: Callable[[Cell], None]) -> tuple[Cell, ...]:
-    """Run the further cells that the study's spots need, and return them in their order."""
-    found: list[Cell] = []
-    for section in study.spots:
-        if section.precision is not None:
-            found += _bisect(study, section, plan, directory, run)
-    return tuple(found)
+def refine(
+    study: Study, plan: Plan, directory: RunDirectory, run: Callable[[Sequence[Cell]], None]
+) -> tuple[Cell, ...]:
+    """Run the further cells that the study's spots need, the next of every spot together; all, spot by spot."""
+    steps = {
+        section.name: _bisect(study, section, plan, directory)
+        for section in study.spots
+        if section.precision is not None
+    }
+    found: dict[str, list[Cell]] = {name: [] for name in steps}
+    while wanted := {name: cell for name, cells in steps.items() if (cell := next(cells, None)) is not None}:
+        run(list(wanted.values()))
+        for name, cell in wanted.items():
+            found[name].append(cell)
+    return tuple(cell for cells in found.values() for cell in cells)
 
 
-def _bisect(
-    study: Study, section: SpotSection, plan: Plan, directory: RunDirectory, run: Callable[[Cell], None]
-) -> Iterator[Cell]:
+def _bisect(study: Study, section: SpotSection, plan: Plan, directory: RunDirectory) -> Iterator[Cell]:
+    """The cells that a spot needs: each must have been run before the next is asked for."""
     total = plan.model.parameters
     metrics = {
         cell.k_percent: _metrics(plan, directory, cell.name)
@@ -53,9 +60,8 @@ def _bisect(
             if k is None:
                 break
             cell = refined_cell(study, section, total, k)
-            run(cell)
-            metrics[k] = _metrics(plan, directory, cell.name)
             yield cell
+            metrics[k] = _metrics(plan, directory, cell.name)
 
 
 def _metrics(plan: Plan, directory: RunDirectory, cell: str) -> CellMetrics:

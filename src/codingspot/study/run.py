@@ -32,20 +32,21 @@ from codingspot.study.asking import notes
 from codingspot.study.cells import Cell, Plan
 from codingspot.study.checking import check_study
 from codingspot.study.config import Study
-from codingspot.study.corpora import what_is_sought
 from codingspot.study.directory import RunDirectory
-from codingspot.study.evaluating import CellRunner
+from codingspot.study.evaluating import AskedCells, CellRunner
 from codingspot.study.further_cells import further_cells
 from codingspot.study.inputs import StudyInputs, input_paths, load_inputs, require_sources
 from codingspot.study.keeping import wants_scores
 from codingspot.study.keys import StudyKeys
 from codingspot.study.planning import plan_cells, with_own_sizes
 from codingspot.study.progress import CountsCells, Progress, Silent
+from codingspot.study.ray_cluster import Workers, connected
 from codingspot.study.refinement import refine
 from codingspot.study.reuse import reuse_scores
 from codingspot.study.scoring import study_scores
 from codingspot.study.spots import SpotFinder, study_spots
 from codingspot.study.views import study_views
+from codingspot.study.workers import WorkerPool
 
 # Work of the stages before the cells, in units of one evaluated cell, for the estimate of the time left.
 _SCORING_UNITS = 10.0
@@ -54,9 +55,16 @@ _ANALYSIS_UNITS = 1.0
 
 
 def run_study(
-    study: Study, out: Path, *, progress: Progress | None = None, unsafe_no_sandbox: bool = False
+    study: Study,
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    unsafe_no_sandbox: bool = False,
+    workers: Workers | None = None,
 ) -> RunDirectory:
     """Run ``study`` into the directory ``out``, or finish a run begun there, and return the directory.
+
+    Where there are ``workers``, they evaluate its cells (:mod:`codingspot.study.workers`); all else is done here.
 
     Raises:
         CorpusError: nothing says what the study reads.
@@ -65,22 +73,24 @@ def run_study(
         CodingSpotError: whatever the stages refuse; what was saved before stays.
     """
     require_sources(study)
-    with held(out, inputs=input_paths(study)):
-        return _run(study, RunDirectory.claim(out, study), progress or Silent(), unsafe_no_sandbox)
+    with held(out, inputs=input_paths(study)), connected(workers):
+        return _run(study, RunDirectory.claim(out, study), progress or Silent(), unsafe_no_sandbox, workers)
 
 
-def _run(study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sandbox: bool) -> RunDirectory:
+def _run(
+    study: Study, directory: RunDirectory, progress: Progress, unsafe_no_sandbox: bool, workers: Workers | None
+) -> RunDirectory:
     inputs = load_inputs(study, progress.stage)
     check_study(study, inputs, unsafe_no_sandbox=unsafe_no_sandbox)
     directory.claim_inputs(**inputs.fingerprints)
     directory.adopt(study)
     parameters = inputs.scopes["all"]
-    said = (*what_is_sought(study.corpus), *notes(study.evaluation, parameters))
+    said = notes(study.evaluation, parameters)
     study = study.model_copy(update={"evaluation": study.evaluation.for_model(parameters)})
     cells = plan_cells(study, parameters)
     keys = StudyKeys(study, {task.name: task.fingerprint for task in inputs.tasks})
     directory.settle({**keys.spots(), **keys.analyses(cells), **keys.cells(cells)})
-    run = _Run(study, inputs, directory, keys, said, progress, unsafe_no_sandbox)
+    run = _Run(study, inputs, directory, keys, said, progress, unsafe_no_sandbox, workers)
     run.announce(cells)
     given = run.score(Given(study, inputs.loaded, inputs.scoring, inputs.evaluation))
     if given.scores is not None and study.spots:
@@ -110,6 +120,7 @@ class _Run:
     notes: tuple[str, ...]
     progress: Progress
     unsafe: bool
+    workers: Workers | None
 
     def announce(self, cells: Sequence[Cell]) -> None:
         """Tell how much work is left."""
@@ -162,32 +173,44 @@ class _Run:
         self.directory.save_plan(plan)
         if self.inputs.tasks:
             self.directory.save_items(items_table(self.inputs.tasks))
-        done = [cell for cell in cells if self.directory.is_done(cell)]
-        with self._runner(spots) as runner:
+        asked = AskedCells(self.study, self.directory, self.inputs.loaded.vocabulary)
+        further: list[Cell] = []
+        begun = 0
+        with self._evaluator(spots) as evaluator:
 
-            def run(cell: Cell) -> None:
+            def begin(cell: Cell) -> None:
+                nonlocal begun
+                begun += 1
                 if isinstance(self.progress, CountsCells):
-                    self.progress.cell(len(done) + 1, max(len(cells), len(done) + 1))
+                    self.progress.cell(begun, max(len(cells), begun))
                 self.progress.stage(cell.name)
-                runner.run(cell)
-                done.append(cell)
-                self.directory.save_asked(runner.asked(done))
+
+            def run(wanted: Sequence[Cell], units: float) -> None:
+                nonlocal begun
+                unfinished = self.directory.unfinished(wanted)
+                begun += len(wanted) - len(unfinished)
+                for _ in evaluator.each("run", unfinished, begin):
+                    asked.save([*cells, *further])
+                    self.progress.advance(units)
 
             section = self.study.evaluation
             if section.tasks() and (section.tasks_at or section.tasks_where):  # where to look is known from losses
-                for cell in self.directory.unmeasured(cells):
-                    self.progress.stage(f"perplexity of {cell.name}")
-                    runner.measure(cell)
-            for cell in self.directory.unfinished(cells):
-                run(cell)
-                self.progress.advance(1.0)
+                for _ in evaluator.each(
+                    "measure",
+                    self.directory.unmeasured(cells),
+                    lambda cell: self.progress.stage(f"perplexity of {cell.name}"),
+                ):
+                    pass
+            run(cells, 1.0)
 
-            def run_further(cell: Cell) -> None:
-                self.directory.settle(self.keys.cells([cell]))
-                run(cell)
+            def run_further(wanted: Sequence[Cell]) -> None:
+                self.directory.settle(self.keys.cells(wanted))
+                further.extend(wanted)
+                run(wanted, 0.0)
 
-            further = with_own_sizes(refine(self.study, plan, self.directory, run_further), spots)
-        plan = plan.model_copy(update={"cells": (*cells, *further)})
+            whole = (*cells, *with_own_sizes(refine(self.study, plan, self.directory, run_further), spots))
+        asked.save(whole)
+        plan = plan.model_copy(update={"cells": whole})
         self.directory.save_plan(plan)
         return plan
 
@@ -221,7 +244,9 @@ class _Run:
             stage=self.progress.stage,
         )
 
-    def _runner(self, spots: Mapping[str, Spot]) -> CellRunner:
+    def _evaluator(self, spots: Mapping[str, Spot]) -> CellRunner | WorkerPool:
+        if self.workers is not None:
+            return WorkerPool(self.workers, self.study, self.directory, tuple(spots), unsafe=self.unsafe)
         return CellRunner(
             self.study,
             self.inputs.loaded,

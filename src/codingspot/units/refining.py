@@ -60,7 +60,7 @@ def by_effect(
     In nats a token, on the first ``tokens`` tokens of each domain; languages and general domains as the settings put
     them together. Weights are put back bit for bit.
     """
-    return _effects(given, units, settings, [number[None] for number in numbers], tokens)
+    return effects_of_sets(given, units, settings, [number[None] for number in numbers], tokens)
 
 
 def by_masks(
@@ -90,19 +90,22 @@ def by_masks(
     inside = np.zeros((masks, len(numbers)))
     for row, chosen in zip(inside, sets, strict=True):
         row[chosen] = 1
-    effects = _effects(given, units, settings, [numbers[torch.from_numpy(chosen)] for chosen in sets], tokens)
+    effects = effects_of_sets(given, units, settings, [numbers[torch.from_numpy(chosen)] for chosen in sets], tokens)
     fitted = LassoCV(cv=min(_FOLDS, masks), random_state=seed).fit(inside, effects.numpy())
     return torch.from_numpy(fitted.coef_).double()
 
 
-def _effects(
+def effects_of_sets(
     given: TrainingInput,
     units: Units,
     settings: UnitSettings,
     sets: Sequence[Int64[Tensor, " _"]],
     tokens: int,
 ) -> Float64[Tensor, " sets"]:
-    """What zeroing each set of units does to the loss of code, less what it does to that of general text."""
+    """What zeroing each set of units does to the loss of code, less what it does to that of general text.
+
+    Without general text, or a contrast, to the loss of code alone.
+    """
     head = OutputHead(given.loaded.model)
     sides = [{name: text.first(tokens) for name, text in texts.items()} for texts in (given.code, given.general)]
     before = [_losses(head, texts, settings) for texts in sides]

@@ -49,7 +49,7 @@ class PairReader:
     def tables(self, *, example: bool) -> dict[str, pd.DataFrame]:
         """The tables of this pair by their names."""
         layers = state_count(self.loaded.model)
-        vocabulary = int(self.loaded.model.config.get_text_config().vocab_size)
+        vocabulary = self.loaded.vocabulary
         parts: list[list[Any]] = [[] for _ in range(layers)]
         means = [torch.zeros(vocabulary, dtype=torch.float64) for _ in range(layers)]
         shown: list[pd.DataFrame] = []

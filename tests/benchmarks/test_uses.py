@@ -1,0 +1,75 @@
+"""The experiments on the uses of a spot, over a few tokens: what they do, and that they resume."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+TINY = ("--seeds", "1", "--tokens", "256", "--held-out", "128")
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Runs a script and gives the rows that it saved."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+    def run(name: str, *options: str) -> pd.DataFrame:
+        out = tmp_path / f"{name}.json"
+        script: ModuleType = importlib.import_module(name)
+        monkeypatch.setattr(sys, "argv", [name, *TINY, *options, "--out", str(out)])
+        script.main()
+        return pd.DataFrame([row for rows in json.loads(out.read_text())["rows"].values() for row in rows])
+
+    return run
+
+
+def test_every_way_of_removal_does_the_same_harm_before_it_is_relearned(run, capsys) -> None:
+    ways = ("neurons, as many of each layer, cut out", "ascent, CIR")
+    options = ("--rise", "0.1", "--most", "15", "--programs", "12", "--rates", "1e-3", "--steps", "1")
+    rows = run("lasting_removal", *options, "--ways", *ways)
+    harmed = rows[rows["step"] == 0].set_index("way")
+    rises = harmed["code"] - harmed["code_original"]
+    assert list(rises.index) == list(ways)
+    assert rises.between(0.1, 0.3).all()
+    assert (harmed["parameters"] > 0).tolist() == [True, False]
+    assert len(rows) == 4
+    capsys.readouterr()
+    again = run("lasting_removal", *options, "--ways", ways[0])
+    assert again.equals(rows)
+    assert "done" not in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="was made with"):
+        run("lasting_removal", "--rise", "0.2")
+
+
+def test_edits_are_told_from_those_of_controls_by_dose(run, capsys) -> None:
+    doses = ["times 0.75", "times 0.25", "times 0"]
+    rows = run("editing_doses", "--draws", "1", "--items", "0", "--edits", *doses)
+    changes = rows[rows["domain"] == "code"].pivot_table(index="cell", columns=["spot", "what"], values="change")
+    for spot in ("weights", "neurons"):
+        assert changes[spot, "spot"].loc[doses].is_monotonic_increasing
+        assert changes[spot, "spot"]["times 0"] > 2 * changes[spot, "control 0"]["times 0"]
+    assert "| times 0.25 | " in capsys.readouterr().out
+
+
+def test_what_is_protected_is_not_pruned(run) -> None:
+    rows = run("pruning", "--sparsities", "0.5", "--by", "wanda").set_index(["by", "protected"])
+    zeros = rows["protected_zeros"].loc["wanda"]
+    assert zeros["the spot"] < 0.01 * zeros["all but the spot"]
+    code = rows["code"].loc["wanda"]
+    assert code["all but the spot"] > 2 * code["the spot"]
+
+
+def test_adapters_of_every_placement_learn_at_one_budget(run) -> None:
+    rows = run("lora_placement", "--programs", "8", "--steps", "4", "--budget", "20000").set_index(
+        ["placement", "step"]
+    )
+    spent = rows["trainable"].unstack()[0]
+    assert spent.between(19_000, 20_000).all()
+    losses = rows["new"].unstack()
+    assert (losses[4] < losses[0]).all()
+    assert losses[0].nunique() == 1
