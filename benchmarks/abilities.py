@@ -32,7 +32,6 @@ TASKS = {
     CODE: "testbed_humaneval",
     **{name: f"testbed_{name}" for name in ("arithmetic", "events", "knowledge", "misconceptions", "roles")},
 }
-_DOCUMENTS = 400
 
 
 def main() -> None:
@@ -42,12 +41,13 @@ def main() -> None:
     parser.add_argument("--abilities", nargs="*", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--k", type=float, default=1.0, help="the dose, in percent of all parameters")
     parser.add_argument("--tokens", type=int, default=4096, help="tokens a domain")
+    parser.add_argument("--documents", type=int, default=400, help="texts a domain that are written")
     parser.add_argument("--limit", type=int, default=60, help="items a task")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     languages = languages_of(Path(model_source(options.model)))
-    texts = write_texts(options.out / "texts", languages, options.seed)
+    texts = write_texts(options.out / "texts", languages, options.documents, options.seed)
     rows = {}
     for ability in options.abilities:
         study = study_of(ability, texts, languages, options)
@@ -56,11 +56,11 @@ def main() -> None:
     print(table(rows))
 
 
-def write_texts(folder: Path, languages: Iterable[str], seed: int) -> Path:
+def write_texts(folder: Path, languages: Iterable[str], count: int, seed: int) -> Path:
     """A file of texts for each language and each family of English; those that are there stay."""
     folder.mkdir(parents=True, exist_ok=True)
-    domains = {name: pure_code(name, _DOCUMENTS, seed) for name in languages}
-    domains |= {domain.name: domain.texts for domain in english_families(_DOCUMENTS, seed)}
+    domains = {name: pure_code(name, count, seed) for name in languages}
+    domains |= {domain.name: domain.texts for domain in english_families(count, seed)}
     for name, found in domains.items():
         file = folder / f"{name}.jsonl"
         if not file.exists():
@@ -88,8 +88,8 @@ def study_of(ability: str, texts: Path, languages: Iterable[str], options: argpa
             "general": [TEXT, *(name for name in TASKS if name != CODE)],
             "target": [*scored, HELD_OUT_LANGUAGE] if ability == CODE else [ability],
             "held_out": [HELD_OUT_LANGUAGE],
-            "documents": _DOCUMENTS // 2,
-            "evaluation_documents": 24,
+            "documents": options.documents // 2,
+            "evaluation_documents": min(24, options.documents // 8),
             "purified": False,
             "seed": options.seed,
         },

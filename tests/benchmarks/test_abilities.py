@@ -15,7 +15,20 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "abilities.py"
 def test_a_spot_is_measured_on_every_ability(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--abilities", "roles", "--tokens", "256", "--limit", "2", "--out", str(tmp_path)]
+    options = [
+        "--model",
+        "testbed-routed",
+        "--abilities",
+        "roles",
+        "--tokens",
+        "256",
+        "--limit",
+        "2",
+        "--documents",
+        "32",
+        "--out",
+        str(tmp_path),
+    ]
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), *options])
     runpy.run_path(str(SCRIPT), run_name="__main__")
     heading, _, row = capsys.readouterr().out.strip().splitlines()[-3:]
