@@ -11,11 +11,16 @@ EXTRAS = {
     "datasets": "hub",
     "lm_eval": "eval",
     "matplotlib": "report",
+    "mlflow": "mlflow",
     "ray": "cluster",
     "sklearn": "eval",
+    "trackio": "trackio",
+    "wandb": "wandb",
     "wordfreq": "lens",
 }
 """What is imported, to the extra that brings it."""
+TRACKERS = ("wandb", "trackio", "mlflow")
+"""Of these, those that ``all`` leaves out: large, and of use to those alone who have them anyway."""
 
 
 @contextmanager
@@ -32,7 +37,7 @@ def optional_packages() -> Iterator[None]:
         if package not in EXTRAS:
             raise
         raise MissingPackageError(
-            f"the package {package} is needed here and isn't installed; pip install 'codingspot[{EXTRAS[package]}]', "
-            "or 'codingspot[all]'",
+            f"the package {package} is needed here and isn't installed; pip install 'codingspot[{EXTRAS[package]}]'"
+            + ("" if package in TRACKERS else ", or 'codingspot[all]'"),
             name=package,
         ) from None

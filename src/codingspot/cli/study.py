@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,9 @@ SummaryJson = Annotated[bool, typer.Option("--json", help="Print summary.json in
 Unsafe = Annotated[
     bool,
     typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox: they can do what you can."),
+]
+Track = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Log the cells in an experiment tracker: wandb, trackio or mlflow.")
 ]
 _RESUMES = "the same command resumes where it stopped"
 
@@ -72,6 +76,7 @@ def run(
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Of a Ray cluster, such as auto: where the workers are.")
     ] = None,
+    track: Track = None,
     unsafe_no_sandbox: Unsafe = False,
     as_json: SummaryJson = False,
 ) -> None:
@@ -94,12 +99,13 @@ def run(
         return
     place = directory or Path("runs") / (study.stem if study else asked.name.replace(" ", "-"))
     given = {"count": workers, "address": ray}
-    _run(asked, place, unsafe_no_sandbox, as_json, study, given if workers or ray is not None else None)
+    _run(asked, place, unsafe_no_sandbox, as_json, study, given if workers or ray is not None else None, track)
 
 
 def report(
     directory: Annotated[Path, typer.Argument(help="A run directory.")],
     vector: Annotated[bool, typer.Option("--vector", help="Write figures as PDF and SVG too, for a paper.")] = False,
+    track: Track = None,
     as_json: SummaryJson = False,
 ) -> None:
     """Rebuild every table, figure and the HTML page of a run from its results.
@@ -109,7 +115,9 @@ def report(
     from codingspot.report import build_report
 
     with friendly_errors():
+        tracked = _tracking(track)
         build_report(directory, vector=vector)
+        tracked(directory)
         _show(directory, as_json)
 
 
@@ -174,6 +182,7 @@ def _run(
     as_json: bool,
     file: Path | None = None,
     workers: Mapping[str, Any] | None = None,
+    track: str | None = None,
 ) -> None:
     """Run ``study``, read from ``file``, and build its report; the run's own copy may be given to resume it."""
     with friendly_errors(f"the same command resumes {directory} where it stopped"):
@@ -184,12 +193,24 @@ def _run(
 
         with setting_error():
             asked = None if workers is None else Workers.model_validate(workers)
+        tracked = _tracking(track)
         own = file is not None and file.resolve() == (directory / "study.yaml").resolve()
         with held(directory, inputs=[None if own else file, *input_paths(study)]), StudyProgress() as progress:
             run_study(study, directory, progress=progress, unsafe_no_sandbox=unsafe_no_sandbox, workers=asked)
             progress.stage("writing the report")
             build_report(directory)
+        tracked(directory)
         _show(directory, as_json)
+
+
+def _tracking(name: str | None) -> Callable[[Path], None]:
+    """What logs a run's cells in a tracker, whose library is there; nothing where none is asked for."""
+    if name is None:
+        return lambda _: None
+    from codingspot.report.tracking import check_tracker, track
+
+    check_tracker(name)
+    return partial(track, name=name)
 
 
 def _show(directory: Path, as_json: bool) -> None:
