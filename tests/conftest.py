@@ -1,6 +1,7 @@
 """What every test runs under."""
 
 import pytest
+
 import shape_checks
 
 shape_checks.install()
