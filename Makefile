@@ -28,7 +28,7 @@ demo: install sandbox
 
 test: install sandbox browser
 	@# One thread a worker: two workers of two threads each would wait for one another on two cores.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
