@@ -139,8 +139,8 @@ class AnalysisTraits:
     Attributes:
         schemas: file stem to table; the first is written last, and says that the analysis is made.
         sections: from a run, its summary and findings to its parts of a report.
-        after: when it is made; after ``cells``, anew each time that a run goes on, as there may be more of them,
-        once: unless it is of none but what its key has.
+        after: when it is made; after ``cells``, anew each time that a run goes on, as there may be more of them.
+        once: not anew then, as it is made from no more than what its key has.
         place: where it stands among the others.
         asked: whether a study asks for it; None where it does so by naming it in ``analyses``.
         fits: refuses, before anything is computed, a study that it can't be made of; only the study, the model and the

@@ -54,10 +54,11 @@ def test_what_a_cell_is_asked() -> None:
 
 
 def test_only_cells_that_are_asked_less_are_listed() -> None:
-    before = _losses("original", go=1.0)
-    cells = [(Cell(name="original"), before), (_cell(0.1), before), (_cell(1.0), _losses("a-k1", go=UNIFORM))]
-    rows = asked_rows(EvaluationSection(dead_items=5), cells, VOCABULARY)
-    assert rows.to_dict("records") == [{"cell": "a-k1", "asked": "dead", "items": 5}]
+    asked = {"original": Asked.ALL, "a-k0.1": Asked.ALL, "a-k1": Asked.DEAD, "a-k2": Asked.DOSE}
+    assert asked_rows(EvaluationSection(dead_items=5), asked).to_dict("records") == [
+        {"cell": "a-k1", "asked": "dead", "items": 5},
+        {"cell": "a-k2", "asked": "dose", "items": 0},
+    ]
 
 
 def test_the_models_size_settles_what_the_study_leaves_open() -> None:

@@ -18,8 +18,6 @@ from codingspot.ablation.controls import uniform_control
 from codingspot.analysis_registry import ANALYSES, AnalysisTraits, Given, MadeFrom, Tables, stacked
 from codingspot.corpus import PackedTokens
 from codingspot.errors import NonFiniteError, SelectionError, StudyError
-from codingspot.evaluation.adapter import ModelAdapter
-from codingspot.evaluation.perplexity import HeldOutLoss
 from codingspot.learning import RelearnSettings, dose_that_harms, relearned
 from codingspot.models import find_units
 from codingspot.report.drawing import Panel, Picture
@@ -233,6 +231,9 @@ def _programs(given: Given) -> PackedTokens:
 
 def _measure_and_original(given: Given) -> tuple[Callable[[], dict[str, float]], Losses]:
     """What reads the losses of held-out text, and what they are before any removal."""
+    from codingspot.evaluation.adapter import ModelAdapter  # loads lm-eval, which reading a report does not need
+    from codingspot.evaluation.perplexity import HeldOutLoss
+
     kinds = {domain.name: domain.kind for domain in given.held_out.domains}
     adapter = ModelAdapter(given.loaded.model, given.loaded.tokenizer)
     losses = HeldOutLoss(adapter, given.held_out.domains, tokens=TOKENS, seed=given.study.scoring.seed)

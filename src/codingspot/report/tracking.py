@@ -6,15 +6,16 @@ otherwise.
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from codingspot.errors import OutputError, StudyError
-from codingspot.extras import TRACKERS, optional_packages
+from codingspot.extras import optional_packages
 from codingspot.files import reason
 from codingspot.report.run_files import read_run
 from codingspot.report.summary import summarise
@@ -29,10 +30,10 @@ def check_tracker(name: str) -> None:
         StudyError: there is none of that name.
         MissingPackageError: its library isn't installed.
     """
-    if name not in TRACKERS:
-        raise StudyError(f"no tracker {name!r}; use one of {', '.join(TRACKERS)}")
+    if name not in _LOG:
+        raise StudyError(f"no tracker {name!r}; use one of {', '.join(_LOG)}")
     with optional_packages():
-        __import__(name)
+        importlib.import_module(name)
 
 
 def track(run_directory: Path, name: str) -> None:
@@ -47,9 +48,8 @@ def track(run_directory: Path, name: str) -> None:
     run = read_run(run_directory)
     steps = [(str(record["cell"]), dict(_numbers(record))) for record in summarise(run).records() if "tasks" in record]
     study = yaml.safe_load((run_directory / "study.yaml").read_text(encoding="utf-8"))
-    log = _mlflow if name == "mlflow" else _wandb_like
     try:
-        log(name, run_directory, run.plan.study, study, steps)
+        _LOG[name](importlib.import_module(name), run_directory, run.plan.study, study, steps)
     except Exception as error:  # each library has errors of its own
         raise OutputError(f"{name} could not log {run_directory} ({reason(error)}); the run itself is whole") from None
 
@@ -65,25 +65,30 @@ def _numbers(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 Steps = Sequence[tuple[str, Mapping[str, float]]]
+Log = Callable[[Any, Path, str, Mapping[str, Any], Steps], None]
+"""Hands a run to a tracker's library: its folder, name, study, and every cell's name and numbers."""
 
 
-def _wandb_like(name: str, folder: Path, title: str, study: Mapping[str, Any], steps: Steps) -> None:
-    library: Any = __import__(name)
-    local: dict[str, Any] = {}
-    if name == "wandb":
-        local = {"dir": str(folder), "mode": os.environ.get("WANDB_MODE", "offline")}
-    library.init(project=_PROJECT, name=title, config=dict(study), **local)
+def _trackio(library: Any, _folder: Path, title: str, study: Mapping[str, Any], steps: Steps, **settings: str) -> None:
+    library.init(project=_PROJECT, name=title, config=dict(study), **settings)
     for cell, numbers in steps:
         library.log({"cell": cell, **numbers})
     library.finish()
 
 
-def _mlflow(name: str, folder: Path, title: str, _study: Mapping[str, Any], steps: Steps) -> None:
-    mlflow: Any = __import__(name)
+def _wandb(library: Any, folder: Path, title: str, study: Mapping[str, Any], steps: Steps) -> None:
+    mode = os.environ.get("WANDB_MODE", "offline")
+    _trackio(library, folder, title, study, steps, dir=str(folder), mode=mode)  # whose interface is wandb's
+
+
+def _mlflow(library: Any, folder: Path, title: str, _study: Mapping[str, Any], steps: Steps) -> None:
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').absolute()}")
-    mlflow.set_experiment(_PROJECT)
-    with mlflow.start_run(run_name=title):
-        mlflow.set_tags({f"cell {step}": cell for step, (cell, _) in enumerate(steps)})
+        library.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').absolute()}")
+    library.set_experiment(_PROJECT)
+    with library.start_run(run_name=title):
+        library.set_tags({f"cell {step}": cell for step, (cell, _) in enumerate(steps)})
         for step, (_, numbers) in enumerate(steps):
-            mlflow.log_metrics(dict(numbers), step=step)
+            library.log_metrics(dict(numbers), step=step)
+
+
+_LOG: Final[Mapping[str, Log]] = {"wandb": _wandb, "trackio": _trackio, "mlflow": _mlflow}

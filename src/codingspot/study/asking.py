@@ -13,7 +13,7 @@ What is said of a cell that isn't asked every item follows from its losses and t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ import pandas as pd
 from codingspot.evaluation.metrics import perplexities
 from codingspot.evaluation.tasks import EvaluationTask
 from codingspot.models import LARGE_MODEL
-from codingspot.study.cells import ORIGINAL, Asked, Cell
+from codingspot.study.cells import Asked, Cell
 from codingspot.study.evaluation_section import EvaluationSection
 
 _ROUNDING = 1e-4
@@ -67,25 +67,14 @@ def _drawn(numbers: Sequence[int], items: int, seed: int) -> list[int]:
     return [numbers[place] for place in order[:items]]
 
 
-def asked_rows(section: EvaluationSection, cells: Sequence[tuple[Cell, pd.DataFrame]], vocabulary: int) -> pd.DataFrame:
-    """What cells that aren't asked every item are asked: columns ``cell``, ``asked`` and ``items`` (of each task).
-
-    Args:
-        section: as the cells were evaluated.
-        cells: each with its losses, the original model among them.
-        vocabulary: number of tokens.
-    """
-    (original,) = (losses for cell, losses in cells if cell.name == ORIGINAL)
-    return pd.DataFrame(list(_rows(section, cells, original, vocabulary)), columns=["cell", "asked", "items"])
-
-
-def _rows(
-    section: EvaluationSection, cells: Sequence[tuple[Cell, pd.DataFrame]], original: pd.DataFrame, vocabulary: int
-) -> Iterator[tuple[str, str, int]]:
-    for cell, losses in cells:
-        asked = what_is_asked(section, cell, losses, original, vocabulary)
-        if asked is not Asked.ALL:
-            yield cell.name, str(asked), 0 if asked.asks_nothing else int(section.dead_items or 0)
+def asked_rows(section: EvaluationSection, asked: Mapping[str, Asked]) -> pd.DataFrame:
+    """Cells that aren't asked every item, by their names: columns ``cell``, ``asked`` and ``items`` (of each task)."""
+    rows = [
+        (cell, str(what), 0 if what.asks_nothing else int(section.dead_items or 0))
+        for cell, what in asked.items()
+        if what is not Asked.ALL
+    ]
+    return pd.DataFrame(rows, columns=["cell", "asked", "items"])
 
 
 def notes(asked: EvaluationSection, parameters: int) -> tuple[str, ...]:

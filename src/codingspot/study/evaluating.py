@@ -182,16 +182,19 @@ class AskedCells:
 
     def __init__(self, study: Study, directory: RunDirectory, vocabulary: int) -> None:
         self._section, self._directory, self._vocabulary = study.evaluation, directory, vocabulary
-        self._losses: dict[str, pd.DataFrame] = {}
+        self._original = pd.DataFrame()
+        self._asked: dict[str, Asked] = {}  # of finished cells
 
     def save(self, cells: Sequence[Cell]) -> None:
-        """Write it down of those of ``cells`` that are finished, among them the original, in their order."""
-        finished = [cell for cell in cells if self._directory.is_done(cell)]
-        for cell in finished:
-            if cell.name not in self._losses:
-                self._losses[cell.name] = self._directory.cell_results(cell.name).losses
-        read = [(cell, self._losses[cell.name]) for cell in finished]
-        self._directory.save_asked(asked_rows(self._section, read, self._vocabulary))
+        """Write it down of those of ``cells`` that are finished, in their order; the original, which is first, is."""
+        for cell in cells:
+            if cell.name not in self._asked and self._directory.is_done(cell):
+                losses = self._directory.cell_results(cell.name).losses
+                if cell.name == ORIGINAL:
+                    self._original = losses
+                self._asked[cell.name] = what_is_asked(self._section, cell, losses, self._original, self._vocabulary)
+        known = {cell.name: self._asked[cell.name] for cell in cells if cell.name in self._asked}
+        self._directory.save_asked(asked_rows(self._section, known))
 
 
 def thresholds(cell: Cell, original: Results, code: Sequence[str]) -> dict[str, tuple[float, ...]]:
