@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 _WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_ABOUT = "__metadata__"
 
 
 def bits(tensor: Tensor) -> Int[Tensor, " n"]:
@@ -47,11 +48,21 @@ def places(path: Path) -> dict[str, Place]:
 
     The library maps whole files into memory; by their places a part of a tensor can be read into a bounded buffer.
     """
+    header, data = _header(path)
+    header.pop(_ABOUT, None)
+    return {name: _place(each, data) for name, each in header.items()}
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file, which was opened before and found whole, says beside its tensors."""
+    return dict(_header(path)[0].get(_ABOUT) or {})
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a file, and where the tensors' bytes begin."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    return {name: _place(each, 8 + length) for name, each in header.items()}
+        return json.loads(file.read(length)), 8 + length
 
 
 def _place(entry: Mapping[str, Any], data: int) -> Place:
@@ -99,7 +110,7 @@ def set_aside(path: Path, forms: Mapping[str, Form]) -> None:
 
 
 def _head(forms: Mapping[str, Form], about: Mapping[str, str] | None) -> bytes:
-    header: dict[str, Any] = {} if about is None else {"__metadata__": dict(about)}
+    header: dict[str, Any] = {} if about is None else {_ABOUT: dict(about)}
     end = 0
     for name, form in forms.items():
         start, end = end, end + form.size
@@ -111,4 +122,4 @@ def _head(forms: Mapping[str, Form], about: Mapping[str, str] | None) -> bytes:
 
 def raw(tensor: Tensor) -> memoryview:
     """The bytes of a tensor on the CPU."""
-    return tensor.contiguous().flatten().view(torch.uint8).numpy().data
+    return tensor.contiguous().view(-1, 1).view(torch.uint8).numpy().data  # a column: an empty row has no stride

@@ -105,6 +105,8 @@ def test_a_sum_of_scores_is_one_domain_and_no_scores_are_none() -> None:
     languages = own.domains - 1  # and english
     assert folded.disk["scores"] == 2 * own.disk["scores"] / own.domains
     assert folded.disk["draws"] == own.disk["draws"]
+    halved = estimate(study(scoring=study().scoring.model_copy(update={"keep": "folded", "keep_dtype": "float16"})))
+    assert halved.disk == {**folded.disk, "scores": folded.disk["scores"] / 2}
     assert folded.selected_from == own.selected_from / languages == own.footprint.parameters
     contrast = next(spot for spot in load_study(DEMO).spots if spot.traits.contrast and spot.traits.scored)
     assert estimate(study(spots=(contrast,))).selected_from == own.domains * own.footprint.parameters

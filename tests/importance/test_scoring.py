@@ -187,10 +187,12 @@ def test_folded_languages_give_the_same_spots_exactly(loaded, corpus, tmp_path) 
         score(loaded, corpus, tmp_path / "z", folded=True, normalise="zscore", **SETTINGS)
 
 
-@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize(
+    "kept", [{}, {"folded": True}, {"keep_dtype": "float16"}, {"folded": True, "keep_dtype": "float16"}]
+)
 @pytest.mark.parametrize("stop_at", ["C#", "Rust", "English"])
-def test_a_stopped_scoring_goes_on_after_the_domains_it_finished(loaded, corpus, tmp_path, stop_at, folded) -> None:
-    settings = {**SETTINGS, "folded": folded}
+def test_a_stopped_scoring_goes_on_after_the_domains_it_finished(loaded, corpus, tmp_path, stop_at, kept) -> None:
+    settings = {**SETTINGS, **kept}
     expected = score(loaded, corpus, tmp_path / "expected", **settings)
     partial, draws = tmp_path / "partial", [tmp_path / "draw-0", tmp_path / "draw-1"]
 

@@ -59,6 +59,9 @@ def score(
     token_budget: TokenBudget = 8192,
     sequence_length: SequenceLength = 256,
     seed: OrderSeed = 0,
+    keep_dtype: Annotated[
+        str, typer.Option(help="In what type scores are kept: float32, or float16 at half the disk.")
+    ] = "float32",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -92,6 +95,7 @@ def score(
                     "sequence_length": sequence_length,
                     "seed": seed,
                     "draws": 1,
+                    "keep_dtype": keep_dtype,
                 }
             )
         if launched():
@@ -111,6 +115,7 @@ def score(
                 token_budget=token_budget,
                 sequence_length=sequence_length,
                 seed=seed,
+                keep_dtype=scoring.keep_dtype,
                 force=force,
                 **scoring.parameters,
             )

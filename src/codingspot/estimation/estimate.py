@@ -23,7 +23,7 @@ from codingspot.estimation.peaks import (
 from codingspot.importance import micro_batch
 from codingspot.importance.draws import SAMPLE
 from codingspot.importance.finetune import optimizer_bytes
-from codingspot.models import MAX_LOGITS, ParameterLayout, scope_sizes
+from codingspot.models import MAX_LOGITS, ParameterLayout, scope_sizes, torch_dtype
 from codingspot.models.section import ModelSection
 from codingspot.spot.selection import count_for
 from codingspot.study.checking import check_room
@@ -192,7 +192,7 @@ class _Needs:
         return self.kept if traits.contrast else self.kept_languages
 
     def disk(self, model: Footprint) -> dict[str, int]:
-        scores = 4 * model.parameters * self.kept
+        scores = torch_dtype(self.study.scoring.keep_dtype).itemsize * model.parameters * self.kept
         draws = draw_count(self.study) if self.scored else 0
         sampled = 4 * min(model.parameters, SAMPLE) * self.domains * draws
         saved = sum(count_for(k, model.parameters) for section in self.study.spots for k in _saved_doses(section))

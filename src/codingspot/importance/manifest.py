@@ -13,6 +13,7 @@ from codingspot.records import Count, FileName, Plain, Record
 
 FORMAT = "codingspot-scores"
 Normalisation = Literal["tokens", "none", "zscore"]
+ScoreDtype = Literal["float32", "float16"]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
@@ -78,6 +79,7 @@ class StoreManifest(Record):
 
     format: Literal["codingspot-scores"]
     normalise: Normalisation
+    keep_dtype: ScoreDtype = "float32"
     domains: tuple[DomainRecord, ...] = Field(min_length=1)
     layout: tuple[tuple[str, tuple[Count, ...]], ...] = Field(min_length=1)
     versions: dict[str, str] = Field(default_factory=dict)

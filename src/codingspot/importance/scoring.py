@@ -25,7 +25,7 @@ from codingspot.importance.estimators import (
     resolve,
 )
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
-from codingspot.importance.manifest import Normalisation
+from codingspot.importance.manifest import Normalisation, ScoreDtype
 from codingspot.importance.store import ScoreStore
 from codingspot.importance.writing import NewDomainScores, store_writer
 from codingspot.models import LoadedModel, ParameterLayout, unique_parameters
@@ -55,6 +55,7 @@ def score(
     draws: Sequence[Path] = (),
     sample_only: bool = False,
     folded: bool = False,
+    keep_dtype: ScoreDtype = "float32",
     partial: Path | None = None,
     progress: Progress | None = None,
     force: bool = False,
@@ -71,8 +72,9 @@ def score(
     ``finetune`` asks for. The loss of every step of fine-tuning is kept with the domain. ``draws`` are folders, one for
     each disjoint draw that the budget is cut into, for a store of that draw's scores at a sample of the parameters
     (:mod:`codingspot.importance.draws`); with ``sample_only``, ``out`` itself holds no more. Of ``folded`` languages
-    ``out`` keeps the sum of magnitudes alone, as one domain (:mod:`codingspot.importance.writing`). In the
-    folder ``partial`` a scoring that is stopped leaves the domains that it finished, and the same goes on from there.
+    ``out`` keeps the sum of magnitudes alone, as one domain (:mod:`codingspot.importance.writing`).
+    ``keep_dtype`` float16 takes half the disk (:mod:`codingspot.importance.halving`); draws stay float32. In the folder
+    ``partial`` a scoring that is stopped leaves the domains that it finished, and the same goes on from there.
     Memory does not grow with the number of domains. ``force`` replaces what this package wrote to ``out`` before.
 
     Raises:
@@ -122,8 +124,8 @@ def score(
     }
     share = None if token_budget is None or not draws else token_budget // len(draws)
     of_a_draw = {**provenance, "settings": {**provenance["settings"], "token_budget": share}}
-    made = [(folder, of_a_draw) for folder in draws]
-    made.insert(0, (Path(out), provenance))  # entered first, it appears last
+    made: list[tuple[Path, dict[str, Any], ScoreDtype]] = [(folder, of_a_draw, "float32") for folder in draws]
+    made.insert(0, (Path(out), provenance, keep_dtype))  # entered first, it appears last
     with ExitStack() as stack:
         writers = [
             stack.enter_context(
@@ -131,13 +133,14 @@ def score(
                     folder,
                     provenance=each,
                     normalise=normalise,
+                    keep_dtype=dtype,
                     inputs=[loaded.folder],
                     force=force,
                     partial=None if partial is None else partial / folder.name,
                     ranks=ranks,
                 )
             )
-            for folder, each in made
+            for folder, each, dtype in made
         ]
         whole, own = (None, writers) if sample_only else (writers[0], writers[1:])
         done = set(writers[0].texts)

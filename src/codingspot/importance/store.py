@@ -1,4 +1,4 @@
-"""Scores on disk: one float32 value a parameter and domain, read lazily, tensor by tensor or part by part.
+"""Scores on disk: one value a parameter and domain, read lazily as float32, tensor by tensor or part by part.
 
 A store is a folder with ``manifest.json`` and, for each domain, one or more safetensors files. Scores are
 signed where their estimator has a sign; their *magnitude*, which ranks parameters, is the absolute value
@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -24,7 +22,8 @@ from codingspot.corpus import Corpus, DomainKind
 from codingspot.errors import ArtefactError, FingerprintError
 from codingspot.files import digest, read_json, reason
 from codingspot.importance.estimators import EstimatorTraits, estimator_traits
-from codingspot.importance.manifest import FORMAT, Normalisation, StoreManifest
+from codingspot.importance.halving import FORMS, KeptScores, kept_scores
+from codingspot.importance.manifest import FORMAT, Normalisation, ScoreDtype, StoreManifest
 from codingspot.importance.writing import (
     FOLDED,
     SHARD_BYTES,
@@ -36,7 +35,6 @@ from codingspot.importance.writing import (
 from codingspot.models import ParameterLayout
 from codingspot.outputs import Place
 from codingspot.records import read_plain
-from codingspot.tensor_files import places
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,16 @@ class ScoreStore:
         *,
         provenance: Mapping[str, Any] | None = None,
         normalise: Normalisation = "tokens",
+        keep_dtype: ScoreDtype = "float32",
         shard_bytes: int = SHARD_BYTES,
         inputs: Iterable[Place] = (),
         force: bool = False,
     ) -> ScoreStore:
         """Write a store to ``folder``. Domains are taken, written and let go one at a time.
 
-        ``provenance`` is kept in the manifest: what made the scores (model, corpus, estimator, settings). ``inputs``
-        are paths that ``folder`` must keep clear of; ``force`` replaces what this package wrote there before.
+        ``provenance`` is kept in the manifest: what made the scores (model, corpus, estimator, settings).
+        ``keep_dtype`` is the type on disk (:mod:`codingspot.importance.halving`). ``inputs`` are paths that ``folder``
+        must keep clear of; ``force`` replaces what this package wrote there before.
 
         Raises:
             OutputError: ``folder`` may not be written to (:func:`codingspot.outputs.check_folder`).
@@ -78,7 +78,13 @@ class ScoreStore:
             NonFiniteError: a score is NaN or infinite.
         """
         with store_writer(
-            folder, provenance=provenance, normalise=normalise, shard_bytes=shard_bytes, inputs=inputs, force=force
+            folder,
+            provenance=provenance,
+            normalise=normalise,
+            keep_dtype=keep_dtype,
+            shard_bytes=shard_bytes,
+            inputs=inputs,
+            force=force,
         ) as writer:
             for new in domains:
                 writer.add(new)
@@ -200,14 +206,7 @@ class ScoreStore:
         Raises:
             ArtefactError: the file was removed or cut since the store was opened.
         """
-        path, offset = self._data_offsets[domain][name]
-        try:
-            values = np.fromfile(path, dtype="<f4", count=stop - start, offset=offset + 4 * start)
-        except OSError as error:
-            raise ArtefactError(f"{path} can't be read ({error.strerror}); score again") from None
-        if len(values) != stop - start:
-            raise ArtefactError(f"{path} is truncated; score again")
-        return torch.from_numpy(values)
+        return self._kept[domain][name].read(start, stop)
 
     def magnitude(self, domain: str, name: str, start: int, stop: int) -> Float32[Tensor, " n"]:
         """Magnitudes, which rank parameters, from ``start`` to ``stop`` of one flattened parameter.
@@ -238,30 +237,28 @@ class ScoreStore:
             )
 
     @cached_property
-    def _data_offsets(self) -> dict[str, dict[str, tuple[Path, int]]]:
-        """File and byte offset of every tensor, by domain and name."""
+    def _kept(self) -> dict[str, dict[str, KeptScores]]:
+        """Where every tensor's scores are, by domain and name."""
         return {
-            domain.name: {
-                name: (self.folder / file, place.start)
-                for file in domain.files
-                for name, place in places(self.folder / file).items()
-            }
+            domain.name: {name: kept for file in domain.files for name, kept in kept_scores(self.folder / file).items()}
             for domain in self.domains
         }
 
     def _check_files(self, domain: DomainScores) -> None:
         found: dict[str, tuple[int, ...]] = {}
+        form = FORMS[self.manifest.get("keep_dtype", "float32")]
         for file in domain.files:
             path = self.folder / file
             try:
                 with safe_open(path, framework="pt") as tensors:
                     for name in tensors.keys():  # noqa: SIM118 - not a mapping
                         part = tensors.get_slice(name)
-                        if part.get_dtype() != "F32":
-                            raise ArtefactError(f"{path} holds {name} as {part.get_dtype()}, not F32; score again")
+                        if part.get_dtype() != form:
+                            raise ArtefactError(f"{path} holds {name} as {part.get_dtype()}, not {form}; score again")
                         found[name] = tuple(part.get_shape())
             except (OSError, SafetensorError) as error:
                 raise ArtefactError(f"{path} is missing, truncated or corrupt ({reason(error)}); score again") from None
+            kept_scores(path)
         if found != dict(zip(self.layout.names, self.layout.shapes, strict=True)):
             raise ArtefactError(
                 f"the tensors of domain {domain.name!r} in {self.folder} differ from those listed; score again"

@@ -24,7 +24,8 @@ from torch import Tensor
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, NonFiniteError, OutputError
 from codingspot.files import write_json
-from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation
+from codingspot.importance.halving import halve
+from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation, ScoreDtype
 from codingspot.models import ParameterLayout
 from codingspot.models.finite import all_finite
 from codingspot.models.parts import parts
@@ -95,6 +96,7 @@ class StoreWriter:
     layout: ParameterLayout | None = None
     domains: list[DomainScores] = field(default_factory=list)
     made_from: Mapping[str, Any] | None = None
+    keep_dtype: ScoreDtype = "float32"
 
     @property
     def texts(self) -> list[str]:
@@ -116,6 +118,8 @@ class StoreWriter:
             raise ArtefactError(f"two domains are named {new.name!r}; rename one")
         self._take_layout(new)
         self.domains.append(_write_domain(self.folder, new, self.shard_bytes))
+        if new.name != FOLDED:
+            self.finish(self.domains[-1])
         self._note()
 
     def fold(self, new: NewDomainScores) -> None:
@@ -134,6 +138,12 @@ class StoreWriter:
         self._note(whole=False)
         self.domains = [self._folded(domain, new, language) for domain in self.domains]
         self._note()
+
+    def finish(self, domain: DomainScores) -> None:
+        """Keep the scores of a domain, to which no more are added, in the store's type."""
+        if self.keep_dtype == "float16":
+            for file in domain.files:
+                halve(self.folder / file)
 
     def _note(self, *, whole: bool = True) -> None:
         """Write down what is there; not ``whole`` while the sums are being changed, which can't be gone on with."""
@@ -183,6 +193,7 @@ def store_writer(
     *,
     provenance: Mapping[str, Any] | None = None,
     normalise: Normalisation = "tokens",
+    keep_dtype: ScoreDtype = "float32",
     shard_bytes: int = SHARD_BYTES,
     inputs: Iterable[Place] = (),
     force: bool = False,
@@ -207,16 +218,20 @@ def store_writer(
         if partial is not None:
             temporary.rmdir()
         place = temporary if partial is None else partial
-        writer = StoreWriter(place, shard_bytes) if partial is None else _gone_on_with(partial, shard_bytes, provenance)
+        made_from = {**(provenance or {}), **({} if keep_dtype == "float32" else {"keep_dtype": keep_dtype})}
+        writer = StoreWriter(place, shard_bytes) if partial is None else _gone_on_with(partial, shard_bytes, made_from)
+        writer.keep_dtype = keep_dtype
         ranks.first(place)
         yield writer
+        for domain in writer.domains:
+            writer.finish(domain)
         if partial is not None:
             (partial / _JOURNAL).unlink()
             partial.rename(temporary)
         if writer.layout is None:
             raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
         manifest = {
-            **(provenance or {}),
+            **made_from,
             "format": FORMAT,
             "normalise": normalise,
             "versions": library_versions(),
@@ -232,9 +247,9 @@ def texts_of(domain: DomainScores) -> list[str]:
     return [str(each["name"]) for each in domain.details.get("languages", [{"name": domain.name}])]
 
 
-def _gone_on_with(folder: Path, shard_bytes: int, provenance: Mapping[str, Any] | None) -> StoreWriter:
+def _gone_on_with(folder: Path, shard_bytes: int, made_from: Mapping[str, Any]) -> StoreWriter:
     """A writer with the domains that an earlier one left in ``folder``, if it was for the same; else without any."""
-    writer = StoreWriter(folder, shard_bytes, made_from=json.loads(json.dumps(provenance or {})))
+    writer = StoreWriter(folder, shard_bytes, made_from=json.loads(json.dumps(made_from)))
     journal = folder / _JOURNAL
     if journal.exists():
         left = read_plain(journal, _Journal, what="the record of a stopped scoring", way_out="remove it")

@@ -47,7 +47,7 @@ def finetuned_scores(
     losses: dict[int, Mapping[str, Sequence[float]]] = {
         finetune.seed: {domain.name: domain.details["finetuning_losses"] for domain in store.domains}
     }
-    of_storing = ("normalise", "draws", "folded", "progress", "force")
+    of_storing = ("normalise", "draws", "folded", "keep_dtype", "progress", "force")
     unstored = {name: value for name, value in settings.items() if name not in of_storing}
     for seed in seeds:
         recorder.seed = seed

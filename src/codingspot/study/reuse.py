@@ -13,7 +13,7 @@ from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.reading import load_study
 
-_FREE = frozenset({"reuse", "micro_batch_tokens", "keep"})
+_FREE = frozenset({"reuse", "micro_batch_tokens", "keep", "keep_dtype"})
 """Settings of scoring that leave its scores, but for rounding, as they are; what was kept of them is seen from them."""
 
 

@@ -84,6 +84,7 @@ def _score(
         "token_budget": study.scoring.token_budget,
         "draws": draws,
         "folded": folded,
+        "keep_dtype": study.scoring.keep_dtype,
         "progress": progress,
         "force": True,  # draws that a run left which was stopped before the store of the whole was there
     }

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, MICRO_BATCH, SMALL_MICRO_BATCH, FineTune, resolve
+from codingspot.importance.manifest import ScoreDtype
 from codingspot.models import LARGE_MODEL
 from codingspot.settings import Count, NotEmpty, Seed, Settings, as_setting
 
@@ -28,6 +29,7 @@ class ScoringSection(Settings):
         description="what is kept of the languages' scores: all, or the sum of their magnitudes, which most recipes do "
         f"with; where not given, the sum for models of over {LARGE_MODEL:,} parameters if the study's do",
     )
+    keep_dtype: ScoreDtype = Field("float32", description="in what type scores are kept; float16 takes half the disk")
     micro_batch_tokens: Count | None = Field(
         None,
         description=f"tokens run at once; where not given, {MICRO_BATCH:,}, and {SMALL_MICRO_BATCH} on a CPU for "
