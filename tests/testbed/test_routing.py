@@ -171,7 +171,8 @@ def test_scattered_units_are_others_in_every_layer_and_as_many_as_it_is_given(mo
     first, second = subset.layers
     assert (len(first.neurons), len(second.neurons)) == (6, 5)
     assert (first.heads, second.heads) in [((0, 1), ()), ((2, 3), ())]
-    assert first.neurons != tuple(range(6)) and set(second.neurons) != set(first.neurons[:5])
+    assert first.neurons != tuple(range(6))
+    assert set(second.neurons) != set(first.neurons[:5])
     masks = subset.masks(model)
     assert not masks["model.layers.1.self_attn.o_proj.weight"].any()
     for number, layer in enumerate(subset.layers):
