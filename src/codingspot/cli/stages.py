@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -33,6 +33,10 @@ from codingspot.cli.texts import (
 )
 from codingspot.models.section import ModelSection
 from codingspot.settings_text import read_settings
+
+if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
+    from codingspot.evaluation.contrastive import Contrast
+    from codingspot.spot import Spot
 
 
 def register(app: typer.Typer) -> None:
@@ -212,6 +216,22 @@ def evaluate(
     ] = None,
     chat_template: Annotated[bool, typer.Option("--chat-template", help="Write prompts as a conversation.")] = False,
     max_new_tokens: Annotated[int | None, typer.Option(help="Most tokens of a generated answer.")] = None,
+    contrast: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SPOT", help="Contrast the next tokens of generated answers with the model's without this spot."
+        ),
+    ] = None,
+    contrast_k: Annotated[
+        float | None, typer.Option(help="Of --contrast, percent of all parameters; the whole spot by default.")
+    ] = None,
+    contrast_beta: Annotated[
+        float | None, typer.Option(help="Of --contrast, how much is subtracted; 0.5 by default.")
+    ] = None,
+    contrast_alpha: Annotated[
+        float | None,
+        typer.Option(help="Of --contrast, a token's least probability as a share of the largest; 0.1 by default."),
+    ] = None,
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
     ] = False,
@@ -223,7 +243,10 @@ def evaluate(
     Example: codingspot eval testbed --task testbed_humaneval --task testbed_events --out runs/eval
 
     With local data: codingspot eval ID --task mmlu --data mmlu=data/mmlu --few-shot 5 --subsample 1000 --out runs/mmlu
+
+    Against itself without a spot: codingspot eval ID --task humaneval --contrast spot.safetensors --out runs/contrast
     """
+    from codingspot.ablation import WeightEditor
     from codingspot.errors import StudyError
     from codingspot.evaluation.adapter import ModelAdapter
     from codingspot.evaluation.evaluator import Evaluator, require_answerable
@@ -240,6 +263,7 @@ def evaluate(
         if not names:
             raise StudyError(f"no task is named for {model.id}; name one with --task, such as humaneval")
         places = _places(data or [], names)
+        contrasted = _contrasted(contrast, k=contrast_k, beta=contrast_beta, alpha=contrast_alpha)
         specs = [
             TaskSpec(
                 name,
@@ -252,12 +276,17 @@ def evaluate(
             )
             for name in names
         ]
-        read = input_places(model.id, *places.values())
+        read = input_places(model.id, *places.values(), contrast)
         with new_folder(directory, "codingspot-results", inputs=read, force=force) as temporary:
             loaded = model.load()
             tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
+            how: dict[str, Any] = {}
+            if contrasted is not None:
+                without, how["contrast"] = model.load(), contrasted[1]
+                WeightEditor(without).apply(contrasted[0])
+                how["amateur"] = without.model
             with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
-                adapter = ModelAdapter(loaded.model, loaded.tokenizer)
+                adapter = ModelAdapter(loaded.model, loaded.tokenizer, **how)
                 require_answerable(adapter, tasks, sandbox)
                 results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model.id, require_finite=True)
             results.write(temporary)
@@ -271,7 +300,7 @@ def evaluate(
                 "high": intervals[one.name].high,
                 "chance": one.chance,
                 "items": int(asked[one.name]),
-                "protocol": one.protocol,
+                "protocol": one.protocol + ("" if contrasted is None else f", {contrasted[1]}"),
             }
             for one in tasks
         }
@@ -287,6 +316,23 @@ def evaluate(
                 name, f"{row['rate']:.3f}", interval, f"{row['chance']:.2f}", f"{row['items']}", row["protocol"]
             )
         print_table(f"{model.id}: rows in {directory}", table)
+
+
+def _contrasted(file: Path | None, **given: float | None) -> tuple[Spot, Contrast] | None:
+    """What the options of ``--contrast`` ask for: the spot that the amateur is without, and how it is contrasted."""
+    from codingspot.errors import StudyError
+    from codingspot.evaluation.contrastive import Contrast
+    from codingspot.export.export import not_empty
+    from codingspot.spot import Spot
+
+    settings = {name: value for name, value in given.items() if value is not None}
+    if file is None:
+        if settings:
+            raise StudyError(f"--contrast-{next(iter(settings))} is of a contrast; name the spot with --contrast too")
+        return None
+    k = settings.pop("k", None)
+    contrast, spot = Contrast(**settings), Spot.load(file)
+    return not_empty(spot if k is None else spot.top(k)), contrast
 
 
 def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:
