@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from codingspot.errors import MissingPackageError
 
 EXTRAS = {
+    "accelerate": "cluster",
     "datasets": "hub",
     "lm_eval": "eval",
     "matplotlib": "report",
