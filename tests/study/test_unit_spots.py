@@ -32,8 +32,9 @@ evaluation: {{code: [], general: [testbed_events], other: [], limit: 2}}
 
 
 def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_model: Path, tmp_path: Path):
+    text = _STUDY + "language_matrix: {{recipe: units, k_percent: 0.5}}\n"
     run = run_study(
-        parse_study(_STUDY.format(corpus=corpus_folder, model=tiny_model), "units.yaml"), tmp_path / "run"
+        parse_study(text.format(corpus=corpus_folder, model=tiny_model), "units.yaml"), tmp_path / "run"
     ).path
     plan = json.loads((run / "plan.json").read_text())
     cells = {cell["name"]: cell for cell in plan["cells"]}
@@ -55,6 +56,12 @@ def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_
     selected = density.groupby(["spot", "k_percent"])["selected"].sum()
     assert selected["neurons", 0.1] == edited["parameters"]
     assert selected["heads", 1.0] == cells["heads-k1"]["parameters"]
+    matrix = pd.read_parquet(run / "analysis" / "language_matrix.parquet")
+    assert set(matrix["spot"]) == {"go"}  # the one language that is scored: its spot is that of all together
+    losses = pd.read_parquet(run / "losses.parquet").query("cell == 'neurons-k0.5'").groupby("domain")
+    assert dict(zip(matrix["of"], matrix["value"], strict=True)) == pytest.approx(
+        (losses["loss"].sum() / losses["tokens"].sum()).to_dict()
+    )
 
 
 def test_further_draws_of_controls_have_perplexity_alone_and_change_no_table_of_doses(

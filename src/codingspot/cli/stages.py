@@ -155,18 +155,24 @@ def spot(
     """Select the top k percent of all parameters by a recipe, exactly.
 
     Example: codingspot spot runs/scores --recipe set_difference --set general_percent=20 --out spot.safetensors
+
+    In parts: torchrun --nproc-per-node 8 -m codingspot spot runs/scores --out spot.safetensors
     """
     from codingspot import learning as learning  # registers its recipe, so that it's named for what it is
     from codingspot import units as units  # registers its recipe and controls
     from codingspot.importance import ScoreStore
+    from codingspot.models.ranks import process_group
     from codingspot.outputs import check_file
     from codingspot.spot import check_recipe, density, find_spot
     from codingspot.spot.spot import is_spot
 
-    with friendly_errors():
+    with friendly_errors(), one_voice(), process_group() as ranks:
         check_file(file, is_spot, inputs=[scores], force=force)
         settings = check_recipe(recipe, {"per_tensor": per_tensor, **read_settings(setting or [])})
-        found = find_spot(ScoreStore.open(scores), recipe=recipe, scope=scope, max_k_percent=k, **settings)
+        store = ScoreStore.open(scores)
+        found = find_spot(store, recipe=recipe, scope=scope, max_k_percent=k, ranks=ranks, **settings)
+        if ranks.own > 0:
+            return
         found.save(file, force=force)
         share = density(found).groupby("block", sort=False)[["parameters", "selected"]].sum()
         if as_json:

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64
 from pydantic import Field
 from torch import Tensor
 
+from codingspot.models.ranks import Ranks
 from codingspot.spot.aggregation import Aggregate, Aggregation, Trim, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
 from codingspot.spot.recipes import RECIPES, RecipeTraits
@@ -30,7 +31,7 @@ def _contrast(**others: Any) -> Callable[..., RecipeTraits]:
     """What a contrast is: where it adds up the languages' magnitudes, it needs no more of them."""
 
     def traits(*, aggregation: Aggregation, **_parameters: object) -> RecipeTraits:
-        return RecipeTraits(contrast=True, folds=aggregation == "sum", needs=general_text, **others)
+        return RecipeTraits(contrast=True, folds=aggregation == "sum", needs=general_text, in_shards=True, **others)
 
     return traits
 
@@ -56,10 +57,12 @@ def set_difference(
     2402.05162).
     """
     aggregate = aggregator(candidates, aggregation, trim)
+    ranks = candidates.ranks
     dropped = round(general_percent / 100 * candidates.total)
-    cuts = {domain: find_cut(candidates.magnitudes(domain), dropped) for domain in candidates.general if dropped}
+    cuts = {domain: find_cut(candidates.magnitudes(domain), dropped, ranks) for domain in candidates.general if dropped}
     kept = max(1, round(code_percent / 100 * candidates.total))
-    floor = find_cut(candidates.source(lambda run: (aggregate(run), None)), kept) if kept < candidates.total else None
+    code_source = candidates.source(lambda run: (aggregate(run), None))
+    floor = find_cut(code_source, kept, ranks) if kept < candidates.total else None
 
     def keys(run: Run) -> tuple[Float32[Tensor, " n"], Bool[Tensor, " n"]]:
         code = aggregate(run)
@@ -116,8 +119,8 @@ def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum",
     bits, 1/128 of a magnitude wide) with linear interpolation inside a bin: memory does not grow with the model.
     """
     aggregate = aggregator(candidates, aggregation, trim)
-    code = _RankTable(candidates.source(lambda run: (aggregate(run), None)))
-    general = {domain: _RankTable(candidates.magnitudes(domain)) for domain in candidates.general}
+    code = _RankTable(candidates.source(lambda run: (aggregate(run), None)), candidates.ranks)
+    general = {domain: _RankTable(candidates.magnitudes(domain), candidates.ranks) for domain in candidates.general}
 
     def keys(run: Run) -> tuple[Float32[Tensor, " n"], None]:
         best = np.min([table.ranks(run.magnitude(domain)) for domain, table in general.items()], axis=0)
@@ -134,12 +137,13 @@ def orthogonal_residual(candidates: Candidates, *, aggregation: Aggregation = "s
     where the rows of G are the general domains. Linear dependence among them is resolved by the least norm.
     """
     aggregate = aggregator(candidates, aggregation, trim)
-    domains = len(candidates.general)
-    gram, along = torch.zeros(domains, domains, dtype=torch.float64), torch.zeros(domains, dtype=torch.float64)
-    for run in candidates.runs():
+
+    def products(run: Run) -> Float64[Tensor, "domains both"]:
         general = run.magnitudes(candidates.general).double()
-        gram += general @ general.T
-        along += general @ aggregate(run).double()
+        return torch.column_stack([general @ general.T, general @ aggregate(run).double()])
+
+    summed = candidates.sum(products)
+    gram, along = summed[:, :-1].contiguous(), summed[:, -1].contiguous()
     coefficients = (torch.linalg.pinv(gram, hermitian=True) @ along).float()
     return lambda run: (aggregate(run) - coefficients @ run.magnitudes(candidates.general), None)
 
@@ -147,10 +151,11 @@ def orthogonal_residual(candidates: Candidates, *, aggregation: Aggregation = "s
 class _RankTable:
     """Ranks of magnitudes from a histogram of the upper half of their float bits."""
 
-    def __init__(self, source: KeySource) -> None:
+    def __init__(self, source: KeySource, ranks: Ranks) -> None:
         counts = np.zeros(_BINS, dtype=np.int64)
         for chunk in source():
             counts += np.bincount(_bins(chunk.keys), minlength=_BINS)
+        counts = ranks.added(torch.from_numpy(counts)).numpy()
         self._total = int(counts.sum())
         self._counts = counts
         self._above = self._total - np.cumsum(counts)
@@ -172,4 +177,4 @@ def _largest(candidates: Candidates, run: Run) -> Float32[Tensor, " n"]:
 
 
 def _mean(candidates: Candidates, value: Aggregate) -> float:
-    return sum(float(value(run).double().sum()) for run in candidates.runs()) / candidates.total
+    return float(candidates.sum(lambda run: value(run).double().sum())) / candidates.total
