@@ -77,7 +77,7 @@ def export_distilled(
         saved: Any = student.model
         saved.to(checkpoint.model.dtype).save_pretrained(folder)
         lines = _said(record)
-        return Made(lines, record, reduced_card(record, "distilled", lines))
+        return Made(lines, record, reduced_card(record, "shortened and distilled", lines))
 
     return write_checkpoint(section, directory, make, settings, inputs=[settings.spot, *settings.corpora], force=force)
 
