@@ -171,7 +171,7 @@ def test_a_spot_of_some_languages_is_found_in_their_text_alone(study: Study) -> 
     finder = SpotFinder(study, ScoreStore.unscored(inputs.loaded.model, inputs.scoring), inputs.loaded, inputs.scoring)
     (section,) = (each for each in study.spots if each.name == "neurons")
     every = finder.given(section, None)
-    one = list(every.code)[0]
+    one = next(iter(every.code))
     narrowed = section.model_copy(update={"parameters": {**section.parameters, "languages": [one]}})
     assert list(finder.given(narrowed, None).code) == [one]
     assert list(finder.given(narrowed, None).general) == list(every.general)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import accelerate as accelerate  # type: ignore[import-untyped]  # the Trainer needs it
+import accelerate as accelerate  # the Trainer needs it
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
