@@ -38,7 +38,7 @@ def answered(
     world: World, tasks: list[EvaluationTask], sandbox: Sandbox, about: Mapping[str, Any], **contrasted: Any
 ) -> Iterator[dict[str, Any]]:
     """The outcomes of all problems, a row a task."""
-    adapter = ModelAdapter(world.loaded.model, world.loaded.tokenizer, **contrasted)
+    adapter = ModelAdapter(world.loaded.model, world.loaded.tokenizer, share_prefixes=False, **contrasted)
     outcomes = pd.DataFrame([vars(row) for row in Evaluator(adapter, tasks, sandbox=sandbox).outcomes(tasks)])
     for task, own in outcomes.groupby("task", sort=False):
         yield {**about, "task": task, "outcomes": own["outcome"].tolist()}
@@ -89,7 +89,7 @@ def main() -> None:
     options.add_argument("--draws", type=int, default=1, help="of each control")
     options.add_argument("--items", type=int, default=164, help="problems of each language")
     parsed = options.parse_args()
-    with worlds(parsed) as (saved, every), Sandbox() as sandbox:
+    with worlds(parsed, "betas", "draws") as (saved, every), Sandbox() as sandbox:
         tasks = load_tasks([TaskSpec(TASKS[name], limit=parsed.items) for name in parsed.languages])
         for world in every:
             about = {"seed": world.seed, "spot": PLAIN, "what": PLAIN, "beta": 0.0}

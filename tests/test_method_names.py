@@ -50,6 +50,7 @@ PLACES = {
     ("zero", "ablation/editor.py"): "the default of the Python API",
     ("zero", "bench/run.py"): "methods are compared by removing what they find",
     ("uniform", "export/kinds.py"): "a placement of adapters",
+    ("lora", "extras.py"): "the name of an extra",
     ("all", "export/kinds.py"): "the default of an option",
     ("zero", "export/kinds.py"): "the default of an option",
     ("zero", "learning/relearning.py"): "an answer of its own to what becomes of removed weights",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from codingspot.errors import MissingPackageError
 
 EXTRAS = {
+    "accelerate": "lora",
     "datasets": "hub",
     "lm_eval": "eval",
     "matplotlib": "report",

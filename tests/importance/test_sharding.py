@@ -15,6 +15,7 @@ from codingspot.models.ranks import Ranks
 from codingspot.spot import Spot, candidates, find_spot
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+WHOLE = "without torchrun and --layer-by-layer"
 ROUNDING = 1e-5
 """Of a score, beside the largest of its tensor: float32 sums of a batch in another order."""
 
@@ -32,8 +33,8 @@ def test_two_ranks_score_and_select_as_one_process(loaded, gpt2, corpus, tmp_pat
     ran = subprocess.run([*TORCHRUN, script, tmp_path], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     wanda, recipe, draws = (line for line in sorted(set(ran.stdout.splitlines()))[::-1] if "process" in line)
-    assert wanda == "scores by wanda need the whole model in one process; use taylor, fisher, or no torchrun"
-    assert draws == "draws needs the whole model in one process; leave it out, or score without torchrun"
+    assert wanda == f"scores by wanda need the whole model in one process; use taylor, fisher, or score {WHOLE}"
+    assert draws == f"draws needs the whole model in one process; leave it out, or score {WHOLE}"
 
     assert recipe == "recipe 'of its own' needs all scores in one process; leave out torchrun"
     assert ran.stdout.count("command.safetensors") == 1

@@ -43,7 +43,7 @@ def _parameters(settings: type[Settings], traits: ExportTraits) -> list[inspect.
         *(read[each] for each in traits.reads),
         option("place", _FOLDER if traits.writes == "folder" else _FILE),
         *settings_options(settings),
-        *(settings_options(ModelSection, but=_UNREAD) if "model" in traits.reads else ()),
+        *(settings_options(ModelSection, but=["id"] if traits.runs else _UNREAD) if "model" in traits.reads else ()),
         option("force", Force, False),
         option("as_json", AsJson, False),
     ]

@@ -103,7 +103,7 @@ def _option(settings: type[Settings], name: str, hint: Any, field: FieldInfo) ->
 
 def _extra(field: FieldInfo) -> dict[str, Any]:
     """What a field says of its option: ``short`` names, the flag that empties its list (``none``), and the name of the
-    ``argument`` that it is instead."""
+    ``argument``, or option, that it is instead."""
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +67,9 @@ def score(
     keep_dtype: Annotated[
         str, typer.Option(help="In what type scores are kept: float32, or float16 at half the disk.")
     ] = "float32",
+    layer_by_layer: Annotated[
+        bool, typer.Option("--layer-by-layer", help="Bring one layer at a time from disk to the device.")
+    ] = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -75,13 +79,17 @@ def score(
 
     Example: codingspot score my-model --corpus corpora/tiny --held-out python --out runs/scores
 
+    A model larger than memory: codingspot score my-model --layer-by-layer --corpus corpora/tiny --out runs/scores
+
     In shards: torchrun --nproc-per-node 8 -m codingspot score my-model --corpus corpora/tiny --out runs/scores
     """
+    from codingspot.errors import StudyError
     from codingspot.importance import score as score_model
     from codingspot.importance.scoring import require_in_shards
     from codingspot.models import input_places
     from codingspot.models.ranks import launched, process_group
     from codingspot.models.sharding import load_in_shards
+    from codingspot.models.streaming import streamed
     from codingspot.outputs import check_folder
     from codingspot.study.corpora import scoring_corpus
     from codingspot.study.scoring_section import ScoringSection
@@ -102,12 +110,15 @@ def score(
                     "keep_dtype": keep_dtype,
                 }
             )
-        if launched():
+        if launched() and layer_by_layer:
+            raise StudyError("--layer-by-layer is for one process; leave it out, or torchrun")
+        if launched() or layer_by_layer:
             require_in_shards(scoring.estimator, scoring.parameters)
-        with StudyProgress() as progress:
+        with StudyProgress() as progress, ExitStack() as stack:
             show = progress.shares()
             show("loading the model", 0.0)
-            loaded = load_in_shards(model) if launched() else model.load()
+            load = load_in_shards if launched() else ModelSection.load
+            loaded = stack.enter_context(streamed(model)) if layer_by_layer else load(model)
             show("reading the corpus", 0.0)
             scored = scoring_corpus(section, loaded.tokenizer, token_budget)
             store = score_model(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from codingspot.export.export import EXPORTS as EXPORTS
+from codingspot.export.kinds import DistilledExport as DistilledExport
 from codingspot.export.kinds import LoraExport as LoraExport
 from codingspot.export.kinds import MaskExport as MaskExport
 from codingspot.export.kinds import ModelExport as ModelExport
@@ -13,6 +14,7 @@ from codingspot.export.kinds import SmallerExport as SmallerExport
 from codingspot.lazy import load_lazily
 
 if TYPE_CHECKING:
+    from codingspot.export.distilled import export_distilled
     from codingspot.export.export import Exported, ExportTraits, Given, SpotSettings
     from codingspot.export.finetuning import SpotTraining, masked_gradients
     from codingspot.export.lora import LoraPlacement, export_lora, place_lora
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXPORTS",
+    "DistilledExport",
     "ExportTraits",
     "Exported",
     "Given",
@@ -35,6 +38,7 @@ __all__ = [
     "SmallerExport",
     "SpotSettings",
     "SpotTraining",
+    "export_distilled",
     "export_lora",
     "export_mask",
     "export_model",

@@ -78,11 +78,13 @@ class ExportTraits:
         load: loads the function that writes it.
         reads: what its command takes before the options.
         writes: what ``--out`` names: a folder, or a safetensors file.
+        runs: whether the model is run, so that where and how are options.
     """
 
     load: Callable[[], Write]
     reads: tuple[Literal["spot", "model"], ...] = ("spot",)
     writes: Literal["folder", "file"] = "folder"
+    runs: bool = False
 
 
 EXPORTS: Registry[type[Settings], ExportTraits] = Registry("export", ExportTraits)

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from codingspot.export.export import EXPORTS, ExportTraits, SpotSettings, Write
-from codingspot.settings import Count, InputPath, NotEmpty, Settings
+from codingspot.settings import Count, Dose, InputPath, NotEmpty, Seed, Settings
 
 
 def _by(module: str) -> Callable[[], Write]:
@@ -133,3 +133,41 @@ class PrunedExport(Pushed):
     protect: InputPath | None = Field(None, description="a spot whose weights go last")
     protect_rest: bool = Field(False, description="the spot's weights go first instead, all others last")
     scope: NotEmpty = Field("blocks", description="matrices in it alone; see `codingspot methods scope`")
+
+
+@EXPORTS.register(
+    "distilled", label="Distilled checkpoint", traits=ExportTraits(_by("distilled"), reads=("model",), runs=True)
+)
+class DistilledExport(Pushed):
+    """Train a student of fewer layers on a model's outputs, and write it as a checkpoint.
+
+    The student begins with the weights of the layers that it keeps: spread evenly, or where a spot is densest. Its
+    loss is the divergence of its next tokens from its teacher's, and that of the text. Losses of every domain are told
+    of the teacher and of the student before and after, on text kept from training.
+
+    Example: codingspot export distilled testbed --layers 4 --corpus testbed --out runs/student
+    """
+
+    layers: Count = Field(description="that the student has")
+    keep: Literal["even", "dense", "sparse"] = Field(
+        "even",
+        description="the teacher's layers that it keeps: spread evenly, or where the spot is most or least dense",
+    )
+    spot: InputPath | None = Field(None, description="the spot whose density is meant")
+    k: Dose | None = Field(None, description="of the spot, percent of all parameters; the whole of it by default")
+    corpora: tuple[NotEmpty, ...] = Field(
+        (),
+        description="text, as `codingspot score` takes it; all but what it holds out is trained on",
+        json_schema_extra={"argument": "--corpus"},
+    )
+    languages: tuple[NotEmpty, ...] = Field((), description="a programming language that is used")
+    held_out: tuple[NotEmpty, ...] = Field((), description="a domain that is not trained on; its loss is told")
+    evaluation_documents: Count = Field(48, description="texts a domain kept from training, for losses")
+    token_budget: Count = Field(65_536, description="tokens a domain to train on")
+    sequence_length: Count = Field(256, description="tokens a sequence")
+    steps: Count = Field(200, description="of training")
+    sequences: Count = Field(8, description="a step")
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="at its highest: it rises, and falls as a cosine")
+    temperature: float = Field(2.0, gt=0, le=100, description="of the distributions whose divergence is the loss")
+    cross_entropy: float = Field(0.5, ge=0, le=1e6, description="weight of the text's own loss beside it")
+    seed: Seed = Field(0, description="of the order of texts and of training")

@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Int64
@@ -52,6 +53,15 @@ class Accumulated:
         return self.loss_sum / self.predicted_tokens
 
 
+@dataclass(frozen=True)
+class PartOfModel:
+    """Some of a model's parameters, by name, and what gives for one micro-batch after the other, in the domain's order,
+    the loss or another number that has the loss's gradient by them."""
+
+    parameters: Mapping[str, nn.Parameter]
+    loss: Callable[[Int64[Tensor, "rows length"]], Tensor]
+
+
 def accumulate_gradients(
     model: nn.Module,
     draws: Sequence[Iterable[Int64[Tensor, "_ length"]]],
@@ -60,21 +70,23 @@ def accumulate_gradients(
     domain: str,
     on_tokens: Callable[[int], None] = lambda _: None,
     sample: Mapping[str, Int64[Tensor, " m"]] | None = None,
+    part: PartOfModel | None = None,
 ) -> Accumulated:
     """Fold the gradient of each micro-batch's summed loss, in float32, on the device of the weights.
 
     ``draws`` are the micro-batches of one draw of text after the other: the gradients of all are folded together, and
     those of each by itself at ``sample``, offsets into the flattened parameters by name. The model is used in
     evaluation mode and left as it was: mode, ``requires_grad`` and ``.grad`` of every parameter. A parameter that no
-    token reached keeps a gradient of zero. ``on_tokens`` hears the size of each finished micro-batch.
+    token reached keeps a gradient of zero. ``on_tokens`` hears the size of each finished micro-batch. Of a ``part`` of
+    the model the gradients by its parameters alone are folded, and its losses are what is added up.
 
     Raises:
         NonFiniteError: a loss or gradient is NaN or infinite; ``domain`` and the tensor are named.
         ModelError: a parameter can't have a gradient (quantised weights).
     """
-    parameters = unique_parameters(model)
+    parameters = unique_parameters(model) if part is None else part.parameters
     ranks = Ranks.of(parameters.values())
-    head = OutputHead(model)
+    loss_of = partial(_own_loss, OutputHead(model), ranks) if part is None else part.loss
     loss_sum, predicted = 0.0, 0
     gradients = {name: _zeros(parameter) for name, parameter in parameters.items()}
     sampled: list[dict[str, Tensor]] = []
@@ -85,7 +97,7 @@ def accumulate_gradients(
         sampled.append(own)
         with _folding(model, parameters, fold, gradients, sample or {}, own):
             for batch in batches:
-                loss = _own_loss(head, batch, ranks)
+                loss = loss_of(batch)
                 (value,) = ranks.sums(float(loss.detach()))
                 if not math.isfinite(value):
                     raise NonFiniteError(_explain_loss(parameters, domain, value))
@@ -132,7 +144,7 @@ def _zeros(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter.detach(), dtype=torch.float32, memory_format=torch.contiguous_format)
 
 
-def _own_loss(head: OutputHead, batch: Tensor, ranks: Ranks) -> Tensor:
+def _own_loss(head: OutputHead, ranks: Ranks, batch: Tensor) -> Tensor:
     """The summed loss of this rank's share of a batch; all ranks run the model, those without a share on nothing."""
     share = ranks.share(batch)
     return head.text_loss(share) if len(share) else head.text_loss(batch[:1]) * 0.0
@@ -175,7 +187,7 @@ def _folding(
                 handle.remove()
 
 
-def _explain_loss(parameters: dict[str, nn.Parameter], domain: str, value: float) -> str:
+def _explain_loss(parameters: Mapping[str, nn.Parameter], domain: str, value: float) -> str:
     name = first_non_finite(parameters)
     if name is not None:
         return f"weight {name} holds NaN or infinity, so the loss of domain {domain!r} is {value}; repair it"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from codingspot.corpus import PackedTokens
 from codingspot.errors import StudyError
-from codingspot.importance.accumulation import Fold, accumulate_gradients
+from codingspot.importance.accumulation import Fold, PartOfModel, accumulate_gradients
 from codingspot.models import LARGE_MODEL, Registry
 from codingspot.models.parts import parts
 from codingspot.models.ranks import own_part
@@ -41,7 +41,8 @@ class DomainInput:
 
     ``weights`` are the values of theta by parameter name, which may differ from the model's at the time
     (fine-tuned). ``starts`` are the sequences with which a draw of the text begins, and ``sample`` the offsets into
-    each flattened parameter at which the scores of each draw are wanted.
+    each flattened parameter at which the scores of each draw are wanted. Of a ``part`` of the model only its parameters
+    are to be scored.
     """
 
     model: nn.Module
@@ -51,6 +52,7 @@ class DomainInput:
     on_tokens: Callable[[int], None] = lambda _: None
     starts: tuple[int, ...] = (0,)
     sample: Mapping[str, Int64[Tensor, " m"]] = field(default_factory=dict)
+    part: PartOfModel | None = None
 
     def draws(self) -> list[DomainInput]:
         """The same of each draw by itself."""
@@ -64,6 +66,11 @@ class DomainInput:
     def single_sequences(self) -> Iterator[Int64[Tensor, "one length"]]:
         """One sequence at a time."""
         yield from torch.split(self.tokens.input_ids, 1)
+
+
+def details_of(tokens: PackedTokens) -> dict[str, Any]:
+    """What a store says of a domain's text."""
+    return {"tokens": tokens.tokens, "documents": tokens.documents, "duplicates": tokens.duplicates}
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ class EstimatorTraits:
         of_the_paper: it is what the Coding Spot paper scores by.
         from_text: they depend on the text; otherwise a contrast of two domains' scores says nothing.
         in_shards: it is made element by element from gradients (:func:`fold_gradients`), so that each of several ranks
-            makes it of its own part of the parameters.
+            makes it of its own part of the parameters, or one process of one layer's after the other's.
     """
 
     additive: bool = False
@@ -211,6 +218,7 @@ def fold_gradients(
         domain=domain.tokens.domain,
         on_tokens=domain.on_tokens,
         sample=domain.sample,
+        part=domain.part,
     )
     for name, folded in found.gradients.items():
         theta = own_part(domain.weights[name].detach()).to(folded.device)

@@ -20,16 +20,19 @@ from codingspot.importance.estimators import (
     DomainInput,
     Estimate,
     EstimatorTraits,
+    details_of,
     estimator_traits,
     micro_batch,
     resolve,
 )
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
+from codingspot.importance.layerwise import score_layer_by_layer
 from codingspot.importance.manifest import Normalisation, ScoreDtype
 from codingspot.importance.store import ScoreStore
 from codingspot.importance.writing import NewDomainScores, store_writer
 from codingspot.models import LoadedModel, ParameterLayout, unique_parameters
 from codingspot.models.ranks import Ranks
+from codingspot.models.streaming import StreamedModel
 from codingspot.outputs import check_folder
 
 Progress = Callable[[str, int, int], None]
@@ -75,7 +78,9 @@ def score(
     ``out`` keeps the sum of magnitudes alone, as one domain (:mod:`codingspot.importance.writing`).
     ``keep_dtype`` float16 takes half the disk (:mod:`codingspot.importance.halving`); draws stay float32. In the folder
     ``partial`` a scoring that is stopped leaves the domains that it finished, and the same goes on from there.
-    Memory does not grow with the number of domains. ``force`` replaces what this package wrote to ``out`` before.
+    Memory does not grow with the number of domains. A :class:`codingspot.models.streaming.StreamedModel` is scored
+    layer by layer (:mod:`codingspot.importance.layerwise`). ``force`` replaces what this package wrote to ``out``
+    before.
 
     Raises:
         OutputError: ``out`` may not be written to (:func:`codingspot.outputs.check_folder`), or overlaps the model's
@@ -96,13 +101,14 @@ def score(
     check_folder(Path(out), inputs=[loaded.folder], force=force)
     layout = ParameterLayout.of(loaded.model)
     ranks = Ranks.of(loaded.model.parameters())
-    if ranks.count > 1:
+    streamed = isinstance(loaded, StreamedModel)
+    if ranks.count > 1 or streamed:
         require_in_shards(estimator, parameters)
         asked = {"finetune": finetune, "draws": draws, "sample_only": sample_only, "folded": folded, "partial": partial}
         given = next((name for name, value in asked.items() if value), None)
         if given is not None:
-            raise StudyError(f"{given} needs the whole model in one process; leave it out, or score without torchrun")
-    micro_batch_tokens = micro_batch(micro_batch_tokens, layout.total, loaded.model.device.type)
+            raise StudyError(f"{given} needs the whole model in one process; leave it out, or score {_AS_A_WHOLE}")
+    micro_batch_tokens = micro_batch(micro_batch_tokens, layout.total, loaded.device.type)
     sample = sample_offsets(layout.sizes) if draws or sample_only else {}
     bound = ESTIMATORS.bind(estimator, parameters)
     run = _Run(loaded, bound, micro_batch_tokens, finetune, on_snapshot, progress, traits, sample)
@@ -148,12 +154,15 @@ def score(
             done = set()
         for writer in writers:
             writer.forget_all_but(done)
-        for new, of_draws in run.scores(packed, starts, done):
+        for new, of_draws in () if streamed else run.scores(packed, starts, done):
             for writer, each in zip(own, of_draws, strict=True):
                 writer.add(each)
             if whole is not None:  # last, so that whatever it has the draws have too
                 (whole.fold if folded and new.kind == "code" else whole.add)(new)
             del new, of_draws  # a domain's scores must be gone before the next domain's are made
+        if isinstance(loaded, StreamedModel):
+            heard = _Counter(progress, (len(loaded.parts) + 1) * sum(tokens.tokens for _, tokens in packed))
+            score_layer_by_layer(loaded, packed, bound, micro_batch_tokens, writers[0], heard.listener)
     return ScoreStore.open(out)
 
 
@@ -165,7 +174,12 @@ def require_in_shards(estimator: str, parameters: Mapping[str, Any]) -> None:
     """
     if not estimator_traits(estimator, parameters).in_shards:
         known = ", ".join(name for name in ESTIMATORS if estimator_traits(name, {}).in_shards)
-        raise StudyError(f"scores by {estimator} need the whole model in one process; use {known}, or no torchrun")
+        raise StudyError(
+            f"scores by {estimator} need the whole model in one process; use {known}, or score {_AS_A_WHOLE}"
+        )
+
+
+_AS_A_WHOLE = "without torchrun and --layer-by-layer"
 
 
 def record_snapshots(
@@ -262,7 +276,6 @@ class _Run:
         self, domain: Domain, tokens: PackedTokens, starts: tuple[int, ...], listener: Callable[[int], None]
     ) -> tuple[NewDomainScores, list[NewDomainScores]]:
         """Scores at the weights as they are or, where fine-tuning is asked for, at those it leads to."""
-        details = {"tokens": tokens.tokens, "documents": tokens.documents, "duplicates": tokens.duplicates}
         with self.tuned(tokens, listener) as tuned:
             given = self._input(tokens, tuned.weights, listener, starts)
             estimate = self._estimate(given)
@@ -271,7 +284,7 @@ class _Run:
             domain.kind,
             estimate.scores,
             tokens.predicted_tokens,
-            {**details, "loss": estimate.loss, "finetuning_losses": tuned.losses},
+            {**details_of(tokens), "loss": estimate.loss, "finetuning_losses": tuned.losses},
         )
         if not self.sample:
             return whole, []

@@ -120,6 +120,34 @@ class StoreWriter:
             self.finish(self.domains[-1])
         self._note()
 
+    def add_parts(self, new: NewDomainScores, layout: ParameterLayout, given: Iterable[Mapping[str, Tensor]]) -> None:
+        """Write the scores of a domain, of ``layout``, as they are given: some tensors, then others, till all are.
+
+        Raises:
+            ArtefactError, NonFiniteError: as :meth:`add`.
+        """
+        forms = {name: torch.empty(layout.shape(name), device="meta") for name in layout.names}
+        self._take_layout(replace(new, scores=forms))
+        files = _files(replace(new, scores=forms), self.shard_bytes)
+        homes = {}
+        for file, names in files.items():
+            set_aside(self.folder / file, {name: _form(forms[name]) for name in names})
+            homes.update({name: (self.folder / file, place) for name, place in places(self.folder / file).items()})
+
+        def written() -> Iterator[Tensor]:
+            for name, scores in (each for part in given for each in part.items()):
+                _require_finite(name, scores, new.name)
+                file, place = homes.pop(name)
+                with file.open("r+b") as stream:
+                    stream.seek(place.start)
+                    stream.write(raw(scores.to("cpu", torch.float32)))
+                yield scores
+
+        mean, deviation = mean_and_deviation(written())
+        if homes:
+            raise ArtefactError(f"domain {new.name!r} has no scores of {min(homes)}; score the model as a whole")
+        self.domains.append(_domain(new, mean, deviation, files))
+
     def fold(self, new: NewDomainScores) -> None:
         """Add a language's magnitudes, in place of its scores, to those of :data:`FOLDED`.
 
@@ -277,17 +305,34 @@ def mean_and_deviation(scores: Iterable[Tensor], ranks: Ranks = ALONE) -> tuple[
 
 def _write_domain(folder: Path, new: NewDomainScores, shard_bytes: int) -> DomainScores:
     for name, scores in new.scores.items():
-        if not all_finite(scores):
-            raise NonFiniteError(f"the scores of {name} in domain {new.name!r} hold NaN or infinity; score in float32")
+        _require_finite(name, scores, new.name)
     ranks = Ranks.of(new.scores.values())
     mean, deviation = mean_and_deviation(new.scores.values(), ranks)
+    files = _files(new, shard_bytes)
+    for file, names in files.items():
+        _save({name: new.scores[name].detach() for name in names}, folder / file, ranks)
+    return _domain(new, mean, deviation, files)
+
+
+def _require_finite(name: str, scores: Tensor, domain: str) -> None:
+    if not all_finite(scores):
+        raise NonFiniteError(f"the scores of {name} in domain {domain!r} hold NaN or infinity; score in float32")
+
+
+def _files(new: NewDomainScores, shard_bytes: int) -> dict[str, list[str]]:
+    """The files of a domain, and the names of the tensors of each."""
     shards = list(_shards(new.scores, shard_bytes))
-    files = []
-    for number, shard in enumerate(shards, start=1):
-        suffix = "" if len(shards) == 1 else f"-{number:05d}-of-{len(shards):05d}"
-        file = f"{quote(new.name, safe='')}{suffix}.safetensors"
-        _save({name: new.scores[name].detach() for name in shard}, folder / file, ranks)
-        files.append(file)
+    start = quote(new.name, safe="")
+    ends = [""] if len(shards) == 1 else [f"-{n + 1:05d}-of-{len(shards):05d}" for n in range(len(shards))]
+    return {f"{start}{end}.safetensors": shard for end, shard in zip(ends, shards, strict=True)}
+
+
+def _form(tensor: Tensor) -> Form:
+    """How the scores of a tensor's shape are written."""
+    return Form("F32", tuple(tensor.shape), 4 * tensor.numel())
+
+
+def _domain(new: NewDomainScores, mean: float, deviation: float, files: Iterable[str]) -> DomainScores:
     return DomainScores(
         name=new.name,
         kind=new.kind,
@@ -306,7 +351,7 @@ def _save(tensors: Mapping[str, Tensor], file: Path, ranks: Ranks) -> None:
         save_file(own, file)
         return
     if ranks.own == 0:
-        set_aside(file, {name: Form("F32", tuple(each.shape), 4 * each.numel()) for name, each in tensors.items()})
+        set_aside(file, {name: _form(each) for name, each in tensors.items()})
     ranks.wait()
     with file.open("r+b") as stream:
         for name, place in places(file).items():

@@ -119,8 +119,7 @@ def load_model(
     place = usable_device(device) if device_map is None else None
     found = find_model(id_or_path, revision=revision, trust_remote_code=trust_remote_code)
     tokenizer = load_tokenizer(found, bos)
-    with _quiet(bars=found.local):
-        model = _load_weights(found, weights_dtype, device_map, attention)
+    model = load_weights(found, weights_dtype, device_map, attention)
     _require_fitting(found.source, model, tokenizer)
     _require_on_devices(found.source, model)
     if place is not None:
@@ -145,9 +144,15 @@ def usable_device(device: str | torch.device | None = None) -> torch.device:
     return found
 
 
-def _load_weights(
-    found: FoundModel, dtype: Any, device_map: DeviceMap | None, attention: str | None
+def load_weights(
+    found: FoundModel, dtype: Any, device_map: DeviceMap | None, attention: str | None, offload: Path | None = None
 ) -> PreTrainedModel:
+    """The model that was found, with its weights; what its files don't hold as it reads it and stays on disk, in
+    ``offload``.
+
+    Raises:
+        ModelError: they are not those of the architecture, all of them and no others, or can't be put there.
+    """
     from transformers import AutoModelForCausalLM, GgufConfig
 
     loader: Any = AutoModelForCausalLM
@@ -156,15 +161,17 @@ def _load_weights(
         options["quantization_config"] = GgufConfig(dequantize=True)
     model: PreTrainedModel
     try:
-        model, info = loader.from_pretrained(
-            found.place,
-            dtype=dtype,
-            device_map=device_map,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-            output_loading_info=True,
-            **options,
-        )
+        with _quiet(bars=found.local):
+            model, info = loader.from_pretrained(
+                found.place,
+                dtype=dtype,
+                device_map=device_map,
+                offload_folder=offload,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
+                output_loading_info=True,
+                **options,
+            )
     except Exception as error:  # whatever a model's own code may raise at its files
         build(found)  # which says so where the configuration is at fault, not the weights
         raise ModelError(_why_not_loaded(found, error, device_map, attention)) from None

@@ -121,6 +121,12 @@ def role_of(name: str) -> Role:
     return Role(layer, "other", "other")
 
 
+def in_layer(name: str, layer: int) -> str:
+    """The name of the same parameter in another of the numbered layers."""
+    found = _LAYER.search(name)
+    return name if found is None else f"{name[: found.start(1)]}{layer}{name[found.end(1) :]}"
+
+
 def _kind(parts: list[str], kinds: Mapping[str, Kind]) -> Kind:
     """The kind of the innermost module whose name is known."""
     return next((kinds[part] for part in reversed(parts) if part in kinds), "other")
