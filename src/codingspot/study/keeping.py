@@ -41,6 +41,6 @@ def _that_need_each(study: Study) -> Iterator[str]:
         recipe, parameters, _ = section.selected
         if "languages" in parameters or not RECIPES.traits(recipe, recipe_parameters(parameters)).folds:
             yield f"spot {section.name}: {recipe}"
-        for control in section.controls if section.traits.reading is None else ():
+        for control in section.controls if section.traits.scored else ():
             if CONTROLS.traits(control).regroups:
                 yield f"spot {section.name}: {control}"
