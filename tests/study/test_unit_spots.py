@@ -32,8 +32,10 @@ evaluation: {{code: [], general: [testbed_events], other: [], limit: 2}}
 
 
 def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_model: Path, tmp_path: Path):
+    prior = "  - {{name: prior, recipe: unit_prior, scope: blocks, k_percent: [0.5], controls: [matched]}}\nanalyses"
+    text = _STUDY.replace("analyses", prior).replace("draws: 1", "draws: 1, keep: folded")
     run = run_study(
-        parse_study(_STUDY.format(corpus=corpus_folder, model=tiny_model), "units.yaml"), tmp_path / "run"
+        parse_study(text.format(corpus=corpus_folder, model=tiny_model), "units.yaml"), tmp_path / "run"
     ).path
     plan = json.loads((run / "plan.json").read_text())
     cells = {cell["name"]: cell for cell in plan["cells"]}
@@ -55,6 +57,9 @@ def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_
     selected = density.groupby(["spot", "k_percent"])["selected"].sum()
     assert selected["neurons", 0.1] == edited["parameters"]
     assert selected["heads", 1.0] == cells["heads-k1"]["parameters"]
+    assert selected["prior", 0.5] == cells["prior-matched-s0-k0.5"]["parameters"] == round(5 * nominal)
+    assert cells["prior-k0.5"]["units"] is None
+    assert sorted(path.stem for path in (run / "analysis").glob("units-*")) == ["units-heads", "units-neurons"]
 
 
 def test_further_draws_of_controls_have_perplexity_alone_and_change_no_table_of_doses(
