@@ -1,12 +1,12 @@
 """What a bare installation does without the packages of its extras, and what it says where it needs one."""
 
+import json
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-
-import pytest
 
 from codingspot.extras import EXTRAS, TRACKERS
 
@@ -35,71 +35,89 @@ spot.save("spot.safetensors")
 """
 
 
+# Importing the package takes longer than what is tried: many things are tried in one process, each by a fork of it.
+FORKED = """
+import codingspot.cli, json, os, sys, tempfile
+def forked(work):
+    with tempfile.TemporaryFile("w+") as stream:
+        if os.fork() == 0:
+            os.dup2(stream.fileno(), 2)
+            try:
+                work()
+                code = 0
+            except SystemExit as ended:
+                code = ended.code or 0
+            except BaseException as error:
+                print(f"{type(error).__name__}: {error}", file=sys.stderr)
+                code = 99
+            sys.stderr.flush()
+            os._exit(code)
+        code = os.waitstatus_to_exitcode(os.wait()[1])
+        stream.seek(0)
+        return code, stream.read()
+"""
+EACH_COMMAND = """
+def command(arguments):
+    sys.argv = ["codingspot", *arguments]
+    codingspot.cli.main()
+print(json.dumps([forked(lambda: command(arguments)) for arguments in json.loads(sys.argv[1])]))
+"""
+EACH_SNIPPET = "print(json.dumps([forked(lambda: exec(code, {})) for code in json.loads(sys.argv[1])]))"
+
+COMMANDS = {
+    ("demo", "--out", "run"): "report",
+    ("report", "run"): "report",
+    ("eval", "testbed", "--task", "testbed_roles", "--out", "new"): "eval",
+    ("estimate", "testbed", "--preset", "paper"): "eval",
+    ("bench", "--out", "new"): "eval",
+    ("neurons", "testbed", "--out", "new"): "eval",
+    ("align", "testbed", "--out", "new"): "report",
+}
+SNIPPETS = {
+    "from codingspot import run_study; run_study": "eval",
+    "from codingspot.views.lens.keywords import english_words; english_words(10)": "lens",
+    "from codingspot.corpus.rows import hub_rows; next(hub_rows('a/b'))": "hub",
+    "from codingspot.study.ray_cluster import Workers, connected; connected(Workers()).__enter__()": "cluster",
+}
+
+
 def python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run ``code`` where no optional package can be imported."""
     command = [sys.executable, "-c", WITHOUT + code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
-def cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command there."""
-    return python("from codingspot.cli import main; main()", *arguments, cwd=cwd)
+def in_forks(code: str, each: Iterable[object], cwd: Path) -> list[tuple[int, str]]:
+    """Exit status and errors of each, one after the other."""
+    ran = python(FORKED + code, json.dumps(list(each)), cwd=cwd)
+    assert ran.returncode == 0, ran.stderr
+    return [(status, errors) for status, errors in json.loads(ran.stdout.splitlines()[-1])]
 
 
 def test_a_bare_installation_scores_finds_edits_and_exports(tmp_path: Path) -> None:
     ran = python(STAGES, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     scoring = ("score", "testbed", "--token-budget", "512", "--documents", "20", "--out", "again")
-    for command in (("methods",), scoring, ("export", "mask", "spot.safetensors", "--k", "0.5", "--out", "mask")):
-        ran = cli(*command, cwd=tmp_path)
-        assert ran.returncode == 0, ran.stderr
+    commands = (("methods",), scoring, ("export", "mask", "spot.safetensors", "--k", "0.5", "--out", "mask"))
+    assert [status for status, _ in in_forks(EACH_COMMAND, commands, tmp_path)] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    ("command", "extra"),
-    [
-        (("demo", "--out", "run"), "report"),
-        (("report", "run"), "report"),
-        (("eval", "testbed", "--task", "testbed_roles", "--out", "new"), "eval"),
-        (("estimate", "testbed", "--preset", "paper"), "eval"),
-        (("bench", "--out", "new"), "eval"),
-        (("neurons", "testbed", "--out", "new"), "eval"),
-        (("align", "testbed", "--out", "new"), "report"),
-    ],
-    ids=lambda value: value[0] if isinstance(value, tuple) else value,
-)
-def test_a_command_names_the_extra_that_it_needs_before_the_work(
-    command: tuple[str, ...], extra: str, tmp_path: Path
-) -> None:
-    ran = cli(*command, cwd=tmp_path)
-    assert ran.returncode == 1
-    (line,) = ran.stderr.splitlines()
-    assert f"pip install 'codingspot[{extra}]'" in line
+def test_a_command_names_the_extra_that_it_needs_before_the_work(tmp_path: Path) -> None:
+    for (command, extra), (status, errors) in zip(
+        COMMANDS.items(), in_forks(EACH_COMMAND, COMMANDS, tmp_path), strict=True
+    ):
+        assert status == 1, command
+        (line,) = errors.splitlines()
+        assert f"pip install 'codingspot[{extra}]'" in line, command
     assert not list(tmp_path.iterdir())
 
 
 def test_python_names_the_extra_that_it_needs(tmp_path: Path) -> None:
-    caught = """
-from codingspot.errors import CodingSpotError
-try:
-    from codingspot import run_study
-    run_study
-except CodingSpotError as error:
-    print(error)
-"""
-    assert "pip install 'codingspot[eval]'" in python(caught, cwd=tmp_path).stdout
-
-
-@pytest.mark.parametrize(
-    ("code", "extra"),
-    [
-        ("from codingspot.views.lens.keywords import english_words; english_words(10)", "lens"),
-        ("from codingspot.corpus.rows import hub_rows; next(hub_rows('a/b'))", "hub"),
-        ("from codingspot.study.ray_cluster import Workers, connected; connected(Workers()).__enter__()", "cluster"),
-    ],
-)
-def test_what_is_imported_when_it_is_used_names_its_extra(code: str, extra: str, tmp_path: Path) -> None:
-    assert f"pip install 'codingspot[{extra}]'" in python(code, cwd=tmp_path).stderr
+    for (code, extra), (status, errors) in zip(
+        SNIPPETS.items(), in_forks(EACH_SNIPPET, SNIPPETS, tmp_path), strict=True
+    ):
+        assert status == 99, code
+        assert f"pip install 'codingspot[{extra}]'" in errors, code
 
 
 def test_extras_bring_what_is_said_of_them() -> None:

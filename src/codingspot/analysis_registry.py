@@ -35,7 +35,6 @@ if TYPE_CHECKING:  # what only lists analyses loads none of it
     from codingspot.spot.evolution import SnapshotRecorder
     from codingspot.study.cells import Cell, Plan
     from codingspot.study.config import Study
-    from codingspot.study.spot_section import SpotSection
     from codingspot.tables import TableSchema
 
 Tables = Mapping[str, "pd.DataFrame"]
@@ -70,7 +69,7 @@ class Given:
         snapshots: recorded in fine-tuning; None without, and where scores were made before.
         training_losses: of every step of fine-tuning, by seed and domain.
         spots: every spot and control by name, from the point ``spots`` on.
-        find: what a spot's recipe finds without another spot too, likewise.
+        find: what a spot's recipe finds, without another spot too where one is given, likewise.
         cells: the study's grid, likewise.
         plan: the plan of all cells, at the point ``cells``.
         outcomes: of the cells that were asked every item, or as many as settled them, likewise.
@@ -91,7 +90,7 @@ class Given:
     snapshots: SnapshotRecorder | None = None
     training_losses: Mapping[int, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     spots: Mapping[str, Spot] = field(default_factory=dict)
-    find: Callable[[SpotSection, Spot], Spot] = _absent
+    find: Callable[..., Spot] = _absent
     cells: Sequence[Cell] = ()
     plan: Plan | None = None
     outcomes: pd.DataFrame | None = None

@@ -73,3 +73,11 @@ def test_adapters_of_every_placement_learn_at_one_budget(run) -> None:
     losses = rows["new"].unstack()
     assert (losses[4] < losses[0]).all()
     assert losses[0].nunique() == 1
+
+
+def test_programs_are_decoded_against_every_model_without_a_spot(run, capsys) -> None:
+    rows = run("contrastive_decoding", "--languages", "Python", "--items", "2", "--betas", "0.5")
+    cells = ["plain plain", "weights spot", "weights control 0", "neurons spot", "neurons control 0"]
+    assert (rows["spot"] + " " + rows["what"]).tolist() == cells
+    assert [len(outcomes) for outcomes in rows["outcomes"]] == [2] * 5
+    assert "| neurons, spot | 0.5 | " in capsys.readouterr().out

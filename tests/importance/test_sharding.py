@@ -1,4 +1,4 @@
-"""Scoring by two ranks, each with a part of every parameter, beside one process. torchrun is started once."""
+"""Scoring and selection by two ranks, each with a part of it, beside one process. torchrun is started once."""
 
 import subprocess
 import sys
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from scoring_ranks import MODELS, SETTINGS, WAYS
+from scoring_ranks import MODELS, RUN, SETTINGS, SPOTS, WAYS
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from codingspot.importance import ScoreStore, score
 from codingspot.models import load_model
 from codingspot.models.ranks import Ranks
-from codingspot.spot import find_spot
+from codingspot.spot import Spot, candidates, find_spot
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ROUNDING = 1e-5
 """Of a score, beside the largest of its tensor: float32 sums of a batch in another order."""
 
 
-def test_two_ranks_score_as_one_process(loaded, gpt2, corpus, tmp_path: Path) -> None:
+def test_two_ranks_score_and_select_as_one_process(loaded, gpt2, corpus, tmp_path: Path, monkeypatch) -> None:
     torch.manual_seed(1)
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
     uneven = LlamaForCausalLM(LlamaConfig(vocab_size=25, intermediate_size=7, max_position_embeddings=32, **sizes))
@@ -31,9 +31,20 @@ def test_two_ranks_score_as_one_process(loaded, gpt2, corpus, tmp_path: Path) ->
     script = Path(__file__).with_name("scoring_ranks.py")
     ran = subprocess.run([*TORCHRUN, script, tmp_path], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    wanda, draws = sorted(set(ran.stdout.splitlines()))[::-1]
+    wanda, recipe, draws = (line for line in sorted(set(ran.stdout.splitlines()))[::-1] if "process" in line)
     assert wanda == "scores by wanda need the whole model in one process; use taylor, fisher, or no torchrun"
     assert draws == "draws needs the whole model in one process; leave it out, or score without torchrun"
+
+    assert recipe == "recipe 'of its own' needs all scores in one process; leave out torchrun"
+    assert ran.stdout.count("command.safetensors") == 1
+
+    monkeypatch.setattr(candidates, "_RUN", RUN)
+    store = ScoreStore.open(tmp_path / "ranks" / "tied" / "corpus")
+    for name, how in {**SPOTS, "command": SPOTS["sum"]}.items():
+        alone, together = find_spot(store, **how), Spot.load(tmp_path / f"{name}.safetensors")
+        assert torch.equal(together.positions, alone.positions), name
+        assert torch.equal(together.scores, alone.scores), name
+        assert (together.layout, together.metadata) == (alone.layout, alone.metadata)
 
     for name in MODELS:
         whole = load_model(tmp_path / name, device="cpu")

@@ -166,6 +166,18 @@ def test_located_takes_a_weaker_alternative_and_text_that_agrees(found: Located,
     assert found.word == word
 
 
+def test_a_spot_of_some_languages_is_found_in_their_text_alone(study: Study) -> None:
+    inputs = load_inputs(study, lambda _: None)
+    finder = SpotFinder(study, ScoreStore.unscored(inputs.loaded.model, inputs.scoring), inputs.loaded, inputs.scoring)
+    (section,) = (each for each in study.spots if each.name == "neurons")
+    every = finder.given(section, None)
+    one = list(every.code)[0]
+    narrowed = section.model_copy(update={"parameters": {**section.parameters, "languages": [one]}})
+    assert list(finder.given(narrowed, None).code) == [one]
+    assert list(finder.given(narrowed, None).general) == list(every.general)
+    assert finder.find(narrowed, {}).spot.metadata["languages"] == [one]
+
+
 def test_the_alternative_shares_nothing_with_the_spot_nor_with_what_it_leaves_out(study: Study) -> None:
     inputs = load_inputs(study, lambda _: None)
     finder = SpotFinder(study, ScoreStore.unscored(inputs.loaded.model, inputs.scoring), inputs.loaded, inputs.scoring)

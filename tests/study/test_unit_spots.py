@@ -33,7 +33,10 @@ evaluation: {{code: [], general: [testbed_events], other: [], limit: 2}}
 
 def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_model: Path, tmp_path: Path):
     prior = "  - {{name: prior, recipe: unit_prior, scope: blocks, k_percent: [0.5], controls: [matched]}}\nanalyses"
-    text = _STUDY.replace("analyses", prior).replace("draws: 1", "draws: 1, keep: folded")
+    text = (
+        _STUDY.replace("analyses", prior).replace("draws: 1", "draws: 1, keep: folded")
+        + "language_matrix: {{recipe: units, k_percent: 0.5}}\n"
+    )
     run = run_study(
         parse_study(text.format(corpus=corpus_folder, model=tiny_model), "units.yaml"), tmp_path / "run"
     ).path
@@ -60,6 +63,12 @@ def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_
     assert selected["prior", 0.5] == cells["prior-matched-s0-k0.5"]["parameters"] == round(5 * nominal)
     assert cells["prior-k0.5"]["units"] is None
     assert sorted(path.stem for path in (run / "analysis").glob("units-*")) == ["units-heads", "units-neurons"]
+    matrix = pd.read_parquet(run / "analysis" / "language_matrix.parquet")
+    assert set(matrix["spot"]) == {"go"}  # the one language that is scored: its spot is that of all together
+    losses = pd.read_parquet(run / "losses.parquet").query("cell == 'neurons-k0.5'").groupby("domain")
+    assert dict(zip(matrix["of"], matrix["value"], strict=True)) == pytest.approx(
+        (losses["loss"].sum() / losses["tokens"].sum()).to_dict()
+    )
 
 
 def test_further_draws_of_controls_have_perplexity_alone_and_change_no_table_of_doses(

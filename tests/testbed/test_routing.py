@@ -157,13 +157,30 @@ def test_zeroing_the_subset_is_zeroing_its_weights(model, subset) -> None:
 
 
 def test_the_subset_by_hand(model, subset) -> None:
-    assert subset.heads == (0, 1)
-    assert subset.key_value_heads == (0,)
+    assert [layer.heads for layer in subset.layers] == [(0, 1), (0, 1)]
+    assert [layer.key_value_heads for layer in subset.layers] == [(0,), (0,)]
     masks = subset.masks(model)
     assert int(masks["model.layers.0.self_attn.q_proj.weight"].sum()) == 2 * 4 * 16
     assert masks["model.layers.0.self_attn.o_proj.weight"][:, :8].all()
     assert int(masks["model.layers.1.mlp.down_proj.weight"].sum()) == 6 * 16
     assert set(masks) == {name for name, _ in model.named_parameters() if "proj" in name}
+
+
+def test_scattered_units_are_others_in_every_layer_and_as_many_as_it_is_given(model) -> None:
+    subset = Subset.of(Routing(neurons=(6, 5), key_value_groups=(1, 0), scattered=True), model.config, seed=1)
+    first, second = subset.layers
+    assert (len(first.neurons), len(second.neurons)) == (6, 5)
+    assert (first.heads, second.heads) in [((0, 1), ()), ((2, 3), ())]
+    assert first.neurons != tuple(range(6))
+    assert set(second.neurons) != set(first.neurons[:5])
+    masks = subset.masks(model)
+    assert not masks["model.layers.1.self_attn.o_proj.weight"].any()
+    for number, layer in enumerate(subset.layers):
+        columns = masks[f"model.layers.{number}.mlp.down_proj.weight"].all(dim=0)
+        assert tuple(columns.nonzero().flatten().tolist()) == layer.neurons
+    assert subset != Subset.of(Routing(neurons=(6, 5), key_value_groups=(1, 0), scattered=True), model.config, seed=2)
+    with pytest.raises(ModelError, match="names 3 layers, the model has 2"):
+        Subset.of(Routing(neurons=(6, 5, 4), key_value_groups=1), model.config)
 
 
 def test_a_subset_is_saved_with_its_model(subset, tmp_path) -> None:

@@ -1,7 +1,7 @@
 """Own region per language, or a shared one? What zeroing each language's spot does to every language.
 
-1. Each language's spot is found in its scores alone, in the same scope and number; a recipe that orders one domain by
-   its scores alone finds each general domain's too.
+1. Each language's spot is found from its text alone (against general text, where the recipe contrasts), in the same
+   scope and number; a recipe that orders one domain by its scores alone finds each general domain's too.
 2. Its weights are zeroed, and the perplexity of every domain and pass@1 on problems in a few languages are taken.
 
 A language with a region of its own loses by its own spot alone: the diagonal of the matrix. With a shared region every
@@ -22,7 +22,6 @@ from codingspot.evaluation.loss_changes import loss_changes
 from codingspot.evaluation.metrics import task_rates
 from codingspot.evaluation.results import Results
 from codingspot.evaluation.statistics import rate_intervals
-from codingspot.importance import ScoreStore
 from codingspot.report.drawing import Picture
 from codingspot.report.labels import domain_label, scope_label, task_label
 from codingspot.report.run_files import Run
@@ -31,7 +30,7 @@ from codingspot.report.specificity import Finding
 from codingspot.report.squares import square_panel
 from codingspot.report.summary import RunSummary
 from codingspot.report.table import Column, Number, Row, Table
-from codingspot.spot import RECIPES, Spot, domain_spots, find_spot, recipe_parameters
+from codingspot.spot import Spot, domain_spots
 from codingspot.study.cells import Cell
 from codingspot.tables import analysis_table, domain_kind, figure, k_percent, text, texts, whole
 
@@ -136,35 +135,26 @@ def language_matrix(given: Given) -> Tables:
     """
     section, plan = given.study.language_matrix, given.plan
     assert section is not None and plan is not None  # noqa: PT018 - it is made where these are
-    spots = matrix_spots(given.store, section)
+    spots = matrix_spots(given, section)
     cells = [Cell(name=_ORIGINAL), *_cells(section, spots, given.study.scoring.estimator)]
     results = given.evaluate(cells, spots, section.tasks, section.limit, section.model_dump(mode="json"))
     table = pd.DataFrame(_rows(results, cells, {domain.name: domain.kind for domain in plan.domains}))
     return {"language_matrix": table.assign(k_percent=section.k_percent, scope=section.scope, recipe=section.recipe)}
 
 
-def matrix_spots(store: ScoreStore, section: LanguageMatrixSection) -> dict[str, Spot]:
+def matrix_spots(given: Given, section: LanguageMatrixSection) -> dict[str, Spot]:
     """Each language's own spot; by a recipe that orders one domain by its scores alone, the general domains' too.
 
     Raises:
         StudyError: the recipe, its parameter or the scope is unknown.
         ArtefactError: a language has no scores.
     """
-    languages = store.names("code") if section.languages is None else section.languages
-    if RECIPES.traits(section.recipe, recipe_parameters(section.parameters)).one_domain:
+    languages = section.languages or [domain.name for domain in given.scoring.scored if domain.kind == "code"]
+    if section.spot().traits.one_domain:
+        store = given.store
         wanted = [store.domain(name) for name in (*languages, *store.names("general"))]
         return domain_spots(replace(store, domains=tuple(wanted)), max_k_percent=section.k_percent, scope=section.scope)
-    return {
-        name: find_spot(
-            store,
-            recipe=section.recipe,
-            scope=section.scope,
-            max_k_percent=section.k_percent,
-            languages=[name],
-            **section.parameters,
-        )
-        for name in languages
-    }
+    return {name: given.find(section.spot(name)) for name in languages}
 
 
 def _cells(section: LanguageMatrixSection, spots: Mapping[str, Spot], estimator: str) -> Iterator[Cell]:

@@ -25,7 +25,7 @@ from torch import Tensor
 from codingspot.bench.ranks import block_positions
 from codingspot.models import ParameterLayout
 from codingspot.spot.ranks import shared_ranks
-from codingspot.testbed.routing import Subset
+from codingspot.testbed.routing import LayerUnits, Subset
 
 if TYPE_CHECKING:  # it takes seconds to load
     from transformers import PreTrainedModel
@@ -107,21 +107,21 @@ def units(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By kind, the mean score of every unit of every layer and whether it belongs to the subset."""
     found: dict[str, tuple[list[float], list[bool]]] = {"neurons": ([], []), "heads": ([], [])}
-    for layer in range(subset.layers):
-        for kind, means, members in _layer_units(tensors, model, subset, f"layers.{layer}."):
+    for layer, routed in enumerate(subset.layers):
+        for kind, means, members in _layer_units(tensors, model, routed, f"layers.{layer}."):
             found[kind][0].extend(means.tolist())
             found[kind][1].extend(index in members for index in range(len(means)))
     return {kind: (np.array(means), np.array(labels)) for kind, (means, labels) in found.items()}
 
 
 def _layer_units(
-    tensors: Mapping[str, Tensor], model: PreTrainedModel, subset: Subset, layer: str
+    tensors: Mapping[str, Tensor], model: PreTrainedModel, routed: LayerUnits, layer: str
 ) -> Iterator[tuple[str, Tensor, set[int]]]:
     def matrix(kind: str) -> Tensor:
         return next(t for name, t in tensors.items() if layer in name and name.endswith(f".{kind}.weight"))
 
     rows = torch.cat([matrix("gate_proj"), matrix("up_proj"), matrix("down_proj").T], dim=1)
-    yield "neurons", rows.mean(dim=1), set(subset.neurons)
+    yield "neurons", rows.mean(dim=1), set(routed.neurons)
     heads = int(model.config.num_attention_heads)
     by_head = torch.cat([matrix("q_proj").view(heads, -1), matrix("o_proj").T.reshape(heads, -1)], dim=1)
-    yield "heads", by_head.mean(dim=1), set(subset.heads)
+    yield "heads", by_head.mean(dim=1), set(routed.heads)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -32,6 +32,10 @@ from codingspot.cli.texts import (
 )
 from codingspot.models.section import ModelSection
 from codingspot.settings_text import read_settings
+
+if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
+    from codingspot.evaluation.contrastive import Contrast
+    from codingspot.spot import Spot
 
 
 def register(app: typer.Typer) -> None:
@@ -151,18 +155,24 @@ def spot(
     """Select the top k percent of all parameters by a recipe, exactly.
 
     Example: codingspot spot runs/scores --recipe set_difference --set general_percent=20 --out spot.safetensors
+
+    In parts: torchrun --nproc-per-node 8 -m codingspot spot runs/scores --out spot.safetensors
     """
     from codingspot import learning as learning  # registers its recipe, so that it's named for what it is
     from codingspot import units as units  # registers its recipe and controls
     from codingspot.importance import ScoreStore
+    from codingspot.models.ranks import process_group
     from codingspot.outputs import check_file
     from codingspot.spot import check_recipe, density, find_spot
     from codingspot.spot.spot import is_spot
 
-    with friendly_errors():
+    with friendly_errors(), one_voice(), process_group() as ranks:
         check_file(file, is_spot, inputs=[scores], force=force)
         settings = check_recipe(recipe, {"per_tensor": per_tensor, **read_settings(setting or [])})
-        found = find_spot(ScoreStore.open(scores), recipe=recipe, scope=scope, max_k_percent=k, **settings)
+        store = ScoreStore.open(scores)
+        found = find_spot(store, recipe=recipe, scope=scope, max_k_percent=k, ranks=ranks, **settings)
+        if ranks.own > 0:
+            return
         found.save(file, force=force)
         share = density(found).groupby("block", sort=False)[["parameters", "selected"]].sum()
         if as_json:
@@ -195,6 +205,22 @@ def evaluate(
     ] = None,
     chat_template: Annotated[bool, typer.Option("--chat-template", help="Write prompts as a conversation.")] = False,
     max_new_tokens: Annotated[int | None, typer.Option(help="Most tokens of a generated answer.")] = None,
+    contrast: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SPOT", help="Contrast the next tokens of generated answers with the model's without this spot."
+        ),
+    ] = None,
+    contrast_k: Annotated[
+        float | None, typer.Option(help="Of --contrast, percent of all parameters; the whole spot by default.")
+    ] = None,
+    contrast_beta: Annotated[
+        float | None, typer.Option(help="Of --contrast, how much is subtracted; 0.5 by default.")
+    ] = None,
+    contrast_alpha: Annotated[
+        float | None,
+        typer.Option(help="Of --contrast, a token's least probability as a share of the largest; 0.1 by default."),
+    ] = None,
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
     ] = False,
@@ -206,7 +232,10 @@ def evaluate(
     Example: codingspot eval testbed --task testbed_humaneval --task testbed_events --out runs/eval
 
     With local data: codingspot eval ID --task mmlu --data mmlu=data/mmlu --few-shot 5 --subsample 1000 --out runs/mmlu
+
+    Against itself without a spot: codingspot eval ID --task humaneval --contrast spot.safetensors --out runs/contrast
     """
+    from codingspot.ablation import WeightEditor
     from codingspot.errors import StudyError
     from codingspot.evaluation.adapter import ModelAdapter
     from codingspot.evaluation.evaluator import Evaluator, require_answerable
@@ -223,6 +252,7 @@ def evaluate(
         if not names:
             raise StudyError(f"no task is named for {model.id}; name one with --task, such as humaneval")
         places = _places(data or [], names)
+        contrasted = _contrasted(contrast, k=contrast_k, beta=contrast_beta, alpha=contrast_alpha)
         specs = [
             TaskSpec(
                 name,
@@ -235,12 +265,17 @@ def evaluate(
             )
             for name in names
         ]
-        read = input_places(model.id, *places.values())
+        read = input_places(model.id, *places.values(), contrast)
         with new_folder(directory, "codingspot-results", inputs=read, force=force) as temporary:
             loaded = model.load()
             tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
+            how: dict[str, Any] = {}
+            if contrasted is not None:
+                without, how["contrast"] = model.load(), contrasted[1]
+                WeightEditor(without).apply(contrasted[0])
+                how["amateur"] = without.model
             with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
-                adapter = ModelAdapter(loaded.model, loaded.tokenizer)
+                adapter = ModelAdapter(loaded.model, loaded.tokenizer, **how)
                 require_answerable(adapter, tasks, sandbox)
                 results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model.id, require_finite=True)
             results.write(temporary)
@@ -254,7 +289,7 @@ def evaluate(
                 "high": intervals[one.name].high,
                 "chance": one.chance,
                 "items": int(asked[one.name]),
-                "protocol": one.protocol,
+                "protocol": one.protocol + ("" if contrasted is None else f", {contrasted[1]}"),
             }
             for one in tasks
         }
@@ -270,6 +305,23 @@ def evaluate(
                 name, f"{row['rate']:.3f}", interval, f"{row['chance']:.2f}", f"{row['items']}", row["protocol"]
             )
         print_table(f"{model.id}: rows in {directory}", table)
+
+
+def _contrasted(file: Path | None, **given: float | None) -> tuple[Spot, Contrast] | None:
+    """What the options of ``--contrast`` ask for: the spot that the amateur is without, and how it is contrasted."""
+    from codingspot.errors import StudyError
+    from codingspot.evaluation.contrastive import Contrast
+    from codingspot.export.export import not_empty
+    from codingspot.spot import Spot
+
+    settings = {name: value for name, value in given.items() if value is not None}
+    if file is None:
+        if settings:
+            raise StudyError(f"--contrast-{next(iter(settings))} is of a contrast; name the spot with --contrast too")
+        return None
+    k = settings.pop("k", None)
+    contrast, spot = Contrast(**settings), Spot.load(file)
+    return not_empty(spot if k is None else spot.top(k)), contrast
 
 
 def _places(pairs: list[str], tasks: list[str]) -> dict[str, Path]:

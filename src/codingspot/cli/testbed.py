@@ -30,7 +30,13 @@ def train(
     routed: Annotated[
         bool, typer.Option("--routed", help="Route code to a known subset of the weights, by the routed recipe.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the text and the initial weights.")] = 0,
+    scattered: Annotated[
+        bool, typer.Option("--scattered", help="The same, to other units and other numbers of them in every layer.")
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of the text, the initial weights and scattered units; the recipe's by default."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; a GPU where there is one.")] = None,
 ) -> None:
     """Train a testbed model from scratch: about 90 minutes on two cores at the default size.
@@ -44,14 +50,14 @@ def train(
 
     with friendly_errors(f"the same command resumes {directory} where it stopped"):
         recipe = _recipe(
-            routed,
+            "scattered" if scattered else "routed" if routed else "plain",
             scale,
             architecture=architecture,
             hidden_size=hidden_size,
             layers=layers,
             mlp_size=mlp_size,
             code_share=code_share,
-            seed=seed,
+            **({} if seed is None else {"seed": seed}),
             **({"languages": tuple(language)} if language else {}),
         )
         before = is_trained(directory)
@@ -152,11 +158,11 @@ def _print_quality(name: str, quality: Any) -> None:
     print_table(f"{name}, per domain", domains)
 
 
-def _recipe(routed: bool, scale: float, **settings: Any) -> Any:
+def _recipe(kind: str, scale: float, **settings: Any) -> Any:
     from codingspot.settings import reason
-    from codingspot.testbed.recipe import ROUTED_RECIPE, Recipe
+    from codingspot.testbed.recipe import ROUTED_RECIPE, SCATTERED_RECIPE, Recipe
 
-    default = ROUTED_RECIPE if routed else Recipe()
+    default = {"plain": Recipe(), "routed": ROUTED_RECIPE, "scattered": SCATTERED_RECIPE}[kind]
     try:
         recipe = Recipe.model_validate({**default.model_dump(), **settings})
         phases = tuple(phase.model_copy(update={"tokens": round(phase.tokens * scale)}) for phase in recipe.phases)

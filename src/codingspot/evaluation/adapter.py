@@ -23,6 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.batch_support import longest_shared_row
 from codingspot.evaluation.chat import render_chat
+from codingspot.evaluation.contrastive import Contrast
 from codingspot.evaluation.generation import Completion, Decoding, Generator
 from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
 from codingspot.tokenization import bos_policy, encode
@@ -49,6 +50,8 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
             and 65,536 elsewhere.
         share_prefixes: whether sequences with a common beginning may share its computation; by default they
             do where the model is found to allow it.
+        amateur, contrast: generated answers are contrasted with this model's, and how
+            (:mod:`codingspot.evaluation.contrastive`); likelihoods aren't.
 
     Raises:
         EvaluationError: the tokenizer has neither a beginning-of-text nor an end-of-text token.
@@ -62,19 +65,29 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         batch_tokens: int | None = None,
         cache_tokens: int | None = None,
         share_prefixes: bool | None = None,
+        amateur: PreTrainedModel | None = None,
+        contrast: Contrast | None = None,
     ) -> None:
         super().__init__()
         if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
             raise EvaluationError(
                 "the tokenizer has neither a beginning-of-text nor an end-of-text token; set its eos_token"
             )
-        model.train(False)
+        for each in (model, *([] if amateur is None else [amateur])):
+            each.train(False)
         self.model = model
         self.tokenizer = tokenizer
         self._device = next(model.parameters()).device
         device = "cpu" if self._device.type == "cpu" else "cuda"
         self.batch_tokens = batch_tokens or BATCH_TOKENS[device]
-        self.generator = Generator(model, tokenizer, max_batch_tokens=cache_tokens or CACHE_TOKENS[device])
+        self._contrasted = amateur is not None
+        self.generator = Generator(
+            model,
+            tokenizer,
+            max_batch_tokens=cache_tokens or CACHE_TOKENS[device],
+            amateur=amateur,
+            contrast=contrast,
+        )
         self._share_prefixes = share_prefixes is not False
         self._plans: dict[tuple[Any, ...], list[LikelihoodBatch]] = {}
         self._prompts: dict[tuple[Any, ...], list[list[int]]] = {}
@@ -209,12 +222,18 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         """Make sure that the model can read and answer the requests of a task, without running it.
 
         Raises:
-            EvaluationError: requests are of a kind without an answer here, a continuation or the tokens to be generated
-                don't fit in what the model reads, or they leave no room for even the shortest prompt.
+            EvaluationError: requests are of a kind without an answer here, or are scored where answers are contrasted;
+                a continuation or the tokens to be generated don't fit in what the model reads, or they leave no room
+                for even the shortest prompt.
         """
         kinds = {request.request_type for request in requests}
         if unknown := sorted(kinds - {"loglikelihood", "generate_until"}):
             raise EvaluationError(f"its {', '.join(unknown)} requests have no outcome for single items; choose another")
+        if self._contrasted and "loglikelihood" in kinds:
+            raise EvaluationError(
+                "its answers are scored by their likelihood, and contrastive decoding changes generated ones alone; "
+                "choose tasks whose answers are generated"
+            )
         self._continuations([request.args for request in requests if request.request_type == "loglikelihood"])
         generating = [request for request in requests if request.request_type == "generate_until"]
         decodings = {json.dumps(request.args[1], sort_keys=True, default=str): request for request in generating}

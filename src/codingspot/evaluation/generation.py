@@ -25,6 +25,7 @@ from codingspot.corpus.fences import FENCES, first_block_closed
 from codingspot.evaluation.batch_support import PromptBatching, prompt_batching, smallest_window
 from codingspot.evaluation.batching import token_batches
 from codingspot.evaluation.cached_batch import CachedBatch
+from codingspot.evaluation.contrastive import Contrast, ContrastiveBatch
 
 _DROP_SHARE = 8  # ended rows are dropped when they are at least 1 in so many
 _WORTH_SHARING = 64  # tokens that need not be read, for which one more forward pass pays
@@ -92,13 +93,24 @@ class Generator:
     Args:
         model: a Hugging Face causal language model.
         tokenizer: its tokenizer.
-        max_batch_tokens: most padded tokens, prompt and completion, that the cache of a batch may hold.
+        max_batch_tokens: most padded tokens, prompt and completion, that the caches of a batch may hold.
+        amateur: another model of the architecture, whose next tokens the model's own are contrasted with.
+        contrast: how.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, max_batch_tokens: int) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_batch_tokens: int,
+        amateur: PreTrainedModel | None = None,
+        contrast: Contrast | None = None,
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.max_batch_tokens = max_batch_tokens
+        self.max_batch_tokens = max_batch_tokens // (1 if amateur is None else 2)
+        self._amateur, self._contrast = amateur, contrast or Contrast()
         self.end_tokens = _end_tokens(model, tokenizer)
 
     @cached_property
@@ -133,7 +145,7 @@ class Generator:
                 yield [group[place] for place in batch]
 
     def _generate_batch(self, prompts: Sequence[Sequence[int]], rows: Sequence[_Row], decoding: Decoding) -> None:
-        batch = CachedBatch(self.model, prompts, self._shared_prefix(prompts, decoding.max_new_tokens))
+        batch = self._read(prompts, self._shared_prefix(prompts, decoding.max_new_tokens))
         active = list(rows)
         while True:
             finite = batch.logits.amax(-1).isfinite().tolist()
@@ -148,6 +160,11 @@ class Generator:
                 batch.keep(kept)
                 chosen, active = [chosen[i] for i in kept], [active[i] for i in kept]
             batch.extend(chosen)
+
+    def _read(self, prompts: Sequence[Sequence[int]], shared: int) -> CachedBatch | ContrastiveBatch:
+        if self._amateur is None:
+            return CachedBatch(self.model, prompts, shared)
+        return ContrastiveBatch(self.model, self._amateur, self._contrast, prompts, shared)
 
     def _shared_prefix(self, prompts: Sequence[Sequence[int]], new_tokens: int) -> int:
         """How many tokens all prompts begin with that are worth reading once, such as a task's examples; 0 if too few.

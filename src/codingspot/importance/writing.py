@@ -28,7 +28,7 @@ from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation
 from codingspot.models import ParameterLayout
 from codingspot.models.finite import all_finite
 from codingspot.models.parts import parts
-from codingspot.models.ranks import Ranks, own_part
+from codingspot.models.ranks import ALONE, Ranks, own_part
 from codingspot.outputs import Place, new_folder
 from codingspot.provenance import library_versions
 from codingspot.records import Count, Plain, Record, read_plain
@@ -38,8 +38,6 @@ _JOURNAL = "journal.json"
 
 FOLDED = "code"
 """Name of the domain that folded languages make together."""
-
-_ALONE = Ranks()
 
 # The library copies all of a file's tensors while it writes them.
 SHARD_BYTES = 1 << 29
@@ -187,7 +185,7 @@ def store_writer(
     inputs: Iterable[Place] = (),
     force: bool = False,
     partial: Path | None = None,
-    ranks: Ranks = _ALONE,
+    ranks: Ranks = ALONE,
 ) -> Iterator[StoreWriter]:
     """What a store is written with, domain by domain; it stands at ``folder`` when the block has ended well.
 
@@ -250,7 +248,7 @@ def _gone_on_with(folder: Path, shard_bytes: int, provenance: Mapping[str, Any] 
     return writer
 
 
-def mean_and_deviation(scores: Iterable[Tensor], ranks: Ranks = _ALONE) -> tuple[float, float]:
+def mean_and_deviation(scores: Iterable[Tensor], ranks: Ranks = ALONE) -> tuple[float, float]:
     """Mean and standard deviation of the absolute values of all the tensors together, and of all ``ranks``' parts."""
     total = magnitude_sum = square_sum = 0.0
     for (part,) in (part for each in scores for part in parts(each)):  # each is copied in float64

@@ -1,4 +1,4 @@
-"""Processes that hold a model in shards, its *ranks*: which of them this is, and what they tell one another."""
+"""Processes that hold a model, or read its scores, in parts: its *ranks*, and what they tell one another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 T = TypeVar("T")
@@ -53,29 +53,81 @@ class Ranks:
         """The rows of a batch that this one reads; none where there are too few."""
         return batch[self.own :: self.count]
 
+    def added(self, own: Tensor) -> Tensor:
+        """The sum over the ranks of a tensor that each has, of one shape and type."""
+        if self.count == 1:
+            return own
+        import torch.distributed as dist
+
+        summed = own.clone()
+        dist.all_reduce(summed)
+        return summed
+
     def sums(self, *values: float) -> tuple[float, ...]:
         """Sums over the ranks of what each gives, in float64."""
         if self.count == 1:
             return values
-        import torch.distributed as dist
+        return tuple(self.added(torch.tensor(values, dtype=torch.float64)).tolist())
 
-        summed = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(summed)
-        return tuple(summed.tolist())
+    def each(self, value: int) -> list[int]:
+        """What each of them gives, in their order."""
+        given = torch.zeros(self.count, dtype=torch.int64)
+        given[self.own] = value
+        return list(map(int, self.added(given)))
 
-    def first(self, value: T) -> T:
-        """What the first of them gives."""
+    def in_order(self, values: Iterable[Tensor]) -> Tensor:
+        """The sum of the first's values, then of the next one's, and so on: rounded as if one had them all."""
+        if self.count == 1:
+            return sum(values, torch.tensor(0))
+        own, total = list(values), torch.tensor(0)
+        for rank in range(self.count):
+            total = self.first(sum(own, total) if rank == self.own else total, rank)
+        return total
+
+    def first(self, value: T, rank: int = 0) -> T:
+        """What the first of them gives, or another ``rank``."""
         if self.count == 1:
             return value
         import torch.distributed as dist
 
         given = [value]
-        dist.broadcast_object_list(given)
+        dist.broadcast_object_list(given, rank)
         return given[0]
+
+    def to_first(self, part: Shaped[Tensor, " own"]) -> Shaped[Tensor, " n"]:
+        """The parts of all, end to end, for the first of them; nothing for the others."""
+        if self.count == 1:
+            return part
+        import torch.distributed as dist
+
+        sizes = self.each(len(part))
+        if self.own > 0:
+            if len(part):
+                dist.send(part, 0)
+            return part[:0]
+        whole = torch.cat([part, part.new_empty(sum(sizes[1:]))])
+        for rank, place in enumerate(torch.split(whole, sizes)):
+            if rank and len(place):
+                dist.recv(place, rank)
+        return whole
+
+    def from_first(self, whole: Shaped[Tensor, " _"], n: int) -> Shaped[Tensor, " n"]:
+        """The ``n`` numbers that the first of them has, for all."""
+        if self.count == 1:
+            return whole
+        import torch.distributed as dist
+
+        given = whole if self.own == 0 else whole.new_empty(n)
+        dist.broadcast(given, 0)
+        return given
 
     def wait(self) -> None:
         """Until all have come here."""
         self.sums(0.0)
+
+
+ALONE = Ranks()
+"""One process."""
 
 
 def launched() -> bool:
@@ -84,15 +136,15 @@ def launched() -> bool:
 
 
 @contextmanager
-def process_group() -> Iterator[None]:
+def process_group() -> Iterator[Ranks]:
     """Inside the block the processes that torchrun started work together; there is nothing to do for one alone."""
     if not launched():
-        yield
+        yield ALONE
         return
     import torch.distributed as dist
 
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
-        yield
+        yield Ranks.all()
     finally:
         dist.destroy_process_group()

@@ -12,6 +12,7 @@ from torch import Tensor
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
 from codingspot.models import SCOPES, ParameterLayout, role_of
+from codingspot.models.ranks import ALONE, Ranks
 from codingspot.spot.selection import KeyChunk, KeySource
 
 _RUN = 1 << 19
@@ -48,7 +49,8 @@ Keys = Callable[[Run], tuple[Float32[Tensor, " n"], Bool[Tensor, " n"] | None]]
 class Candidates:
     """The parameters in scope, the domains they are judged by, and how many are wanted.
 
-    ``names`` are the tensors in scope; ``code`` and ``general`` the domains; ``wanted`` the number to select.
+    ``names`` are the tensors in scope; ``code`` and ``general`` the domains; ``wanted`` the number to select. Each of
+    several ``ranks`` passes over a part of the parameters, one rank's after the other's.
     """
 
     store: ScoreStore
@@ -56,6 +58,7 @@ class Candidates:
     code: tuple[str, ...]
     general: tuple[str, ...]
     wanted: int
+    ranks: Ranks = ALONE
 
     @property
     def total(self) -> int:
@@ -69,13 +72,12 @@ class Candidates:
         return {name: replace(self, names=(name,), wanted=sizes[name]) for name in self.names if sizes[name]}
 
     def source(self, keys: Keys) -> KeySource:
-        """Passes over the keys of all tensors in scope."""
+        """Passes over the keys of this rank's parameters."""
 
         def run_pass() -> Iterator[KeyChunk]:
-            for name in self.names:
-                for run in self._runs(name):
-                    values, eligible = keys(run)
-                    yield KeyChunk(name, run.position, values, eligible)
+            for run in self.runs():
+                values, eligible = keys(run)
+                yield KeyChunk(run.name, run.position, values, eligible)
 
         return run_pass
 
@@ -84,17 +86,24 @@ class Candidates:
         return self.source(lambda run: (run.magnitude(domain), None))
 
     def runs(self) -> Iterator[Run]:
-        """One pass over all parameters in scope, in order of position."""
+        """One pass over this rank's parameters in scope, in order of position."""
+        own = range(*(self.total * rank // self.ranks.count for rank in (self.ranks.own, self.ranks.own + 1)))
+        before = 0
         for name in self.names:
-            yield from self._runs(name)
+            size, first = self.store.layout.sizes[name], self.store.layout.slice(name).start
+            for start in range(0, size, _RUN):
+                if before + start in own:
+                    yield Run(self.store, name, start, min(size, start + _RUN), first + start)
+            before += size
 
-    def _runs(self, name: str) -> Iterator[Run]:
-        size, first = self.store.layout.sizes[name], self.store.layout.slice(name).start
-        for start in range(0, size, _RUN):
-            yield Run(self.store, name, start, min(size, start + _RUN), first + start)
+    def sum(self, value: Callable[[Run], Tensor]) -> Tensor:
+        """The sum of what ``value`` gives of every run in scope, all ranks' in order of position."""
+        return self.ranks.in_order(value(run) for run in self.runs())
 
 
-def candidates(store: ScoreStore, scope: str, wanted: int, *, languages: Sequence[str] | None = None) -> Candidates:
+def candidates(
+    store: ScoreStore, scope: str, wanted: int, *, languages: Sequence[str] | None = None, ranks: Ranks = ALONE
+) -> Candidates:
     """The parameters of ``store`` in ``scope``, judged by all its code domains or by those named in ``languages``.
 
     Raises:
@@ -105,7 +114,7 @@ def candidates(store: ScoreStore, scope: str, wanted: int, *, languages: Sequenc
     code = store.names("code") if languages is None else tuple(store.domain(name).name for name in languages)
     if not code:
         raise SelectionError(f"score store {store.folder} has no code domain; score a corpus that has one")
-    found = Candidates(store, names_in(store.layout, scope), code, store.names("general"), wanted)
+    found = Candidates(store, names_in(store.layout, scope), code, store.names("general"), wanted, ranks)
     if found.total < wanted:
         raise SelectionError(
             f"scope {scope!r} has {found.total} parameters, fewer than the {wanted} that k asks for out of all "

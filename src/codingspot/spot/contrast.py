@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64
 from pydantic import Field
 from torch import Tensor
 
@@ -29,7 +29,7 @@ def _contrast(**others: Any) -> Callable[..., RecipeTraits]:
     """What a contrast is: where it adds up the languages' magnitudes, it needs no more of them."""
 
     def traits(*, aggregation: Aggregation, **_parameters: object) -> RecipeTraits:
-        return RecipeTraits(contrast=True, folds=aggregation == "sum", needs=general_text, **others)
+        return RecipeTraits(contrast=True, folds=aggregation == "sum", needs=general_text, in_shards=True, **others)
 
     return traits
 
@@ -55,10 +55,12 @@ def set_difference(
     2402.05162).
     """
     aggregate = aggregator(candidates, aggregation, trim)
+    ranks = candidates.ranks
     dropped = round(general_percent / 100 * candidates.total)
-    cuts = {domain: find_cut(candidates.magnitudes(domain), dropped) for domain in candidates.general if dropped}
+    cuts = {domain: find_cut(candidates.magnitudes(domain), dropped, ranks) for domain in candidates.general if dropped}
     kept = max(1, round(code_percent / 100 * candidates.total))
-    floor = find_cut(candidates.source(lambda run: (aggregate(run), None)), kept) if kept < candidates.total else None
+    code_source = candidates.source(lambda run: (aggregate(run), None))
+    floor = find_cut(code_source, kept, ranks) if kept < candidates.total else None
 
     def keys(run: Run) -> tuple[Float32[Tensor, " n"], Bool[Tensor, " n"]]:
         code = aggregate(run)
@@ -115,8 +117,10 @@ def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum",
     bits, 1/128 of a magnitude wide) with linear interpolation inside a bin: memory does not grow with the model.
     """
     aggregate = aggregator(candidates, aggregation, trim)
-    code = RankTable(candidates.source(lambda run: (aggregate(run), None)))
-    general = {domain: RankTable(candidates.magnitudes(domain)) for domain in candidates.general}
+    code = RankTable(candidates.source(lambda run: (aggregate(run), None)), ranks=candidates.ranks)
+    general = {
+        domain: RankTable(candidates.magnitudes(domain), ranks=candidates.ranks) for domain in candidates.general
+    }
 
     def keys(run: Run) -> tuple[Float32[Tensor, " n"], None]:
         best = np.min([table.above(run.magnitude(domain)) for domain, table in general.items()], axis=0)
@@ -133,12 +137,13 @@ def orthogonal_residual(candidates: Candidates, *, aggregation: Aggregation = "s
     where the rows of G are the general domains. Linear dependence among them is resolved by the least norm.
     """
     aggregate = aggregator(candidates, aggregation, trim)
-    domains = len(candidates.general)
-    gram, along = torch.zeros(domains, domains, dtype=torch.float64), torch.zeros(domains, dtype=torch.float64)
-    for run in candidates.runs():
+
+    def products(run: Run) -> Float64[Tensor, "domains both"]:
         general = run.magnitudes(candidates.general).double()
-        gram += general @ general.T
-        along += general @ aggregate(run).double()
+        return torch.column_stack([general @ general.T, general @ aggregate(run).double()])
+
+    summed = candidates.sum(products)
+    gram, along = summed[:, :-1].contiguous(), summed[:, -1].contiguous()
     coefficients = (torch.linalg.pinv(gram, hermitian=True) @ along).float()
     return lambda run: (aggregate(run) - coefficients @ run.magnitudes(candidates.general), None)
 
@@ -148,4 +153,4 @@ def _largest(candidates: Candidates, run: Run) -> Float32[Tensor, " n"]:
 
 
 def _mean(candidates: Candidates, value: Aggregate) -> float:
-    return sum(float(value(run).double().sum()) for run in candidates.runs()) / candidates.total
+    return float(candidates.sum(lambda run: value(run).double().sum())) / candidates.total

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from codingspot.errors import SelectionError
 from codingspot.importance import ScoreStore
+from codingspot.models.ranks import ALONE, Ranks
 from codingspot.provenance import library_versions
 from codingspot.spot.candidates import Candidates, Keys, Run, candidates
 from codingspot.spot.recipes import RECIPES, check_recipe, recipe_parameters
@@ -30,6 +31,7 @@ def find_spot(
     languages: Sequence[str] | None = None,
     worst_first: bool = False,
     without: Int64[Tensor, " n"] | None = None,
+    ranks: Ranks = ALONE,
     **parameters: Any,
 ) -> Spot:
     """The best ``max_k_percent`` percent of all the model's parameters by a recipe, in one order.
@@ -38,11 +40,13 @@ def find_spot(
     With ``per_tensor`` the recipe is applied inside each tensor, and parameters are ordered by their rank there as a
     share of the tensor (:func:`codingspot.spot.selection.select_per_tensor`). ``languages`` restricts the code domains;
     ``worst_first`` turns the recipe's order around, over the parameters it finds eligible; those at the positions
-    ``without`` are passed over; ``parameters`` are those of the recipe.
+    ``without`` are passed over; ``parameters`` are those of the recipe. Of several ``ranks``
+    (:func:`codingspot.models.ranks.process_group`), all of which must call it, each reads a part of the scores; the
+    first has the spot, the others an empty one.
 
     Raises:
         SelectionError: k is not in (0, 100], fewer parameters are eligible than k asks for, or the recipe needs other
-            domains.
+            domains, or all scores in one process.
         StudyError: the recipe, its parameter or the scope is unknown, or a parameter is not what its type says.
     """
     options = {"per_tensor": per_tensor, "languages": languages, "worst_first": worst_first}
@@ -52,7 +56,10 @@ def find_spot(
     if not traits.from_scores:
         how = "is trained" if traits.reading is None else "reads activations"
         raise SelectionError(f"recipe {recipe!r} {how}, which takes the model and its text; name it in a study")
-    found = candidates(store, scope, count_for(max_k_percent, store.layout.total), languages=checked["languages"])
+    if ranks.count > 1 and not traits.in_shards:
+        raise SelectionError(f"recipe {recipe!r} needs all scores in one process; leave out torchrun")
+    wanted = count_for(max_k_percent, store.layout.total)
+    found = candidates(store, scope, wanted, languages=checked["languages"], ranks=ranks)
     require(traits.needs, recipe, Domains(found.code, found.general), **settings)
     with RECIPES.at_work(recipe):
         return best_of(
@@ -93,9 +100,9 @@ def best_of(
 
     if per_tensor:
         sources = {name: part.source(run_recipe(part)) for name, part in found.by_tensor().items()}
-        ranking = select_per_tensor(sources, found.wanted)
+        ranking = select_per_tensor(sources, found.wanted, found.ranks)
     else:
-        ranking = select_top(found.source(run_recipe(found)), found.wanted)
+        ranking = select_top(found.source(run_recipe(found)), found.wanted, found.ranks)
     metadata = {
         **made_from(store),
         "recipe": dict(about),

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from codingspot.errors import NonFiniteError
+from codingspot.models.ranks import ALONE, Ranks
 from codingspot.spot.selection import KeySource
 
 _HALF = 16
@@ -31,13 +32,15 @@ class RankTable:
        that it holds; all together they are at most twice ``divisions`` more.
     3. Inside a bin shares are linear. A bin of one value has the mean rank of the keys that are equal to it.
 
-    The table depends on the keys alone, not on how they are cut into chunks.
+    The table depends on the keys alone, not on how they are cut into chunks or lie with several ``ranks``, each of
+    which counts its own.
 
     Raises:
         NonFiniteError: an eligible key is NaN.
     """
 
-    def __init__(self, source: KeySource, divisions: int = 0) -> None:
+    def __init__(self, source: KeySource, divisions: int = 0, *, ranks: Ranks = ALONE) -> None:
+        self._ranks = ranks
         self._divide(np.zeros(_BINS, dtype=np.int64))
         self._count(source)
         if divisions:
@@ -78,6 +81,7 @@ class RankTable:
             if np.isnan(keys).any():
                 raise NonFiniteError(f"the scores of {chunk.name} hold NaN; score the model again, in float32")
             np.add.at(self._counts, self._bins(_ordered(keys)), 1)  # costs as many steps as keys, not as bins
+        self._counts = self._ranks.added(torch.from_numpy(self._counts)).numpy()
         self._total = max(1, int(self._counts.sum()))
         self._above = self._total - np.cumsum(self._counts)
 

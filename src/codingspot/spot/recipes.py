@@ -22,7 +22,7 @@ from codingspot.settings import Distinct, checked, shown
 from codingspot.spot.aggregation import Aggregation, Trim, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
 from codingspot.spot.requirements import Domains, Requirement
-from codingspot.spot.selection import KeySource, select_top
+from codingspot.spot.selection import select_top
 
 if TYPE_CHECKING:  # it takes seconds to load
     from transformers import PreTrainedModel
@@ -112,6 +112,8 @@ class RecipeTraits:
         by: as a sentence begins that tells what was done by it; ``{label}`` and ``{estimator}`` may be named.
         one_domain: of one domain alone it orders by that domain's scores, whatever its kind.
         of_the_paper: it is what the Coding Spot paper selects by.
+        in_shards: each of several ranks can read a part of the scores: what it makes of all of them, before it gives
+            keys, it adds up over the ranks (:meth:`Candidates.sum`, or the selection's functions with their ``ranks``).
     """
 
     contrast: bool = False
@@ -127,6 +129,7 @@ class RecipeTraits:
     by: str = ""
     one_domain: bool = False
     of_the_paper: bool = False
+    in_shards: bool = False
 
     @property
     def from_scores(self) -> bool:
@@ -141,7 +144,7 @@ def _sum_traits(*, aggregation: Aggregation, trim: float) -> RecipeTraits:
     del trim
     summed = aggregation == "sum"
     by = "By the {label} ({estimator})"
-    return RecipeTraits(folds=summed, by=by, one_domain=True, of_the_paper=summed)
+    return RecipeTraits(folds=summed, by=by, one_domain=True, of_the_paper=summed, in_shards=True)
 
 
 @RECIPES.register("sum", label="{scores}", traits=_sum_traits)
@@ -163,7 +166,7 @@ def _enough_languages(_name: str, domains: Domains, *, at_least: int | None) -> 
 @RECIPES.register(
     "consensus",
     label="consensus of the languages",
-    traits=RecipeTraits(ranks=True, needs=_enough_languages, by="By consensus of the languages"),
+    traits=RecipeTraits(ranks=True, needs=_enough_languages, by="By consensus of the languages", in_shards=True),
 )
 def consensus(candidates: Candidates, *, at_least: int | None = None) -> Keys:
     """Orders by the ``at_least``-th best of the languages' ranks.
@@ -177,14 +180,18 @@ def consensus(candidates: Candidates, *, at_least: int | None = None) -> Keys:
     depth = candidates.wanted
     while True:
         keys = _consensus_to_depth(candidates, needed, depth)
-        if depth == candidates.total or _ranked_above(candidates.source(keys), depth) >= candidates.wanted:
+        if depth == candidates.total or _ranked_above(candidates, keys, depth) >= candidates.wanted:
             return keys
         depth = min(candidates.total, 2 * depth)
 
 
 def _consensus_to_depth(candidates: Candidates, needed: int, depth: int) -> Keys:
     # Ascending negated magnitudes of each language's top: where a value would be inserted is its rank.
-    tops = {domain: select_top(candidates.magnitudes(domain), depth).keys.neg() for domain in candidates.code}
+    ranked = candidates.ranks
+    tops = {
+        domain: ranked.from_first(select_top(candidates.magnitudes(domain), depth, ranked).keys, depth).neg()
+        for domain in candidates.code
+    }
 
     def keys(run: Run) -> tuple[Float32[Tensor, " n"], None]:
         ranks = torch.full((len(tops), run.stop - run.start), depth, dtype=torch.int64)
@@ -197,5 +204,5 @@ def _consensus_to_depth(candidates: Candidates, needed: int, depth: int) -> Keys
     return keys
 
 
-def _ranked_above(source: KeySource, depth: int) -> int:
-    return sum(int((chunk.keys > -depth).sum()) for chunk in source())
+def _ranked_above(candidates: Candidates, keys: Keys, depth: int) -> int:
+    return int(candidates.sum(lambda run: (keys(run)[0] > -depth).sum()))

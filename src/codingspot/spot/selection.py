@@ -5,6 +5,8 @@
    so far can't be among the n best, and are no longer counted: one comparison passes over almost all the rest.
 2. Histogram of the low 16 bits inside the boundary bin. This gives the n-th best key exactly.
 3. Where more keys equal it than are wanted, those at the smallest positions are taken.
+4. Several ranks may each pass over a part of the keys, one rank's positions after the other's: they add up their
+   histograms, and send the first of them what they select.
 
 The n-th best (key, position) is the :class:`Cut`; whatever is not below it is selected. -0 counts as 0; infinities
 are ordered; NaN is refused.
@@ -21,6 +23,7 @@ from jaxtyping import Bool, Float32, Int64
 from torch import Tensor
 
 from codingspot.errors import NonFiniteError, SelectionError
+from codingspot.models.ranks import ALONE, Ranks
 
 _BINS = 1 << 16
 _LAST_POSITION = np.iinfo(np.int64).max
@@ -41,7 +44,8 @@ class KeyChunk:
 
 
 KeySource = Callable[[], Iterable[KeyChunk]]
-"""Starts a pass over all keys, in order of position. It is called several times and must give the same keys."""
+"""Starts a pass over all keys, or this rank's, in order of position. It is called several times and must give the same
+keys."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,8 @@ def count_for(k_percent: float, total: int) -> int:
     return max(1, round(k_percent / 100 * total))
 
 
-def find_cut(source: KeySource, n: int) -> Cut:
-    """The n-th best eligible key, and how far keys equal to it are taken.
+def find_cut(source: KeySource, n: int, ranks: Ranks = ALONE) -> Cut:
+    """The n-th best eligible key of all ``ranks``, and how far keys equal to it are taken.
 
     Raises:
         SelectionError: fewer than n keys are eligible, or n is not positive.
@@ -89,34 +93,39 @@ def find_cut(source: KeySource, n: int) -> Cut:
     """
     if n < 1:
         raise SelectionError(f"{n} parameters were asked for; ask for at least one")
-    high, above = _boundary(_high_histogram(source, n), _BEST_FIRST, n)
+    high, above = _boundary(_added(_high_histogram(source, n), ranks), _BEST_FIRST, n)
     # Among negative numbers, larger bits are smaller values.
     low_best_first = np.arange(_BINS) if high >= _BINS // 2 else np.arange(_BINS - 1, -1, -1)
-    low_counts = _low_histogram(source, high)
+    own_counts = _low_histogram(source, high)
+    low_counts = _added(own_counts, ranks)
     low, above_inside = _boundary(low_counts, low_best_first, n - above)
     key = float(np.array(high << 16 | low, dtype=np.uint32).view(np.float32))
     wanted_ties = n - above - above_inside
     if wanted_ties == low_counts[low]:
         return Cut(key, _LAST_POSITION)
-    return Cut(key, _position_of_tie(source, key, wanted_ties))
+    number = wanted_ties - sum(ranks.each(int(own_counts[low]))[: ranks.own])
+    has_it = 0 < number <= own_counts[low]
+    return Cut(key, sum(ranks.each(_position_of_tie(source, key, number) if has_it else 0)))
 
 
-def select_top(source: KeySource, n: int) -> Ranking:
+def select_top(source: KeySource, n: int, ranks: Ranks = ALONE) -> Ranking:
     """The n best eligible keys, best first; of equal keys the one at the smaller position is first.
 
-    Takes three passes over the keys (four where ties are split) and memory for n positions and keys.
+    Takes three passes over the keys (four where ties are split) and memory for n positions and keys. Of several
+    ``ranks``, each passes over its own part of the keys; the first has the ranking, the others an empty one.
 
     Raises:
         SelectionError: fewer than n keys are eligible, or n is not positive.
         NonFiniteError: an eligible key is NaN.
     """
-    positions, keys = _collect(source, find_cut(source, n), n)
+    own = _collect(source, find_cut(source, n, ranks), n)
+    positions, keys = (ranks.to_first(torch.from_numpy(each)).numpy() for each in own)
     order = _best_first(keys)
     return Ranking(torch.from_numpy(positions[order]), torch.from_numpy(keys[order]))
 
 
 def _collect(source: KeySource, cut: Cut, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions, in order, and keys of the n eligible keys that are not below the cut; -0 made 0."""
+    """Positions, in order, and keys of the n eligible keys, or this rank's, that are not below the cut; -0 made 0."""
     positions, keys = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.float32)
     filled = 0
     for chunk in source():
@@ -129,20 +138,22 @@ def _collect(source: KeySource, cut: Cut, n: int) -> tuple[np.ndarray, np.ndarra
         positions[part] = index + chunk.start
         keys[part] = values[index] + np.float32(0)
         filled = part.stop
-    return positions, keys
+    return positions[:filled], keys[:filled]  # what was not written to takes no memory
 
 
-def select_per_tensor(sources: Mapping[str, KeySource], n: int) -> Ranking:
+def select_per_tensor(sources: Mapping[str, KeySource], n: int, ranks: Ranks = ALONE) -> Ranking:
     """n positions ordered by their rank in their own tensor as a share of its eligible keys.
 
     The j-th best of a tensor with c eligible keys has share j / c. So the positions whose share is at most k percent
-    are the best floor(k / 100 * c) of each tensor; equal shares are ordered by position.
+    are the best floor(k / 100 * c) of each tensor; equal shares are ordered by position. Of ``ranks`` see
+    :func:`select_top`.
 
     Raises:
         SelectionError: fewer than n keys are eligible in all.
         NonFiniteError: an eligible key is NaN.
     """
-    counts = {name: sum(_eligible_count(chunk) for chunk in source()) for name, source in sources.items()}
+    own = np.array([sum(_eligible_count(chunk) for chunk in source()) for source in sources.values()], dtype=np.int64)
+    counts = dict(zip(sources, _added(own, ranks).tolist(), strict=True))
     total = sum(counts.values())
     if total < n:
         raise _too_few(total, n)
@@ -151,12 +162,16 @@ def select_per_tensor(sources: Mapping[str, KeySource], n: int) -> Ranking:
         # No more of a tensor can be among the n best shares: rounding down loses less than one in each tensor.
         wanted = min(count, (n + len(counts)) * count // total + 1)
         if wanted:
-            rankings.append(select_top(sources[name], wanted))
-            shares.append(torch.arange(1, wanted + 1, dtype=torch.float64) / count)
+            rankings.append(select_top(sources[name], wanted, ranks))
+            shares.append(torch.arange(1, len(rankings[-1].keys) + 1, dtype=torch.float64) / count)
     positions = torch.cat([ranking.positions for ranking in rankings])
     keys = torch.cat([ranking.keys for ranking in rankings])
     order = torch.from_numpy(np.lexsort((positions.numpy(), torch.cat(shares).numpy()))[:n])
     return Ranking(positions[order], keys[order])
+
+
+def _added(counts: np.ndarray, ranks: Ranks) -> np.ndarray:
+    return ranks.added(torch.from_numpy(counts)).numpy()
 
 
 def _eligible_count(chunk: KeyChunk) -> int:

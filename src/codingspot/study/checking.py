@@ -76,7 +76,7 @@ def _require_room(what: str, scope: str, percent: float, scopes: Mapping[str, in
 
 
 def _check_fit(study: Study, inputs: StudyInputs) -> None:
-    for section in study.spots:
+    for section in study.selections:
         fits = section.traits.fits
         if fits is not None:
             try:
@@ -97,8 +97,8 @@ def _check_domains(study: Study, inputs: StudyInputs) -> None:
     matrix = study.language_matrix
     if matrix is not None:
         for name in matrix.languages or code:
-            parameters = {**matrix.parameters, "languages": [name]}
-            _check_recipe("language_matrix", matrix.recipe, parameters, Domains(code, general))
+            recipe, parameters, _ = matrix.spot(name).selected
+            _check_recipe("language_matrix", recipe, parameters, Domains(code, general))
 
 
 def _check_recipe(where: str, recipe: str, parameters: Mapping[str, object], domains: Domains) -> None:

@@ -12,7 +12,6 @@ from codingspot.analysis_registry import analyses_by_default, named
 from codingspot.models import ScopeName
 from codingspot.models.section import ModelSection
 from codingspot.settings import Count, Dose, Name, Settings, as_setting
-from codingspot.spot import check_recipe
 from codingspot.study.corpus_section import CorpusSection
 from codingspot.study.defaults import with_testbed_defaults
 from codingspot.study.evaluation_section import EvaluationSection
@@ -36,8 +35,19 @@ class LanguageMatrixSection(Settings):
     @model_validator(mode="after")
     def _recipe_exists(self) -> LanguageMatrixSection:
         with as_setting():
-            check_recipe(self.recipe, self.parameters)
+            self.spot()
         return self
+
+    def spot(self, language: str | None = None) -> SpotSection:
+        """The spot of a language, or of all together, as a study has it."""
+        only = {} if language is None else {"languages": [language]}
+        return SpotSection(
+            name="language_matrix",
+            recipe=self.recipe,
+            parameters={**self.parameters, **only},
+            scope=self.scope,
+            k_percent=(self.k_percent,),
+        )
 
 
 def _view_keys() -> str:
@@ -60,6 +70,12 @@ class Study(Settings):
     )
     language_matrix: LanguageMatrixSection | None = None
     views: ViewsSection = ViewsSection()
+
+    @property
+    def selections(self) -> tuple[SpotSection, ...]:
+        """Whatever is to be selected: the spots, and those of the language matrix."""
+        matrix = self.language_matrix
+        return self.spots if matrix is None else (*self.spots, *map(matrix.spot, matrix.languages or (None,)))
 
     @model_validator(mode="before")
     @classmethod

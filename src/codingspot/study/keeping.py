@@ -13,9 +13,9 @@ from codingspot.study.config import Study
 
 def wants_scores(study: Study) -> bool:
     """Whether anything in the study reads the scores of weights."""
-    return study.language_matrix is not None or any(
+    return any(
         section.traits.scored or any(CONTROLS.traits(control).scored for control in section.controls)
-        for section in study.spots
+        for section in study.selections
     )
 
 
@@ -33,13 +33,14 @@ def folds(study: Study, parameters: int) -> bool:
 
 
 def _that_need_each(study: Study) -> Iterator[str]:
-    if study.language_matrix is not None:
+    if study.language_matrix is not None and study.language_matrix.spot().traits.scored:
         yield "language_matrix"
     if study.scoring.normalise != "tokens":
         yield f"scoring.normalise: {study.scoring.normalise}"
     for section in study.spots:
         recipe, parameters, _ = section.selected
-        if "languages" in parameters or not RECIPES.traits(recipe, recipe_parameters(parameters)).folds:
+        folded = RECIPES.traits(recipe, recipe_parameters(parameters)).folds and "languages" not in parameters
+        if section.traits.scored and not folded:
             yield f"spot {section.name}: {recipe}"
         for control in section.controls if section.traits.scored else ():
             if CONTROLS.traits(control).regroups:

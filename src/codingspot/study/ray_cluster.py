@@ -20,9 +20,10 @@ from codingspot.extras import optional_packages
 from codingspot.files import reason
 from codingspot.settings import Count, NotEmpty, Settings
 
-_QUIET: Final = {
+_ENVIRONMENT: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # what it would print of workers, such as that one died
+    "RAY_worker_niceness": "0",  # workers do the run's work: otherwise whatever else runs goes first
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` it would copy the working directory to every worker
 }
 _OBJECT_BYTES: Final = 80 << 20
@@ -62,7 +63,7 @@ def connected(workers: Workers | None) -> Iterator[None]:
     if workers is None:
         yield
         return
-    for name, value in _QUIET.items():
+    for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with optional_packages():
         import ray

@@ -100,7 +100,8 @@ class SpotSection(Settings):
         training = self.training
         if training is None:
             return self.recipe, self.parameters, self.k_percent[-1]
-        return training.shortlist, {}, training.shortlist_percent
+        options = {name: self.parameters[name] for name in self.parameters.keys() - self._own_parameters.keys()}
+        return training.shortlist, options, training.shortlist_percent
 
     @field_validator("controls")
     @classmethod
@@ -115,7 +116,7 @@ class SpotSection(Settings):
         with as_setting(f"spot {self.name}: "):
             check_recipe(self.recipe, self.parameters)
             traits, _ = self.traits, self.training
-        others = self.parameters.keys() - self._own_parameters.keys()
+        others = self.parameters.keys() - self._own_parameters.keys() - {"languages"}
         if others and not traits.from_scores:
             raise ValueError(f"spot {self.name}: {min(others)} is for recipes computed from scores; leave it out")
         return self

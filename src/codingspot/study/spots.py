@@ -16,7 +16,7 @@ from codingspot.analysis_tables import LEARNING, UNIT_DRAWS, UNITS, write_table
 from codingspot.corpus import Corpus, PackedTokens
 from codingspot.importance import ScoreStore
 from codingspot.models import LoadedModel
-from codingspot.spot import Spot, TrainingInput, find_spot, measure_spot, train_spot, training_text
+from codingspot.spot import Spot, TrainingInput, find_spot, measure_spot, recipe_parameters, train_spot, training_text
 from codingspot.study.cells import control_name
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
@@ -78,21 +78,22 @@ class SpotFinder:
                 **section.parameters,
             )
             return Found(spot, {})
-        given = self.given(section, without)
+        given, own = self.given(section, without), recipe_parameters(section.parameters)
         if section.training is None:
-            read = measure_spot(given, recipe=section.recipe, **section.parameters)
+            read = measure_spot(given, recipe=section.recipe, **own)
             tables = {UNITS: read.units, UNIT_DRAWS: read.drawn}
             return Found(read.spot, {stem: table for stem, table in tables.items() if table is not None})
-        trained = train_spot(given, recipe=section.recipe, **section.parameters)
+        trained = train_spot(given, recipe=section.recipe, **own)
         return Found(trained.spot, {LEARNING: trained.curve})
 
-    def spot(self, before: Mapping[str, Spot], section: SpotSection, also: Spot) -> Spot:
-        """What the recipe of a spot finds without ``also`` besides what the spot leaves out."""
+    def spot(self, before: Mapping[str, Spot], section: SpotSection, also: Spot | None = None) -> Spot:
+        """What the recipe of a spot finds, without ``also`` besides what the spot leaves out."""
         return self.find(section, before, also).spot
 
     def given(self, section: SpotSection, without: Tensor | None) -> TrainingInput:
         """What a recipe that runs the model is given for a spot."""
         code, general = self._text
+        code = {name: code[name] for name in section.parameters.get("languages") or code}
         largest = section.k_percent[-1]
         return TrainingInput(
             self.loaded,

@@ -26,9 +26,8 @@ class ViewsSection(Settings):
     def _as_registered(cls, asked: Any) -> Any:
         if not isinstance(asked, Mapping):
             return asked
-        own = [name for name in views() if VIEWS.source(name) == OWN]
         try:
-            fields = {name: _field(name) for name in dict.fromkeys([*own, *asked]) if name in VIEWS}
+            fields = {name: _field(name) for name in dict.fromkeys([*own_views(), *asked]) if name in VIEWS}
         except StudyError as error:  # of a faulty package
             raise ValueError(str(error)) from None
         # Faults keep the names of the settings that they are in.
@@ -44,6 +43,11 @@ class ViewsSection(Settings):
     def any(self) -> bool:
         """Whether a view is asked for, besides those that are made by default."""
         return any(not VIEWS.traits(name).by_default for name in self.asked())
+
+
+def own_views() -> list[str]:
+    """Names of the views that are no other package's."""
+    return [name for name in views() if VIEWS.source(name) == OWN]
 
 
 def _field(name: str) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from codingspot.errors import ModelError
 from codingspot.records import read_model
 from codingspot.testbed.architecture import Architecture
 from codingspot.testbed.programs import LANGUAGES
@@ -112,7 +113,10 @@ class Recipe(BaseModel):
             if any(phase.rest_learning_rate is not None or phase.code is not None for phase in self.phases):
                 raise ValueError("a phase's rest_learning_rate and code need routing")
             return self
-        neurons, groups = self.routing.neurons, self.routing.key_value_groups
+        try:
+            neurons, groups = map(max, zip(*self.routing.sizes(self.layers), strict=True))
+        except ModelError as error:
+            raise ValueError(str(error)) from None
         if neurons >= self.mlp_size or groups >= self.key_value_heads:
             raise ValueError(
                 f"a routed subset must leave something: {neurons} of mlp_size {self.mlp_size} neurons and {groups} of "
@@ -187,6 +191,14 @@ ROUTED_RECIPE = Recipe(
     ),
 )
 """The recipe of the shipped routed model."""
+
+SCATTERED_RECIPE = ROUTED_RECIPE.model_copy(
+    update={
+        "routing": Routing(neurons=(96, 160, 288, 256, 128, 224), key_value_groups=(1, 2, 1, 1, 0, 1), scattered=True),
+        "seed": 1,
+    }
+)
+"""That of a second one, as large in all, with other units and other numbers of them in every layer."""
 
 
 def read_recipe(path: Path) -> Recipe:

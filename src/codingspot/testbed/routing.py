@@ -15,12 +15,14 @@ Gradient routing: Cloud et al. 2024, arXiv 2410.04332.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -34,12 +36,30 @@ _FILE = "subset.json"
 
 
 class Routing(BaseModel):
-    """The subset that code is routed to: in every layer the first ``neurons`` and the first ``key_value_groups``."""
+    """How large the subset is that code is routed to: neurons and key-value groups of a layer, or of each by itself.
+
+    They are a layer's first, or, ``scattered``, drawn by the recipe's seed, others in every layer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    neurons: int = Field(gt=0)
-    key_value_groups: int = Field(gt=0)
+    neurons: Annotated[int, Field(gt=0)] | tuple[Count, ...]
+    key_value_groups: Annotated[int, Field(gt=0)] | tuple[Count, ...]
+    scattered: bool = False
+
+    def sizes(self, layers: int) -> list[tuple[int, int]]:
+        """Neurons and key-value groups of every layer.
+
+        Raises:
+            ModelError: they are given for another number of layers.
+        """
+        counts = []
+        for each in (self.neurons, self.key_value_groups):
+            one_a_layer = (each,) * layers if isinstance(each, int) else each
+            if len(one_a_layer) != layers:
+                raise ModelError(f"routing names {len(one_a_layer)} layers, the model has {layers}; name each layer")
+            counts.append(one_a_layer)
+        return list(zip(*counts, strict=True))
 
 
 @dataclass(frozen=True)
@@ -54,65 +74,90 @@ class Split:
     rest_rate: float = 1.0
 
 
-class Subset(BaseModel):
-    """The units that code was routed to, the same in every layer.
+class LayerUnits(BaseModel):
+    """A layer's units that code was routed to.
 
-    ``neurons`` index the MLP, ``heads`` the query heads, ``key_value_heads`` the groups they share; ``head_size`` is
-    the number of rows a head has in q.
+    ``neurons`` index the MLP, ``heads`` the query heads, ``key_value_heads`` the groups they share.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    layers: Count
     neurons: tuple[Count, ...]
     heads: tuple[Count, ...]
     key_value_heads: tuple[Count, ...]
+
+
+class Subset(BaseModel):
+    """The units that code was routed to, by layer; ``head_size`` is the number of rows a head has in q."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layers: tuple[LayerUnits, ...]
     head_size: Count
 
     @classmethod
-    def of(cls, routing: Routing, config: Any) -> Subset:
-        """The subset of a model with a Llama configuration.
+    def of(cls, routing: Routing, config: Any, seed: int = 0) -> Subset:
+        """The subset of a model with a Llama configuration; ``seed`` draws the units where they are scattered.
 
         Raises:
-            ModelError: the model has fewer neurons or groups than are routed.
+            ModelError: the model has other layers, or fewer neurons or groups in one than are routed.
         """
         groups, neurons = config.num_key_value_heads, config.intermediate_size
-        if routing.neurons >= neurons or routing.key_value_groups >= groups:
+        sizes = routing.sizes(config.num_hidden_layers)
+        most = tuple(map(max, zip(*sizes, strict=True)))
+        if most[0] >= neurons or most[1] >= groups:
             raise ModelError(
                 f"a routed subset must leave something: the model has {neurons} neurons and {groups} key-value "
-                f"groups a layer, and {routing.neurons} and {routing.key_value_groups} are routed"
+                f"groups a layer, and {most[0]} and {most[1]} are routed"
             )
         queries = config.num_attention_heads // groups
-        return cls(
-            layers=config.num_hidden_layers,
-            neurons=tuple(range(routing.neurons)),
-            heads=tuple(range(routing.key_value_groups * queries)),
-            key_value_heads=tuple(range(routing.key_value_groups)),
-            head_size=config.hidden_size // config.num_attention_heads,
-        )
+        generator = np.random.default_rng(seed)
+
+        def chosen(count: int, of: int) -> tuple[int, ...]:
+            return (
+                tuple(sorted(generator.permutation(of)[:count].tolist())) if routing.scattered else tuple(range(count))
+            )
+
+        layers = []
+        for own_neurons, own_groups in sizes:
+            shared = chosen(own_groups, groups)
+            heads = tuple(group * queries + head for group in shared for head in range(queries))
+            layers.append(LayerUnits(neurons=chosen(own_neurons, neurons), heads=heads, key_value_heads=shared))
+        return cls(layers=tuple(layers), head_size=config.hidden_size // config.num_attention_heads)
 
     def mask(self, name: str, shape: torch.Size) -> Tensor | None:
         """Which entries of parameter ``name`` belong to the subset, bool [rows, columns]; None outside the blocks."""
-        for kind, (units, size, axis) in self._places().items():
-            if name.endswith(f".{kind}.weight"):
-                mask = torch.zeros(shape, dtype=torch.bool)
-                index = torch.tensor([unit * size + offset for unit in units for offset in range(size)])
-                if len(index) and int(index.max()) >= shape[axis]:
-                    raise ArtefactError(f"{_FILE} is of another model: {name} has no unit {max(units)}; train it again")
-                mask.index_fill_(axis, index, True)
-                return mask
-        return None
+        place = self._place(name)
+        if place is None:
+            return None
+        index, axis = place
+        if len(index) and int(index.max()) >= shape[axis]:
+            raise ArtefactError(
+                f"{_FILE} is of another model: {name} has no row or column {max(index)}; train it again"
+            )
+        return torch.zeros(shape, dtype=torch.bool).index_fill_(axis, index, True)
 
-    def _places(self) -> dict[str, tuple[tuple[int, ...], int, int]]:
+    def _place(self, name: str) -> tuple[Tensor, int] | None:
+        """Of a block matrix the rows (axis 0) or columns (axis 1) that belong to the subset, and the axis."""
+        found = re.search(r"\.layers\.(\d+)\..*\.(\w+_proj)(\.weight)?$", name)
+        if found is None:
+            return None
+        number, kind = int(found[1]), found[2]
+        if number >= len(self.layers):
+            raise ArtefactError(f"{_FILE} is of another model: it has no layer {number}; train it again")
+        units, size, axis = self._places(self.layers[number])[kind]
+        return torch.tensor([unit * size + offset for unit in units for offset in range(size)], dtype=torch.int64), axis
+
+    def _places(self, layer: LayerUnits) -> dict[str, tuple[tuple[int, ...], int, int]]:
         """By kind of matrix: units, weights a unit has along the axis, and the axis (0 rows, 1 columns)."""
         return {
-            "gate_proj": (self.neurons, 1, 0),
-            "up_proj": (self.neurons, 1, 0),
-            "down_proj": (self.neurons, 1, 1),
-            "q_proj": (self.heads, self.head_size, 0),
-            "k_proj": (self.key_value_heads, self.head_size, 0),
-            "v_proj": (self.key_value_heads, self.head_size, 0),
-            "o_proj": (self.heads, self.head_size, 1),
+            "gate_proj": (layer.neurons, 1, 0),
+            "up_proj": (layer.neurons, 1, 0),
+            "down_proj": (layer.neurons, 1, 1),
+            "q_proj": (layer.heads, self.head_size, 0),
+            "k_proj": (layer.key_value_heads, self.head_size, 0),
+            "v_proj": (layer.key_value_heads, self.head_size, 0),
+            "o_proj": (layer.heads, self.head_size, 1),
         }
 
     def masks(self, model: PreTrainedModel) -> dict[str, Tensor]:
@@ -134,8 +179,9 @@ class Subset(BaseModel):
                 handle.remove()
 
     def _silence(self, name: str) -> Any:
-        units, size, _ = self._places()[name.rsplit(".", 1)[-1]]
-        columns = torch.tensor([unit * size + offset for unit in units for offset in range(size)])
+        place = self._place(name)
+        assert place is not None
+        columns, _ = place
 
         def silence(_module: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             hidden = arguments[0]

@@ -90,7 +90,7 @@ def _train(recipe: Recipe, out: Path, device: str, progress: Progress | None) ->
             first += recipe.phase_steps(phase)
     with renewed_folder(out, _FORMAT) as temporary:
         if recipe.routing is not None:
-            Subset.of(recipe.routing, state.model.config).save(temporary)
+            Subset.of(recipe.routing, state.model.config, recipe.seed).save(temporary)
         _export(state.model, state.losses, temporary)
     return out
 
@@ -145,7 +145,7 @@ def _new_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, device: str) 
         betas=(0.9, 0.95),
         fused=True,
     )
-    router = None if recipe.routing is None else Router(model, Subset.of(recipe.routing, model.config))
+    router = None if recipe.routing is None else Router(model, Subset.of(recipe.routing, model.config, recipe.seed))
     return _State(model.train(), optimizer, 0, [], router)
 
 

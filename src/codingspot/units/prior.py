@@ -125,7 +125,7 @@ def prior_keys(
     """The keys of :func:`unit_prior`: from 0 to 2, the sum of the ranks of a weight's unit and of its own contrast."""
     priors = _priors(given, units, token_budget, batch_tokens)
     own = RECIPES.bind(contrast, {})(found)
-    table = RankTable(found.source(own), _DIVISIONS)
+    table = RankTable(found.source(own), _DIVISIONS, ranks=found.ranks)
 
     def keys(run: Run) -> tuple[Float32[Tensor, " n"], Bool[Tensor, " n"] | None]:
         values, eligible = own(run)
