@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from codingspot.bench.ranks import block_positions, shared_ranks
+from codingspot.bench.ranks import block_positions
 from codingspot.bench.truth import (
     PERCENTS,
     chance,
@@ -18,6 +18,7 @@ from codingspot.bench.truth import (
     subset_positions,
 )
 from codingspot.models import ParameterLayout
+from codingspot.spot.ranks import shared_ranks
 from codingspot.testbed.routing import Routing, Subset
 
 

@@ -33,6 +33,7 @@ def test_languages_of_a_large_model_are_folded_where_the_study_can_do_with_it() 
         ({"recipe": "learned", "parameters": {"shortlist": "consensus"}}, "spot a: consensus"),
         ({"recipe": "learned", "parameters": {"languages": ["go"]}}, "spot a: set_difference"),
         ({"recipe": "sum", "controls": ["general_spot"]}, "spot a: general_spot"),
+        ({"recipe": "unit_prior", "controls": ["general_spot"]}, "spot a: general_spot"),
         ({"recipe": "sum", "normalise": "zscore"}, "scoring.normalise: zscore"),
     ],
 )
@@ -48,6 +49,7 @@ def test_what_needs_each_language_keeps_them_or_is_named(spot, named) -> None:
         ({"recipe": "sum"}, True),
         ({"recipe": "learned"}, True),
         ({"recipe": "units"}, False),
+        ({"recipe": "unit_prior"}, True),
         ({"recipe": "units", "controls": ["matched_units", "general_spot", "bottom", "uniform"]}, False),
         ({"recipe": "units", "controls": ["matched_general"]}, True),
         ({"recipe": "units", "parameters": {"languages": ["go"]}}, False),

@@ -32,7 +32,11 @@ evaluation: {{code: [], general: [testbed_events], other: [], limit: 2}}
 
 
 def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_model: Path, tmp_path: Path):
-    text = _STUDY + "language_matrix: {{recipe: units, k_percent: 0.5}}\n"
+    prior = "  - {{name: prior, recipe: unit_prior, scope: blocks, k_percent: [0.5], controls: [matched]}}\nanalyses"
+    text = (
+        _STUDY.replace("analyses", prior).replace("draws: 1", "draws: 1, keep: folded")
+        + "language_matrix: {{recipe: units, k_percent: 0.5}}\n"
+    )
     run = run_study(
         parse_study(text.format(corpus=corpus_folder, model=tiny_model), "units.yaml"), tmp_path / "run"
     ).path
@@ -56,6 +60,9 @@ def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_
     selected = density.groupby(["spot", "k_percent"])["selected"].sum()
     assert selected["neurons", 0.1] == edited["parameters"]
     assert selected["heads", 1.0] == cells["heads-k1"]["parameters"]
+    assert selected["prior", 0.5] == cells["prior-matched-s0-k0.5"]["parameters"] == round(5 * nominal)
+    assert cells["prior-k0.5"]["units"] is None
+    assert sorted(path.stem for path in (run / "analysis").glob("units-*")) == ["units-heads", "units-neurons"]
     matrix = pd.read_parquet(run / "analysis" / "language_matrix.parquet")
     assert set(matrix["spot"]) == {"go"}  # the one language that is scored: its spot is that of all together
     losses = pd.read_parquet(run / "losses.parquet").query("cell == 'neurons-k0.5'").groupby("domain")

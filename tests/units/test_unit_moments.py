@@ -44,7 +44,7 @@ def by_hand(model: PreTrainedModel, kind: UnitKind) -> dict[str, dict[str, Tenso
                 "square": a**2,
                 "sum": a,
                 "positive": (a > 0).double(),
-                "effect": product,
+                "effect": a * g,
                 "absolute_effect": product.abs(),
             }.items():
                 rows = found[statistic].get(name)

@@ -13,9 +13,9 @@ from torch import Tensor
 from codingspot import learning as learning  # registers its recipe
 from codingspot import units as units  # registers its recipe and controls
 from codingspot.bench.methods import LARGEST_K, METHODS, SCOPE, BenchInput
-from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS
+from codingspot.importance import DEFAULT_ESTIMATOR, ESTIMATORS, ScoreStore
 from codingspot.spot import RECIPES, measure_spot, train_spot
-from codingspot.spot.candidates import candidates
+from codingspot.spot.candidates import Candidates, Keys, candidates
 
 Entry = tuple[str, str, Callable[[BenchInput], Tensor]]
 """Estimator, where there is one, recipe or method with the settings that aren't its defaults, and the method itself."""
@@ -24,7 +24,8 @@ Entry = tuple[str, str, Callable[[BenchInput], Tensor]]
 def all_methods() -> Iterator[Entry]:
     """Every pair of an estimator and a recipe, then every registered method, and its variants, under its own name.
 
-    Trained recipes begin with the scores of the default estimator alone; those that read activations take none.
+    Trained recipes begin with the scores of the default estimator alone; those that read activations take none. One
+    that reads both is a method of the same name, whose settings say which scores.
     """
     yield from _methods(quick=False)
 
@@ -48,7 +49,7 @@ def _methods(*, quick: bool) -> Iterator[Entry]:
     for recipe in RECIPES:
         if traits[recipe].training is not None:
             yield DEFAULT_ESTIMATOR, recipe, partial(trained_ranking, recipe=recipe)
-        if traits[recipe].reading is not None:
+        if traits[recipe].reading is not None and recipe not in METHODS:
             yield "", recipe, partial(measured_ranking, recipe=recipe)
     for name in METHODS:
         about = METHODS.traits(name)
@@ -61,11 +62,15 @@ def _methods(*, quick: bool) -> Iterator[Entry]:
 
 def ranked(bench: BenchInput, *, estimator: str, recipe: str) -> Float32[Tensor, " parameters"]:
     """The keys of a recipe over an estimator's scores."""
-    store = bench.scores(estimator)
+    return all_keys(bench.scores(estimator), RECIPES.bind(recipe, {}))
+
+
+def all_keys(store: ScoreStore, recipe: Callable[[Candidates], Keys]) -> Float32[Tensor, " parameters"]:
+    """The keys of what orders parameters by their scores."""
     layout = store.layout
     found = candidates(store, SCOPE, max(1, round(LARGEST_K / 100 * layout.total)))
     keys = torch.full((layout.total,), -torch.inf)
-    for chunk in found.source(RECIPES.bind(recipe, {})(found))():
+    for chunk in found.source(recipe(found))():
         values = chunk.keys if chunk.eligible is None else chunk.keys.masked_fill(~chunk.eligible, -torch.inf)
         keys[chunk.start : chunk.start + len(values)] = values
     return keys

@@ -22,8 +22,9 @@ from jaxtyping import Bool, Float32
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from codingspot.bench.ranks import block_positions, shared_ranks
+from codingspot.bench.ranks import block_positions
 from codingspot.models import ParameterLayout
+from codingspot.spot.ranks import shared_ranks
 from codingspot.testbed.routing import LayerUnits, Subset
 
 if TYPE_CHECKING:  # it takes seconds to load

@@ -95,6 +95,7 @@ def units(
                 **parameters,
             )
         found.spot.save(file, force=force)
+        assert found.units is not None  # the recipe selects whole units
         chosen = found.units[found.units["selected"]].groupby("layer").size()
         every = found.units.groupby("layer").size()
         if as_json:

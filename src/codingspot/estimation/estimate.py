@@ -220,7 +220,8 @@ class _Needs:
         for section in filter(_reads, self.study.spots):
             reading = section.traits.reading
             assert reading is not None
-            budget = min(reading.tokens or self.study.scoring.token_budget, self.study.scoring.token_budget)
+            budget = self.study.scoring.token_budget
+            budget = budget if reading.tokens is None else min(reading.tokens, budget)
             rounds = reading.rounds - ((budget, reading.backward) in shared)
             shared.add((budget, reading.backward))
             # A pass is forward, backward by activations and backward by weights.
@@ -235,4 +236,5 @@ def _saved_doses(section: SpotSection) -> Iterator[float]:
 
 def _reads(section: SpotSection) -> bool:
     """Whether a spot is found by reading activations."""
-    return section.traits.reading is not None and not section.traits.scored
+    reading = section.traits.reading
+    return reading is not None and (reading.tokens != 0 or reading.trial_tokens > 0)

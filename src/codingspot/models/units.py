@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from math import prod
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float64, Int64
@@ -151,6 +151,26 @@ class Units:
                 total += read[key][:, slab.indices].sum(-1)
             found.append(total.flatten())
         return torch.cat(found)
+
+    def spread(self, values: Float64[Tensor, " units"]) -> dict[str, Tensor]:
+        """By name of a parameter the value of the unit that each weight belongs to, NaN where it belongs to none.
+
+        Tensors have as many axes as the parameter, of length 1 where units don't differ: they broadcast to its shape.
+        """
+        found: dict[str, Tensor] = {}
+        for number, site in enumerate(self.sites):
+            own = values[self.slice(number)].view(site.experts, site.width, 1)
+            for slab in site.slabs:
+                shape = self.layout.shape(slab.name)
+                index: list[Any] = [0] * len(shape)
+                index[slab.axis] = slab.indices
+                if slab.expert_axis is not None:
+                    index[slab.expert_axis] = torch.arange(site.experts)[:, None, None]
+                if slab.name not in found:
+                    axes = [size if axis in (slab.axis, slab.expert_axis) else 1 for axis, size in enumerate(shape)]
+                    found[slab.name] = torch.full(axes, torch.nan, dtype=torch.float64)
+                found[slab.name][tuple(index)] = own if slab.expert_axis is not None else own[0]
+        return found
 
     def inside(self, scope: str) -> Bool[Tensor, " units"]:
         """Which units have all their weights in a scope.

@@ -15,14 +15,12 @@ from jaxtyping import Bool, Float32, Float64
 from pydantic import Field
 from torch import Tensor
 
-from codingspot.models.ranks import Ranks
 from codingspot.spot.aggregation import Aggregate, Aggregation, Trim, aggregator
 from codingspot.spot.candidates import Candidates, Keys, Run
+from codingspot.spot.ranks import RankTable
 from codingspot.spot.recipes import RECIPES, RecipeTraits
 from codingspot.spot.requirements import general_text
-from codingspot.spot.selection import KeySource, find_cut
-
-_BINS = 1 << 16
+from codingspot.spot.selection import find_cut
 
 Smoothing = Annotated[float, Field(gt=0)]
 
@@ -119,12 +117,14 @@ def rank_difference(candidates: Candidates, *, aggregation: Aggregation = "sum",
     bits, 1/128 of a magnitude wide) with linear interpolation inside a bin: memory does not grow with the model.
     """
     aggregate = aggregator(candidates, aggregation, trim)
-    code = _RankTable(candidates.source(lambda run: (aggregate(run), None)), candidates.ranks)
-    general = {domain: _RankTable(candidates.magnitudes(domain), candidates.ranks) for domain in candidates.general}
+    code = RankTable(candidates.source(lambda run: (aggregate(run), None)), ranks=candidates.ranks)
+    general = {
+        domain: RankTable(candidates.magnitudes(domain), ranks=candidates.ranks) for domain in candidates.general
+    }
 
     def keys(run: Run) -> tuple[Float32[Tensor, " n"], None]:
-        best = np.min([table.ranks(run.magnitude(domain)) for domain, table in general.items()], axis=0)
-        return torch.from_numpy((best - code.ranks(aggregate(run))).astype(np.float32)), None
+        best = np.min([table.above(run.magnitude(domain)) for domain, table in general.items()], axis=0)
+        return torch.from_numpy((best - code.above(aggregate(run))).astype(np.float32)), None
 
     return keys
 
@@ -146,30 +146,6 @@ def orthogonal_residual(candidates: Candidates, *, aggregation: Aggregation = "s
     gram, along = summed[:, :-1].contiguous(), summed[:, -1].contiguous()
     coefficients = (torch.linalg.pinv(gram, hermitian=True) @ along).float()
     return lambda run: (aggregate(run) - coefficients @ run.magnitudes(candidates.general), None)
-
-
-class _RankTable:
-    """Ranks of magnitudes from a histogram of the upper half of their float bits."""
-
-    def __init__(self, source: KeySource, ranks: Ranks) -> None:
-        counts = np.zeros(_BINS, dtype=np.int64)
-        for chunk in source():
-            counts += np.bincount(_bins(chunk.keys), minlength=_BINS)
-        counts = ranks.added(torch.from_numpy(counts)).numpy()
-        self._total = int(counts.sum())
-        self._counts = counts
-        self._above = self._total - np.cumsum(counts)
-
-    def ranks(self, magnitudes: Float32[Tensor, " n"]) -> np.ndarray:
-        """Share of the parameters in scope with a larger magnitude, float64 [n]."""
-        bits = magnitudes.clamp(min=0).numpy().view(np.uint32)
-        bins = _bins(magnitudes)
-        higher_inside = 1 - (bits & (_BINS - 1)) / _BINS
-        return np.asarray((self._above[bins] + self._counts[bins] * higher_inside) / self._total)
-
-
-def _bins(magnitudes: Float32[Tensor, " n"]) -> np.ndarray:
-    return np.asarray(magnitudes.clamp(min=0).numpy().view(np.uint32) >> 16, dtype=np.int64)
 
 
 def _largest(candidates: Candidates, run: Run) -> Float32[Tensor, " n"]:

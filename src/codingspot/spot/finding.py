@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -61,21 +61,51 @@ def find_spot(
     wanted = count_for(max_k_percent, store.layout.total)
     found = candidates(store, scope, wanted, languages=checked["languages"], ranks=ranks)
     require(traits.needs, recipe, Domains(found.code, found.general), **settings)
-    bound = partial(RECIPES[recipe], **settings)
+    with RECIPES.at_work(recipe):
+        return best_of(
+            found,
+            partial(RECIPES[recipe], **settings),
+            {"name": recipe, **settings},
+            scope=scope,
+            max_k_percent=max_k_percent,
+            per_tensor=per_tensor,
+            worst_first=worst_first,
+            without=without,
+        )
+
+
+def best_of(
+    found: Candidates,
+    recipe: Callable[[Candidates], Keys],
+    about: Mapping[str, Any],
+    *,
+    scope: str,
+    max_k_percent: float,
+    per_tensor: bool = False,
+    worst_first: bool = False,
+    without: Int64[Tensor, " n"] | None = None,
+) -> Spot:
+    """As many of the candidates in a scope as are wanted, which is ``max_k_percent`` percent, best first by a recipe.
+
+    ``about`` names the recipe and its parameters for the spot's metadata; the others are those of :func:`find_spot`.
+
+    Raises:
+        SelectionError: fewer are eligible than wanted.
+    """
+    store = found.store
 
     def run_recipe(part: Candidates) -> Keys:
-        keys = _reversed(bound(part)) if worst_first else bound(part)
+        keys = _reversed(recipe(part)) if worst_first else recipe(part)
         return keys if without is None else _without(keys, without.sort().values)
 
-    with RECIPES.at_work(recipe):
-        if per_tensor:
-            sources = {name: part.source(run_recipe(part)) for name, part in found.by_tensor().items()}
-            ranking = select_per_tensor(sources, wanted, ranks)
-        else:
-            ranking = select_top(found.source(run_recipe(found)), wanted, ranks)
+    if per_tensor:
+        sources = {name: part.source(run_recipe(part)) for name, part in found.by_tensor().items()}
+        ranking = select_per_tensor(sources, found.wanted, found.ranks)
+    else:
+        ranking = select_top(found.source(run_recipe(found)), found.wanted, found.ranks)
     metadata = {
         **made_from(store),
-        "recipe": {"name": recipe, **settings},
+        "recipe": dict(about),
         "languages": list(found.code),
         "general": list(found.general),
         "scope": scope,

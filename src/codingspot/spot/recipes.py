@@ -78,8 +78,8 @@ class TrainingCost:
 class Reading:
     """What a recipe that reads activations runs: its text forward, and backward where it says so.
 
-    ``tokens`` are those of each domain at most; None: all that the study scores. They are read in each of ``rounds``.
-    Trials then read ``trial_tokens`` of each domain forward, all of them together.
+    ``tokens`` are those of each domain at most; None: all that the study scores; 0: none. They are read in each of
+    ``rounds``. Trials then read ``trial_tokens`` of each domain forward, all of them together.
     """
 
     tokens: int | None = None

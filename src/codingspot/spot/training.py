@@ -36,7 +36,7 @@ class TrainedSpot:
 
 @dataclass(frozen=True)
 class MeasuredSpot:
-    """A spot found by reading activations, and its units.
+    """A spot found by reading activations, and its units, where it is of whole ones.
 
     ``units`` has a row a unit that was ranked, best first: ``rank`` (from 1), ``layer``, ``expert``, ``index``,
     ``parameters``, ``code`` and ``general`` (its scores on the two kinds of text; the latter may be missing), ``key``
@@ -48,7 +48,7 @@ class MeasuredSpot:
     """
 
     spot: Spot
-    units: pd.DataFrame
+    units: pd.DataFrame | None = None
     drawn: pd.DataFrame | None = None
 
 

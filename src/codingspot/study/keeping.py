@@ -42,6 +42,6 @@ def _that_need_each(study: Study) -> Iterator[str]:
         folded = RECIPES.traits(recipe, recipe_parameters(parameters)).folds and "languages" not in parameters
         if section.traits.scored and not folded:
             yield f"spot {section.name}: {recipe}"
-        for control in section.controls if section.traits.reading is None else ():
+        for control in section.controls if section.traits.scored else ():
             if CONTROLS.traits(control).regroups:
                 yield f"spot {section.name}: {control}"

@@ -1,4 +1,5 @@
-"""Spots of whole units: their scores from activations, gradients or weights, the recipe ``units``, and its controls."""
+"""Spots of whole units: their scores from activations, gradients or weights, the recipe ``units``, and its controls;
+and the recipe ``unit_prior``, which selects weights by their units, too."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from codingspot.lazy import load_lazily
 from codingspot.units import controls as controls  # registers them
+from codingspot.units import prior as prior  # registers its recipe
 from codingspot.units import recipe as recipe  # registers it
 
 if TYPE_CHECKING:

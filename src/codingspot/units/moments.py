@@ -58,9 +58,13 @@ def _norm(order: int) -> Callable[[Tensor, Tensor | None, int], Tensor]:
 
 def _effects(activations: Tensor, gradients: Tensor | None, units: int) -> Tensor:
     """Of every token and unit, activation times gradient: minus the change of loss without it, to first order."""
-    assert gradients is not None
-    products = activations.float() * gradients.float()
+    products = _products(activations, gradients)
     return products.view(*products.shape[:-1], units, -1).sum(-1)
+
+
+def _products(activations: Tensor, gradients: Tensor | None) -> Tensor:
+    assert gradients is not None
+    return activations.float() * gradients.float()
 
 
 STATISTICS: Mapping[str, Statistic] = {
@@ -68,7 +72,7 @@ STATISTICS: Mapping[str, Statistic] = {
     "square": Statistic(_norm(2)),
     "sum": Statistic(lambda activations, _g, _u: activations.sum(-2, dtype=torch.float32)),
     "positive": Statistic(lambda activations, _g, _u: (activations > 0).sum(-2)),
-    "effect": Statistic(lambda a, g, units: _effects(a, g, units).sum(-2), backward=True),
+    "effect": Statistic(lambda a, g, _u: _products(a, g).sum(-2), backward=True),
     "absolute_effect": Statistic(lambda a, g, units: _effects(a, g, units).abs().sum(-2), backward=True),
 }
 
@@ -80,8 +84,8 @@ class Moments:
     Attributes:
         tokens: read. A token that isn't routed to an expert adds nothing to it.
         predicted_tokens: whose loss was taken, where gradients were.
-        sums: by statistic and name of the matrix written through, float64 ``[experts, inputs]`` (of effects
-            ``[experts, units]``).
+        sums: by statistic and name of the matrix written through, float64 ``[experts, inputs]`` (of
+            absolute effects ``[experts, units]``).
         draws: the same of each draw of the text by itself, where it was read in several.
     """
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 from jaxtyping import Bool, Float64, Int64
@@ -73,9 +73,11 @@ def rank(
         NonFiniteError: an activation or gradient is not a number.
         SelectionError: scores of weights are needed and none were made.
     """
-    reader = _Reader(given, units, settings, draws)
+    read = partial(_moments, given, units, settings, draws)
+    reader = UnitReader(given, units, read)
     code, general = (
-        normalised(reader.scores(texts), settings.normalise, inside) for texts in (given.code, given.general)
+        normalised(reader.scores(settings.score, texts), settings.normalise, inside)
+        for texts in (given.code, given.general)
     )
     on_code = together(code, settings.languages_together)
     on_general = torch.full_like(on_code, torch.nan)
@@ -85,17 +87,19 @@ def rank(
     return Ranked(on_code, on_general, keys)
 
 
-class _Reader:
-    """Reads each domain once for a statistic, also for other spots of the same text."""
+class UnitReader:
+    """Scores of units on the text of ``given``, from what ``moments`` gives of a domain by its name and its text."""
 
-    def __init__(self, given: TrainingInput, units: Units, settings: UnitSettings, draws: Sequence[int] | None) -> None:
-        self._given, self._units, self._settings, self._draws = given, units, settings, draws
+    def __init__(
+        self, given: TrainingInput, units: Units, moments: Callable[[str, PackedTokens], Moments | None]
+    ) -> None:
+        self._given, self._units, self._moments = given, units, moments
         self._weights = unique_parameters(given.loaded.model)
         self._written = cache(lambda name: column_squares(units, self._weights[name], name))
 
-    def scores(self, texts: Mapping[str, PackedTokens]) -> Float64[Tensor, "domains units"]:
-        """The score of every unit on every domain."""
-        rows = [UNIT_SCORES[self._settings.score](self._domain(name, tokens)) for name, tokens in texts.items()]
+    def scores(self, score: str, texts: Mapping[str, PackedTokens]) -> Float64[Tensor, "domains units"]:
+        """A score of every unit on every domain."""
+        rows = [UNIT_SCORES[score](self._domain(name, tokens)) for name, tokens in texts.items()]
         return torch.stack(rows) if rows else torch.empty(0, len(self._units), dtype=torch.float64)
 
     def _domain(self, name: str, tokens: PackedTokens) -> UnitDomain:
@@ -107,15 +111,48 @@ class _Reader:
         moments = self._moments(name, tokens)
         return UnitDomain(self._units, moments, self._weights.__getitem__, magnitude, self._written)
 
-    def _moments(self, name: str, tokens: PackedTokens) -> Moments | None:
-        statistics = UNIT_SCORES.traits(self._settings.score).statistics
-        if not statistics:
-            return None
-        read = tokens.first(self._settings.token_budget)
-        draws = draws_read(self._given, self._settings)
-        key = (name, self._units.kind, statistics, read.tokens, draws)
-        if key not in self._given.measured:
-            model, at_once = self._given.loaded.model, self._settings.batch_tokens
-            self._given.measured[key] = measure(model, self._units, read, statistics, draws=draws, batch_tokens=at_once)
-        found: Moments = self._given.measured[key]
-        return found if self._draws is None else found.of_draws(self._draws)
+
+def read_once(
+    given: TrainingInput,
+    units: Units,
+    name: str,
+    tokens: PackedTokens,
+    statistics: tuple[str, ...],
+    *,
+    token_budget: int | None,
+    batch_tokens: int | None,
+    draws: int = 1,
+) -> Moments:
+    """Sums over a domain's text up to the budget, read when they are first asked for, also for other spots."""
+    read = tokens.first(token_budget)
+    key = (name, units.kind, statistics, read.tokens, draws)
+    if key not in given.measured:
+        model = given.loaded.model
+        given.measured[key] = measure(model, units, read, statistics, draws=draws, batch_tokens=batch_tokens)
+    found: Moments = given.measured[key]
+    return found
+
+
+def _moments(
+    given: TrainingInput,
+    units: Units,
+    settings: UnitSettings,
+    draws: Sequence[int] | None,
+    name: str,
+    tokens: PackedTokens,
+) -> Moments | None:
+    """What a score needs of a domain's text, or of some draws of it."""
+    statistics = UNIT_SCORES.traits(settings.score).statistics
+    if not statistics:
+        return None
+    found = read_once(
+        given,
+        units,
+        name,
+        tokens,
+        statistics,
+        token_budget=settings.token_budget,
+        batch_tokens=settings.batch_tokens,
+        draws=draws_read(given, settings),
+    )
+    return found if draws is None else found.of_draws(draws)

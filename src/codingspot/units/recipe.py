@@ -57,7 +57,12 @@ def _traits(
 
     return RecipeTraits(
         contrast=contrast != "none",
-        reading=Reading(token_budget, about.backward, rounds, refined_tokens * (masks or refined) if refined else 0),
+        reading=Reading(
+            token_budget if about.statistics else 0,
+            about.backward,
+            rounds,
+            refined_tokens * (masks or refined) if refined else 0,
+        ),
         unit=unit,
         nested=rounds == 1,
         scored=not about.statistics,
