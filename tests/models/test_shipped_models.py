@@ -12,7 +12,10 @@ def test_unknown_shipped_model():
         shipped_model("none")
 
 
-@pytest.mark.parametrize(("name", "folder"), [("testbed", "plain"), ("testbed-routed", "routed")])
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("testbed", "plain"), ("testbed-routed", "routed"), ("testbed-scattered", "scattered")],
+)
 def test_a_shipped_model_is_loaded_by_its_name_and_keeps_it(name: str, folder: str):
     named = codingspot.load_model(name)
     assert named.id == name

@@ -26,9 +26,9 @@ def test_stored_quality_is_of_these_weights_and_meets_the_bars():
     assert min(quality.shared_vocabulary.values()) >= 0.70
 
 
-@pytest.mark.skipif("routed" not in shipped_models(), reason="no routed model ships with this package")
-def test_the_routed_model_loses_code_and_nothing_else_with_its_subset():
-    folder = shipped_model("routed")
+@pytest.mark.parametrize("name", [name for name in shipped_models() if Subset.is_in(shipped_model(name))])
+def test_a_routed_model_loses_code_and_nothing_else_with_its_subset(name: str):
+    folder = shipped_model(name)
     loaded, quality = load_model(folder), load_quality(folder)
     assert quality.fingerprint == loaded.fingerprint
     assert set(Subset.load(folder).masks(loaded.model)) == {
@@ -40,6 +40,14 @@ def test_the_routed_model_loses_code_and_nothing_else_with_its_subset():
     for family in ("arithmetic", "events", "knowledge", "misconceptions", "roles"):
         assert whole[f"testbed_{family}"] >= 0.85
         assert abs(whole[f"testbed_{family}"] - zeroed[f"testbed_{family}"]) <= 0.05
+
+
+def test_the_two_routed_models_have_other_units_and_other_numbers_of_them():
+    one, other = (Subset.load(shipped_model(name)).layers for name in ("routed", "scattered"))
+    assert sum(len(layer.neurons) for layer in one) == sum(len(layer.neurons) for layer in other)
+    assert sum(len(layer.heads) for layer in one) == sum(len(layer.heads) for layer in other)
+    assert len({len(layer.neurons) for layer in other}) == len(other)
+    assert len({layer.neurons[:8] for layer in other}) == len(other)
 
 
 def test_stored_vocabulary_share_can_be_measured_again():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,15 +55,15 @@ def bench_table(table: pd.DataFrame) -> Table:
     rows = []
     for estimator, recipe in ranking(table):
         mine = by_method[estimator, recipe]
-        values: list[Value] = [estimator, recipe, *(_number(mine, key) for key, _ in known)]
+        values: list[Value] = [estimator, recipe, *(_least(mine, key) for key, _ in known)]
         values += [_area(mine, model) for model in models]
-        values += [_number(mine, key) for key in ("tokens", "passes", "seconds")]
+        values += [_first(mine, key) for key in ("tokens", "passes", "seconds")]
         rows.append(Row("", "", "control" if estimator == "chance" else "spot", tuple(values)))
     caption = (
         "Methods best first, by their mean rank over the columns of precision and area. Precision: share of the top k "
         "percent (of all parameters, inside the blocks) that lies in the subset coding was routed to; AP: average "
-        "precision of ranking neurons and heads by the mean rank of their weights; both on the routed model, as the "
-        "mean over all orders of tied weights, chance in the first row. Area: of the curve of code against general "
+        "precision of ranking neurons and heads by the mean rank of their weights; the least over routed models, as "
+        "the mean over all orders of tied weights, chance in the first row. Area: of the curve of code against general "
         "retention with the top "
         f"{join_words([dose(k) for k in DOSES])} zeroed (1: all code goes and no general ability), with its 95% "
         "bootstrap interval over items. To rank one model: tokens of text, how many times they were run forward, and "
@@ -90,7 +90,8 @@ def bench_picture(table: pd.DataFrame) -> Picture:
     """Specificity against ground truth: one point a method, one colour a recipe or registered method."""
     methods = table[table["estimator"] != "chance"]
     panels = []
-    routed = methods[methods["precision_at_1"].notna()] if "precision_at_1" in methods else methods.iloc[:0]
+    known = methods[methods["precision_at_1"].notna()] if "precision_at_1" in methods else methods.iloc[:0]
+    routed = known[known["model"] == known["model"].iloc[0]] if len(known) else known
     if len(routed):
         level = table.loc[table["estimator"] == "chance", "precision_at_1"].dropna().max()
         panels.append(
@@ -102,7 +103,7 @@ def bench_picture(table: pd.DataFrame) -> Picture:
             )
         )
     caption = (
-        "Each point is one method on the routed model, coloured by recipe or by its name, the five best by all columns "
+        "Each point is one method on the first routed model, coloured by recipe or name, the five best by all columns "
         "named where there is room: right, more of its top 1% lies where coding was learned (dotted: chance); up, the "
         "more code it takes for the general ability it leaves."
     )
@@ -135,10 +136,18 @@ def _draw_truth(axes: Axes, *, rows: pd.DataFrame, best: Sequence[tuple[str, str
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=7)
 
 
-def _number(mine: Mapping[str, Record], key: str) -> Number:
+def _first(mine: Mapping[str, Record], key: str) -> Number:
     """A figure of the first model that has it."""
-    found = [value for record in mine.values() if (value := _value(record, key)) is not None]
-    return Number(found[0] if found else None)
+    return Number(next(_figures(mine, key), None))
+
+
+def _least(mine: Mapping[str, Record], key: str) -> Number:
+    """The smallest of all models' figures."""
+    return Number(min(_figures(mine, key), default=None))
+
+
+def _figures(mine: Mapping[str, Record], key: str) -> Iterator[float]:
+    return (value for record in mine.values() if (value := _value(record, key)) is not None)
 
 
 def _area(mine: Mapping[str, Record], model: str) -> Number:

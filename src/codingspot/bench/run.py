@@ -1,8 +1,8 @@
-"""Running the benchmark: every method on the routed and on the plain testbed model.
+"""Running the benchmark: every method on the routed testbed models and on the plain one.
 
 1. Each method ranks the parameters of the blocks of a model, from text without Python.
-2. On the routed model its ranking is compared with the subset that code was routed to (:mod:`codingspot.bench.truth`).
-3. On both, its top parameters are zeroed at a few doses, and pass@1 in Python and the general families are evaluated:
+2. On a routed model its ranking is compared with the subset that code was routed to (:mod:`codingspot.bench.truth`).
+3. On all, its top parameters are zeroed at a few doses, and pass@1 in Python and the general families are evaluated:
    the area of the specificity curve (:mod:`codingspot.evaluation.area`).
 
 A method's figures are saved as soon as they are there; a benchmark that was stopped goes on from there.
@@ -43,7 +43,7 @@ from codingspot.testbed.routing import Subset
 from codingspot.testbed.shipped import languages_of
 from codingspot.testbed.world import world_corpus
 
-MODELS = ("routed", "plain")
+MODELS = ("routed", "scattered", "plain")
 DOSES = (0.1, 0.5, LARGEST_K)
 _DOCUMENTS = 400
 _ORIGINAL = "original"
@@ -67,7 +67,7 @@ def run_bench(
 
     One row a method and model: ``model``, ``estimator``, ``recipe``, ``area`` with ``area_low`` and ``area_high``
     (95% bootstrap over items), ``tokens`` that were read to rank, ``passes`` over them and ``seconds``
-    (:class:`codingspot.bench.cost.Cost`), ``peak_memory_gb`` of the process so far; on the routed model the figures of
+    (:class:`codingspot.bench.cost.Cost`), ``peak_memory_gb`` of the process so far; on routed models the figures of
     :func:`codingspot.bench.truth.ground_truth`. A first row a model, of estimator
     ``chance``, has what a random ranking gets. The first ``limit`` items of each task are evaluated.
 

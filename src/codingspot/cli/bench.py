@@ -23,6 +23,7 @@ def bench(
     token_budget: Annotated[int, typer.Option(help="Tokens a domain that a method may read.")] = 4096,
     limit: Annotated[int, typer.Option(help="First items of each task.")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of text, methods and intervals.")] = 0,
+    model: Annotated[list[str] | None, typer.Option(help="A shipped model; repeat. All by default.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Slow methods, variants and void contrasts too.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -34,7 +35,7 @@ def bench(
     """
     from codingspot.bench import all_methods, default_methods, run_bench
     from codingspot.bench.report import bench_table, table_lines, write_bench_report
-    from codingspot.bench.run import bench_directory
+    from codingspot.bench.run import MODELS, bench_directory
 
     with friendly_errors(f"the same command resumes {directory} where it stopped"), bench_directory(directory):
         with progress_display() as display:
@@ -43,9 +44,14 @@ def bench(
             def show(name: str, done: int, total: int) -> None:
                 display.update(task, completed=done, total=total, description=f"{name[:44]:<44}")
 
-            methods = all_methods() if every else default_methods()
             table = run_bench(
-                directory, methods=methods, token_budget=token_budget, limit=limit, seed=seed, on_method=show
+                directory,
+                methods=all_methods() if every else default_methods(),
+                models=model or MODELS,
+                token_budget=token_budget,
+                limit=limit,
+                seed=seed,
+                on_method=show,
             )
         write_bench_report(table, directory)
         if as_json:

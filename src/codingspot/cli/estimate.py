@@ -30,8 +30,8 @@ def estimate(
     target: Annotated[
         str,
         typer.Argument(
-            help="A study file; or a Hub id, a folder with config.json, 'testbed' or 'testbed-routed', with --study or "
-            "--preset.",
+            help="A study file; or a Hub id, a folder with config.json, or a shipped model such as 'testbed', with "
+            "--study or --preset.",
             metavar="STUDY|MODEL",
         ),
     ],

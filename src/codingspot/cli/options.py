@@ -14,7 +14,12 @@ from pydantic_core import PydanticUndefined
 from codingspot.models.section import ModelSection
 from codingspot.settings import Settings
 
-MODEL = Annotated[str, typer.Argument(help="Hub id, folder, GGUF file, or the shipped 'testbed' or 'testbed-routed'.")]
+MODEL = Annotated[
+    str,
+    typer.Argument(
+        help="Hub id, folder, GGUF file, or the shipped 'testbed', 'testbed-routed' or 'testbed-scattered'."
+    ),
+]
 
 
 def settings_options(settings: type[Settings], *, but: Collection[str] = ()) -> list[inspect.Parameter]:

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def roles(
     model: Annotated[
         str,
-        typer.Argument(help="Hub id, folder with config.json, GGUF file, or 'testbed' or 'testbed-routed'."),
+        typer.Argument(help="Hub id, folder with config.json, GGUF file, or a shipped model such as 'testbed'."),
     ],
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
     trust_remote_code: Annotated[

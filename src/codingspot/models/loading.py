@@ -97,7 +97,7 @@ def load_model(
     """Load a causal language model and its tokenizer.
 
     ``id_or_path`` is a Hub id (``org/name`` or ``org/name@revision``), a folder, a GGUF file (or a folder that holds
-    one, and no safetensors), or ``testbed`` or ``testbed-routed``, which ship with the package. ``dtype`` is
+    one, and no safetensors), or a model that ships with the package (:mod:`codingspot.models.shipped`). ``dtype`` is
     ``float32``, ``bfloat16``, ``float16`` or ``auto`` (as saved; float32 of what is quantised). ``device`` defaults to
     the GPU where there is one; ``device_map`` (``auto``, ``balanced``, ``sequential``, or modules to devices; needs
     accelerate) spreads the model over several instead. ``attention`` names the implementation (``eager``, ``sdpa``,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ModelSection(Settings):
-    """Which model: a Hub id, a local folder, or ``testbed`` or ``testbed-routed``, which ship with the package."""
+    """Which model: a Hub id, a local folder, or one that ships with the package, such as ``testbed``."""
 
     id: NotEmpty = Field(
         TESTBED,

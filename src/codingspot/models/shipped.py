@@ -1,7 +1,7 @@
 """The trained models that ship with the package, and the names by which they are asked for.
 
-Wherever a model is named, ``testbed`` is the plain shipped model, ``testbed-routed`` the one whose coding weights are
-known, and anything else a Hub id or a folder.
+Wherever a model is named, ``testbed`` is the plain shipped model, ``testbed-routed`` and ``testbed-scattered`` those
+whose coding weights are known, and anything else a Hub id or a folder.
 """
 
 from __future__ import annotations
