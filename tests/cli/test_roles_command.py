@@ -60,7 +60,7 @@ def test_the_shipped_models_have_names() -> None:
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("testbed-rooted", "no testbed model 'rooted' ships with this package; there is plain, routed"),
+        ("testbed-rooted", "no testbed model 'rooted' ships with this package; there is plain, routed, scattered"),
         ("./nowhere", "model folder ./nowhere does not exist; correct the path or give a Hub id"),
         (".", ". has no config.json; give the folder written by save_pretrained"),
     ],

@@ -23,7 +23,9 @@ def bench(
     token_budget: Annotated[int, typer.Option(help="Tokens a domain that a method may read.")] = 4096,
     limit: Annotated[int, typer.Option(help="First items of each task.")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of text, methods and intervals.")] = 0,
-    model: Annotated[list[str] | None, typer.Option(help="A shipped model; repeat. All by default.")] = None,
+    testbed: Annotated[
+        list[str] | None, typer.Option(help="A shipped model (routed, scattered, plain); repeat. All by default.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Slow methods, variants and void contrasts too.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +49,7 @@ def bench(
             table = run_bench(
                 directory,
                 methods=all_methods() if every else default_methods(),
-                models=model or MODELS,
+                models=testbed or MODELS,
                 token_budget=token_budget,
                 limit=limit,
                 seed=seed,
