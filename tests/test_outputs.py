@@ -24,7 +24,7 @@ from codingspot.spot import Spot
 from codingspot.study import parse_study, run_study
 from codingspot.testbed.benchmarks import write_benchmarks
 from codingspot.testbed.recipe import Recipe
-from codingspot.testbed.routing import Subset
+from codingspot.testbed.routing import LayerUnits, Subset
 from codingspot.testbed.training import train
 
 
@@ -122,7 +122,7 @@ def test_a_file_of_the_user_is_left_alone_and_one_of_ours_replaced_on_demand(
 
 
 def test_json_beside_a_model_is_replaced_only_where_it_is_the_same_thing(tmp_path: Path) -> None:
-    subset = Subset(layers=1, neurons=(0,), heads=(0,), key_value_heads=(0,), head_size=2)
+    subset = Subset(layers=(LayerUnits(neurons=(0,), heads=(0,), key_value_heads=(0,)),), head_size=2)
     subset.save(tmp_path)
     with pytest.raises(OutputError, match="--force"):
         subset.save(tmp_path)

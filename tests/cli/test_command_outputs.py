@@ -18,6 +18,7 @@ ABSENT = "no/such/model"  # output is looked at before what is absent is missed
 WHOLE = {
     "score": [ABSENT],
     "export model": ["absent.safetensors", ABSENT],
+    "export distilled": [ABSENT, "--layers", "1", "--corpus", "testbed"],
     "export pruned": [ABSENT],
     "export smaller": ["absent.safetensors", ABSENT],
     "export undo": [ABSENT],
