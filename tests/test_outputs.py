@@ -233,9 +233,10 @@ def test_output_keeps_clear_of_input(tmp_path: Path) -> None:
 
 
 HELD = """
-analysis.py bench/report.py bench/run.py files.py directories.py outputs.py importance/writing.py importance/halving.py corpus/corpus.py
-views/lens/analysis.py views/neurons/analysis.py views/neurons/counting.py report/build.py study/directory.py tables.py
-testbed/training.py cli/views.py study/reuse.py export/lora.py export/writing.py
+analysis.py bench/report.py bench/run.py files.py directories.py outputs.py importance/writing.py importance/halving.py
+corpus/corpus.py views/lens/analysis.py views/neurons/analysis.py views/neurons/counting.py
+report/build.py study/directory.py tables.py testbed/training.py cli/views.py study/reuse.py export/lora.py
+export/writing.py
 """
 """Modules that write inside a folder that was asked for by `new_folder` or that is `held`."""
 
