@@ -170,10 +170,10 @@ class Calibration:
 
     def _routed_spot(self, number: int, k: float) -> Spot:
         assert self._subset is not None, "parts of a subset are of a model whose subset is known"
+        inside, layout = subset_positions(self._loaded.model, self._subset), self._layout
         if self._units is not None:
-            routed = torch.isin(self._units.indices, torch.tensor(self._subset.neurons)).nonzero().squeeze(1)
-            return self._of_units(self._units, routed, number, k)
-        inside = subset_positions(self._loaded.model, self._subset)
+            held = self._units.sums(lambda name: inside[layout.slice(name)].view(layout.shape(name)))
+            return self._of_units(self._units, (held == self._units.sizes).nonzero().squeeze(1), number, k)
         candidates = block_positions(self._layout)
         positions = _some(candidates[inside[candidates]], number)[: count_for(k, self._layout.total)]
         return Spot(positions, torch.zeros(len(positions)), self._layout, {"scope": "blocks"})

@@ -45,7 +45,7 @@ def test_an_entry_of_a_study_may_have_settings_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("{name: gsm8k, fewshot: 8}", r"evaluation.general.0.task.fewshot: Unexpected"),
+        ("{name: gsm8k, fewshot: 8}", r"evaluation.general.0.fewshot: there is no such setting; did you mean few_shot"),
         ("{data: rows}", r"evaluation.general.0.task.name: is missing"),
         ("gsm8k, {name: gsm8k, few_shot: 0}", "task gsm8k is named twice"),
     ],
