@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what only lists analyses loads none of it
     from codingspot.spot.evolution import SnapshotRecorder
     from codingspot.study.cells import Cell, Plan
     from codingspot.study.config import Study
+    from codingspot.study.spot_section import SpotSection
     from codingspot.tables import TableSchema
 
 Tables = Mapping[str, "pd.DataFrame"]
@@ -90,7 +91,7 @@ class Given:
     snapshots: SnapshotRecorder | None = None
     training_losses: Mapping[int, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     spots: Mapping[str, Spot] = field(default_factory=dict)
-    find: Callable[..., Spot] = _absent
+    find: Callable[[SpotSection, Spot | None], Spot] = _absent
     cells: Sequence[Cell] = ()
     plan: Plan | None = None
     outcomes: pd.DataFrame | None = None

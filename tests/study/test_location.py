@@ -176,6 +176,9 @@ def test_a_spot_of_some_languages_is_found_in_their_text_alone(study: Study) -> 
     assert list(finder.given(narrowed, None).code) == [one]
     assert list(finder.given(narrowed, None).general) == list(every.general)
     assert finder.find(narrowed, {}).spot.metadata["languages"] == [one]
+    (prose, *others) = every.general
+    of_prose = finder.given(section.model_copy(update={"parameters": {"languages": [prose]}}), None)
+    assert (list(of_prose.code), list(of_prose.general)) == ([prose], others)
 
 
 def test_the_alternative_shares_nothing_with_the_spot_nor_with_what_it_leaves_out(study: Study) -> None:

@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from codingspot.errors import ArtefactError, ModelError
 from codingspot.models import load_model
 from codingspot.testbed.recipe import Phase, Recipe
-from codingspot.testbed.routing import Router, Routing, Split, Subset
+from codingspot.testbed.routing import LayerUnits, Router, Routing, Split, Subset
 from codingspot.testbed.shipped import shipped_model
 from codingspot.testbed.training import STEPS_PER_SHARD, _loss, shard_tokens
 from codingspot.testbed.world import ROUTED, training_documents
@@ -263,3 +263,13 @@ def step(
     router.backward(_loss, code, GENERAL)
     with router.moving(split):
         optimizer.step()
+
+
+def test_a_subset_of_a_larger_model_is_told_from_one_of_this(model) -> None:
+    subset = Subset(layers=(LayerUnits(neurons=(99,), heads=(), key_value_heads=()),) * 2, head_size=4)
+    with pytest.raises(ArtefactError, match="has no row or column 99"):
+        subset.masks(model)
+    with pytest.raises(ArtefactError, match="has no layer 1"):
+        subset.model_copy(update={"layers": subset.layers[:1]}).mask(
+            "model.layers.1.mlp.up_proj.weight", torch.Size([24, 16])
+        )

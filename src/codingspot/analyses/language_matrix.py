@@ -154,7 +154,7 @@ def matrix_spots(given: Given, section: LanguageMatrixSection) -> dict[str, Spot
         store = given.store
         wanted = [store.domain(name) for name in (*languages, *store.names("general"))]
         return domain_spots(replace(store, domains=tuple(wanted)), max_k_percent=section.k_percent, scope=section.scope)
-    return {name: given.find(section.spot(name)) for name in languages}
+    return {name: given.find(section.spot(name), None) for name in languages}
 
 
 def _cells(section: LanguageMatrixSection, spots: Mapping[str, Spot], estimator: str) -> Iterator[Cell]:

@@ -93,7 +93,9 @@ class SpotFinder:
     def given(self, section: SpotSection, without: Tensor | None) -> TrainingInput:
         """What a recipe that runs the model is given for a spot."""
         code, general = self._text
-        code = {name: code[name] for name in section.parameters.get("languages") or code}
+        texts, named = {**code, **general}, section.parameters.get("languages") or code
+        code = {name: texts[name] for name in named}
+        general = {name: tokens for name, tokens in general.items() if name not in code}
         largest = section.k_percent[-1]
         return TrainingInput(
             self.loaded,

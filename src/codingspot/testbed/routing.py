@@ -133,7 +133,7 @@ class Subset(BaseModel):
         index, axis = place
         if len(index) and int(index.max()) >= shape[axis]:
             raise ArtefactError(
-                f"{_FILE} is of another model: {name} has no row or column {max(index)}; train it again"
+                f"{_FILE} is of another model: {name} has no row or column {int(index.max())}; train it again"
             )
         return torch.zeros(shape, dtype=torch.bool).index_fill_(axis, index, True)
 
