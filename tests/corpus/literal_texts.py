@@ -90,7 +90,8 @@ LITERALS: dict[str, Literals] = {
     "java": st.one_of(
         escaped('"', without=("\n", "\r")),
         pieces("\r").map(
-            lambda text: '"""\n' + text.replace("\\", "\\\\").replace('"""', '\\"""').rstrip('"') + 'x"""'
+            # of four quotes the last three would close the text if the first alone were escaped
+            lambda text: '"""\n' + re.sub(r'"(?="")', r"\"", text.replace("\\", "\\\\")).rstrip('"') + 'x"""'
         ),
         pieces("\r").map(lambda text: '"""\n' + text.replace("\\", "\\\\").replace('"', '\\"') + '"""'),
     ),
