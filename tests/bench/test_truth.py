@@ -72,6 +72,22 @@ def test_precision_is_the_mean_over_all_orders_of_ties() -> None:
     assert math.isnan(precision_at(2, torch.full((3,), -torch.inf), torch.ones(3, dtype=torch.bool)))
 
 
+def test_units_that_code_does_not_use_are_neither_hits_nor_misses(model, subset) -> None:
+    """The unused come last and would cost precision; without them the ranking is perfect."""
+    used = subset.model_copy(update={"layers": (subset.layers[0], subset.layers[1].model_copy(update={"neurons": ()}))})
+    keys = 2 * subset_positions(model, used).float() - subset_positions(model, subset).float()
+    found = ground_truth(keys, model, subset, used)
+    assert found["average_precision_neurons"] < 0.8
+    assert found["graded_average_precision_neurons"] == 1.0
+    assert found["graded_average_precision_heads"] == found["average_precision_heads"]
+    level = chance(model, subset, used)
+    assert level["graded_average_precision_neurons"] == pytest.approx(expected_average_precision(42, 6))
+    assert set(found) == set(level)
+    # an unused unit that comes first is no hit either
+    first = 2 * subset_positions(model, subset).float() - subset_positions(model, used).float()
+    assert ground_truth(first, model, subset, used)["graded_average_precision_neurons"] == 1.0
+
+
 def test_equal_keys_find_nothing(model, subset) -> None:
     """A method that cannot tell weights apart is no better than the subset's share, wherever its units stand."""
     layout = ParameterLayout.of(model)

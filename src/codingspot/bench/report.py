@@ -28,6 +28,10 @@ _COLUMNS = (
     ("average_precision_neurons", "AP neurons"),
     ("average_precision_heads", "AP heads"),
 )
+_GRADED = (
+    ("graded_average_precision_neurons", "AP used neurons"),
+    ("graded_average_precision_heads", "AP used heads"),
+)
 
 
 def write_bench_report(table: pd.DataFrame, out: Path) -> None:
@@ -44,7 +48,7 @@ def bench_table(table: pd.DataFrame) -> Table:
     """One row a method, best first by mean rank over all columns that compare methods; chance first of all."""
     models = [str(model) for model in dict.fromkeys(table["model"])]
     columns = [Column("estimator", "Estimator"), Column("recipe", "Recipe")]
-    known = [(key, header) for key, header in _COLUMNS if key in table.columns and table[key].notna().any()]
+    known = [(key, name) for key, name in (*_COLUMNS, *_GRADED) if key in table.columns and table[key].notna().any()]
     columns += [Column(key, header, "score") for key, header in known]
     columns += [Column(f"area_{model}", f"Area {model}", "score", has_range=True) for model in models]
     columns += [Column("tokens", "Tokens", "count"), Column("passes", "Passes", "score")]
@@ -62,9 +66,9 @@ def bench_table(table: pd.DataFrame) -> Table:
     caption = (
         "Methods best first, by their mean rank over the columns of precision and area. Precision: share of the top k "
         "percent (of all parameters, inside the blocks) that lies in the subset coding was routed to; AP: average "
-        "precision of ranking neurons and heads by the mean rank of their weights; the least over routed models, as "
-        "the mean over all orders of tied weights, chance in the first row. Area: of the curve of code against general "
-        "retention with the top "
+        "precision of ranking neurons and heads by the mean rank of their weights, again without those of the subset "
+        "that code does not use; the least over routed models, as the mean over all orders of tied weights, chance in "
+        "the first row. Area: of the curve of code against general retention with the top "
         f"{join_words([dose(k) for k in DOSES])} zeroed (1: all code goes and no general ability), with its 95% "
         "bootstrap interval over items. To rank one model: tokens of text, how many times they were run forward, and "
         "seconds."

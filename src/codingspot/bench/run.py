@@ -1,7 +1,8 @@
 """Running the benchmark: every method on the routed testbed models and on the plain one.
 
 1. Each method ranks the parameters of the blocks of a model, from text without Python.
-2. On a routed model its ranking is compared with the subset that code was routed to (:mod:`codingspot.bench.truth`).
+2. On a routed model its ranking is compared with the subset that code was routed to (:mod:`codingspot.bench.truth`),
+   and with the part of it that code uses, where that was measured (:mod:`codingspot.bench.use`).
 3. On all, its top parameters are zeroed at a few doses, and pass@1 in Python and the general families are evaluated:
    the area of the specificity curve (:mod:`codingspot.evaluation.area`).
 
@@ -25,6 +26,7 @@ from codingspot.bench.cost import measured
 from codingspot.bench.entries import Entry, default_methods
 from codingspot.bench.methods import LARGEST_K, BenchInput, Method
 from codingspot.bench.truth import chance, ground_truth
+from codingspot.bench.use import SubsetUse
 from codingspot.directories import discard_scratch, held, scratch_folder
 from codingspot.errors import FingerprintError
 from codingspot.evaluation.adapter import ModelAdapter
@@ -113,6 +115,14 @@ def _claim(folder: Path, settings: Mapping[str, int]) -> None:
     write_json(file, dict(settings))
 
 
+def _truth(folder: Path, fingerprint: str) -> tuple[Subset, Subset | None] | None:
+    """The subset that code was routed to and the part that code uses, as far as they are known."""
+    if not Subset.is_in(folder):
+        return None
+    subset, use = Subset.load(folder), SubsetUse.load(folder, fingerprint)
+    return subset, None if use is None else use.used(subset)
+
+
 class _Settings(Record):
     """``settings.json`` of one model under the benchmark."""
 
@@ -147,7 +157,7 @@ class _Model:
         path = shipped_model(name)
         self.name, self._folder, self._seed = name, folder, seed
         self._loaded = load_model(path)
-        self._subset = Subset.load(path) if Subset.is_in(path) else None
+        self._truth = _truth(path, self._loaded.fingerprint)
         corpus = world_corpus(_DOCUMENTS, seed, languages_of(path))
         self._scratch = scratch_folder(folder, "scores")
         self._bench = BenchInput(self._loaded, corpus, self._scratch, token_budget, seed=seed)
@@ -167,7 +177,7 @@ class _Model:
 
     def chance_row(self) -> dict[str, object]:
         """What a random ranking gets."""
-        known = {} if self._subset is None else chance(self._loaded.model, self._subset)
+        known = chance(self._loaded.model, *self._truth) if self._truth else {}
         return {"model": self.name, "estimator": "chance", "recipe": "", **known}
 
     def row(self, estimator: str, recipe: str, method: Method) -> dict[str, object]:
@@ -186,7 +196,7 @@ class _Model:
             keys = method(bench)
         for name in bench.asked & made_before.keys():  # scores that an earlier method made count as this one's too
             cost.add(made_before[name])
-        known = {} if self._subset is None else ground_truth(keys, self._loaded.model, self._subset)
+        known = ground_truth(keys, self._loaded.model, *self._truth) if self._truth else {}
         area = self._area(keys)
         return {
             "model": self.name,

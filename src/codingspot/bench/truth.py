@@ -2,7 +2,9 @@
 
 *By weight*: precision at the top k percent of all parameters, the share of them that lie in the subset. *By unit*: a
 neuron's or head's score is the mean rank of its weights among those of the blocks (1 best, 0 last, so that no
-estimator's scale matters), and average precision says how far the subset's units come first, per kind of unit.
+estimator's scale matters), and average precision says how far the subset's units come first, per kind of unit. *Graded
+by use*: units of the subset that code doesn't use (:mod:`codingspot.bench.use`) are neither hits nor misses: they are
+left out of the ranking.
 
 Methods may give many weights the same key. Where the order of ties is left open, every figure is its mean over all
 orders: a tied weight's rank is the mean of the ranks that the tied ones share, and the tied weights at the cut of a top
@@ -33,10 +35,13 @@ if TYPE_CHECKING:  # it takes seconds to load
 PERCENTS = (0.1, 1.0, 5.0)
 
 
-def ground_truth(keys: Float32[Tensor, " parameters"], model: PreTrainedModel, subset: Subset) -> dict[str, float]:
+def ground_truth(
+    keys: Float32[Tensor, " parameters"], model: PreTrainedModel, subset: Subset, used: Subset | None = None
+) -> dict[str, float]:
     """Every figure of one ranking: ``precision_at_K`` and ``average_precision_KIND`` with KIND neurons or heads.
 
-    Of units none of whose weights are ranked there is no average precision, and of a ranking of nothing no precision.
+    With the part of the subset that is ``used``, also ``graded_average_precision_KIND``. Of units none of whose weights
+    are ranked there is no average precision, and of a ranking of nothing no precision.
     """
     layout = ParameterLayout.of(model)
     blocks = block_positions(layout)
@@ -50,20 +55,20 @@ def ground_truth(keys: Float32[Tensor, " parameters"], model: PreTrainedModel, s
     ranks = torch.zeros(layout.total, dtype=torch.float64)
     ranks[blocks] = shared_ranks(keys[blocks])
     tensors = {name: ranks[layout.slice(name)].view(layout.shape(name)) for name in layout.names}
-    for kind, (scores, labels) in units(tensors, model, subset).items():
+    for name, scores, labels in _rankings(tensors, model, subset, used):
         if scores.any():  # otherwise every weight of that kind is left out
-            figures[f"average_precision_{kind}"] = float(average_precision_score(labels, scores))
+            figures[name] = float(average_precision_score(labels, scores))
     return figures
 
 
-def chance(model: PreTrainedModel, subset: Subset) -> dict[str, float]:
+def chance(model: PreTrainedModel, subset: Subset, used: Subset | None = None) -> dict[str, float]:
     """What a random ranking gets on average, under the same names."""
     layout = ParameterLayout.of(model)
     share = float(subset_positions(model, subset)[block_positions(layout)].float().mean())
     tensors = {name: torch.zeros(layout.shape(name)) for name in layout.names}
     by_unit = {
-        f"average_precision_{kind}": expected_average_precision(len(labels), int(labels.sum()))
-        for kind, (_, labels) in units(tensors, model, subset).items()
+        name: expected_average_precision(len(labels), int(labels.sum()))
+        for name, _, labels in _rankings(tensors, model, subset, used)
     }
     return {**{f"precision_at_{percent:g}": share for percent in PERCENTS}, **by_unit}
 
@@ -100,6 +105,18 @@ def subset_positions(model: PreTrainedModel, subset: Subset) -> Bool[Tensor, " p
     for name, mask in subset.masks(model).items():
         inside[layout.slice(name)] = mask.flatten()
     return inside
+
+
+def _rankings(
+    tensors: Mapping[str, Tensor], model: PreTrainedModel, subset: Subset, used: Subset | None
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """By name of a figure, the mean scores of the units that count and which of them are to be found."""
+    known = units(tensors, model, subset)
+    for kind, (scores, inside) in known.items():
+        yield f"average_precision_{kind}", scores, inside
+    for kind, (scores, hits) in ({} if used is None else units(tensors, model, used)).items():
+        counted = hits | ~known[kind][1]
+        yield f"graded_average_precision_{kind}", scores[counted], hits[counted]
 
 
 def units(
