@@ -12,9 +12,9 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from codingspot.corpus import Domain
 from codingspot.errors import NonFiniteError, SandboxError
 from codingspot.evaluation.adapter import ModelAdapter
-from codingspot.evaluation.evaluator import Evaluator
+from codingspot.evaluation.evaluator import Evaluator, sandbox_for
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
-from codingspot.sandbox import Sandbox
+from codingspot.sandbox import Sandbox, bubblewrap
 
 _DOMAINS = [Domain("english", "general", ("Ana has 12 apples.", "The teacher."))]
 _SPECS = [TaskSpec("testbed_events", limit=3), TaskSpec("testbed_arithmetic", limit=2)]
@@ -103,3 +103,12 @@ def test_a_missing_package_is_named_before_the_model_runs(
     assert tasks[0].packages == {"not_a_package"}
     with sandbox, pytest.raises(SandboxError, match="need the package not_a_package"):
         Evaluator(ModelAdapter(llama, tokenizer), tasks, sandbox=sandbox)
+
+
+def test_only_generated_programs_need_a_sandbox(monkeypatch) -> None:
+    monkeypatch.setattr(bubblewrap, "bubblewrap", lambda: None)
+    with sandbox_for(load_tasks([TaskSpec("testbed_events", limit=1)])) as sandbox:
+        assert sandbox is None
+    programs = load_tasks([TaskSpec("testbed_humaneval", limit=1)])
+    with pytest.raises(SandboxError, match="bubblewrap is not installed"), sandbox_for(programs):
+        pass

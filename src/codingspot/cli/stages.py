@@ -259,13 +259,12 @@ def evaluate(
     from codingspot.ablation import WeightEditor
     from codingspot.errors import StudyError
     from codingspot.evaluation.adapter import ModelAdapter
-    from codingspot.evaluation.evaluator import Evaluator, require_answerable
+    from codingspot.evaluation.evaluator import Evaluator, require_answerable, sandbox_for
     from codingspot.evaluation.metrics import task_rates
     from codingspot.evaluation.statistics import rate_intervals
     from codingspot.evaluation.tasks import TaskSpec, load_tasks
     from codingspot.models import input_places
     from codingspot.outputs import new_folder
-    from codingspot.sandbox import Sandbox
     from codingspot.testbed.defaults import default_tasks
 
     with friendly_errors():
@@ -295,7 +294,7 @@ def evaluate(
                 without, how["contrast"] = model.load(), contrasted[1]
                 WeightEditor(without).apply(contrasted[0])
                 how["amateur"] = without.model
-            with Sandbox(unsafe=unsafe_no_sandbox) as sandbox:
+            with sandbox_for(tasks, unsafe=unsafe_no_sandbox) as sandbox:
                 adapter = ModelAdapter(loaded.model, loaded.tokenizer, **how)
                 require_answerable(adapter, tasks, sandbox)
                 results = Evaluator(adapter, tasks, sandbox=sandbox).evaluate(model.id, require_finite=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from codingspot.corpus import Domain
 from codingspot.errors import EvaluationError, NonFiniteError
@@ -13,7 +14,7 @@ from codingspot.evaluation.programs import Judge
 from codingspot.evaluation.results import NON_FINITE, DocumentLoss, ItemOutcome, Results
 from codingspot.evaluation.tasks import EvaluationTask, Response
 from codingspot.models.finite import require_finite as require_finite_weights
-from codingspot.sandbox import Sandbox
+from codingspot.sandbox import Limits, Sandbox
 
 
 class Evaluator:
@@ -121,6 +122,26 @@ class Evaluator:
                     "check its weights, or load it in float32"
                 )
         return found
+
+
+@contextmanager
+def sandbox_for(
+    tasks: Sequence[EvaluationTask],
+    limits: Limits | None = None,
+    *,
+    workers: int | None = None,
+    unsafe: bool = False,
+) -> Iterator[Sandbox | None]:
+    """Where the programs of these tasks run, open inside the block; None where they generate no programs.
+
+    Raises:
+        SandboxError: they do, and no sandbox can be started on this machine.
+    """
+    if any(task.languages for task in tasks):
+        with Sandbox(limits, workers, unsafe) as sandbox:
+            yield sandbox
+    else:
+        yield None
 
 
 def require_answerable(adapter: ModelAdapter, tasks: Sequence[EvaluationTask], sandbox: Sandbox | None) -> None:

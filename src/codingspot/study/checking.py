@@ -12,9 +12,8 @@ from codingspot.ablation import CONTROLS, is_random
 from codingspot.analysis_registry import ANALYSES, Given, analyses, is_made
 from codingspot.errors import ModelError, SelectionError, StudyError
 from codingspot.evaluation.adapter import ModelAdapter
-from codingspot.evaluation.evaluator import require_answerable
+from codingspot.evaluation.evaluator import require_answerable, sandbox_for
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
-from codingspot.sandbox import Sandbox
 from codingspot.spot import RECIPES, check_recipe
 from codingspot.spot.recipes import recipe_parameters
 from codingspot.spot.requirements import Domains, require
@@ -123,5 +122,5 @@ def _check_tasks(study: Study, inputs: StudyInputs, unsafe_no_sandbox: bool) -> 
     specs = [TaskSpec(name, limit=limit) for names, limit in further for name in names]
     tasks = [*inputs.tasks, *load_tasks(specs, tokenizer=inputs.loaded.tokenizer)]
     adapter = ModelAdapter(inputs.loaded.model, inputs.loaded.tokenizer, share_prefixes=False)
-    with Sandbox(workers=1, unsafe=unsafe_no_sandbox) as sandbox:
+    with sandbox_for(tasks, workers=1, unsafe=unsafe_no_sandbox) as sandbox:
         require_answerable(adapter, tasks, sandbox)

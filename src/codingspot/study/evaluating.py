@@ -12,13 +12,13 @@ import pandas as pd
 from codingspot.ablation import WeightEditor
 from codingspot.corpus import Corpus
 from codingspot.evaluation.adapter import ModelAdapter
-from codingspot.evaluation.evaluator import Evaluator
+from codingspot.evaluation.evaluator import Evaluator, sandbox_for
 from codingspot.evaluation.metrics import KEPT, LOST, ONSET_RATE, task_rates
 from codingspot.evaluation.results import ItemOutcome, Results
 from codingspot.evaluation.stopping import SequentialEvaluator
 from codingspot.evaluation.tasks import EvaluationTask
 from codingspot.models import LoadedModel
-from codingspot.sandbox import Limits, Sandbox
+from codingspot.sandbox import Limits
 from codingspot.spot import Spot
 from codingspot.study.asking import asked_rows, few, what_is_asked
 from codingspot.study.cells import ORIGINAL, Asked, Cell
@@ -143,7 +143,8 @@ class CellRunner:
         if self._evaluator is None:
             section = self._study.evaluation
             adapter = ModelAdapter(self._loaded.model, self._loaded.tokenizer, batch_tokens=section.batch_tokens)
-            sandbox = self._open.enter_context(Sandbox(Limits(seconds=section.sandbox_seconds), unsafe=self._unsafe))
+            limits = Limits(seconds=section.sandbox_seconds)
+            sandbox = self._open.enter_context(sandbox_for(self._tasks, limits, unsafe=self._unsafe))
             seed = self._study.scoring.seed
             self._evaluator = Evaluator(
                 adapter,

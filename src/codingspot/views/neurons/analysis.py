@@ -21,12 +21,11 @@ import pandas as pd
 from codingspot.analysis import Pieces
 from codingspot.corpus import Corpus, Domain, pack
 from codingspot.evaluation.adapter import ModelAdapter
-from codingspot.evaluation.evaluator import Evaluator, require_answerable
+from codingspot.evaluation.evaluator import Evaluator, require_answerable, sandbox_for
 from codingspot.evaluation.results import Results
 from codingspot.evaluation.tasks import TaskSpec, load_tasks
 from codingspot.files import atomic_path, digest
 from codingspot.models import LoadedModel
-from codingspot.sandbox import Sandbox
 from codingspot.views import Say, Tables, ViewInputs, Work, what_is_read
 from codingspot.views.neurons import NeuronSettings, Selection
 from codingspot.views.neurons.ablation import matched_neurons, perplexity_ratios, silenced
@@ -59,7 +58,7 @@ def prepare_neurons(given: ViewInputs, settings: NeuronSettings) -> Work:
     tasks = load_tasks(tasks_of(settings))
 
     def make(pieces: Pieces, say: Say) -> Tables:
-        with Sandbox(unsafe=given.unsafe_no_sandbox) if tasks else nullcontext() as sandbox:
+        with sandbox_for(tasks, unsafe=given.unsafe_no_sandbox) as sandbox:
             adapter = ModelAdapter(given.loaded.model, given.loaded.tokenizer)
             evaluator = Evaluator(adapter, tasks, held_out.domains, sandbox=sandbox, seed=settings.seed)
             return _tables(given.loaded, corpus, evaluator, settings, given.batch_tokens or _BATCH_TOKENS, pieces, say)
@@ -76,7 +75,7 @@ def check_neurons(given: ViewInputs, settings: NeuronSettings) -> None:
     tasks = load_tasks(tasks_of(settings), tokenizer=given.loaded.tokenizer)
     if tasks:
         adapter = ModelAdapter(given.loaded.model, given.loaded.tokenizer, share_prefixes=False)
-        with Sandbox(workers=1, unsafe=given.unsafe_no_sandbox) as sandbox:
+        with sandbox_for(tasks, workers=1, unsafe=given.unsafe_no_sandbox) as sandbox:
             require_answerable(adapter, tasks, sandbox)
     find_sites(given.loaded.model)  # it reads two tokens to see them, so after what needs no pass
 
