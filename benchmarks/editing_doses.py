@@ -52,13 +52,16 @@ class Measured:
         tasks = load_tasks([TaskSpec(name, limit=items) for name in names]) if items else []
         adapter = ModelAdapter(world.loaded.model, world.loaded.tokenizer)
         how = {"sandbox": sandbox, "perplexity_tokens": world.held_out}
-        self._evaluator = Evaluator(adapter, tasks, world.held_out_domains, **how)
+        self._domains = world.held_out_domains
+        self._evaluator = Evaluator(adapter, tasks, self._domains, **how)
 
     def losses(self, cell: str) -> pd.DataFrame:
-        """One row a document; the languages are one domain, ``code``."""
+        """One row a document; the languages are one domain, ``code``, and all general text another, ``english``."""
         table = pd.DataFrame([vars(row) for row in self._evaluator.losses()])[["domain", "document", "tokens", "loss"]]
         table["document"] = table["domain"] + table["document"].astype(str)
-        return table.assign(cell=cell, domain=table["domain"].replace(dict.fromkeys(LANGUAGES, "code")))
+        general = (domain.name for domain in self._domains if domain.kind == "general")
+        joined = {**dict.fromkeys(LANGUAGES, "code"), **dict.fromkeys(general, "english")}
+        return table.assign(cell=cell, domain=table["domain"].replace(joined))
 
     def rates(self) -> dict[str, float]:
         """pass@1 of Python and the mean accuracy of the general tasks; empty where no items are asked."""

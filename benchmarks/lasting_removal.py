@@ -106,7 +106,7 @@ class Removal:
 
     def _healed(self) -> tuple[LoadedModel, int]:
         loaded, removed = self._zeroed(self._harmful_neurons)
-        english = next(iter(self.world.texts()[1].values()))
+        english = self.world.general
         with fine_tuned(loaded.model, english, FineTune(50, 3e-4, sequences_per_step=SEQUENCES, seed=self.world.seed)):
             return copied(loaded), removed
 
@@ -132,7 +132,7 @@ class Removal:
         """Steps of one length along the gradient of what is to be forgotten, without what English shares."""
         loaded = copied(self.world.loaded)
         head, layers = OutputHead(loaded.model), _Linear.of(loaded.model)
-        english = next(iter(self.world.texts()[1].values())).input_ids[:16]
+        english = self.world.general.input_ids[:16]
         with gradients_enabled(loaded.model):
             _mean_loss(head, english).backward()
             for layer in layers:

@@ -18,18 +18,15 @@ import pandas as pd
 import torch
 from peft import LoraConfig, get_peft_model
 
-from codingspot.corpus import Domain, pack
 from codingspot.export import LoraExport, export_lora
 from codingspot.learning import domain_losses
 from codingspot.models import OutputHead
 from codingspot.spot import Spot
-from codingspot.testbed.world import pure_code
 from uses import LENGTH, World, copied, markdown, mean_and_range, parser, worlds
 
 PLACEMENTS = ("density", "uniform", "inverse")
 SEQUENCES = 2
 """Of a step."""
-_UNSEEN = 7_000_001
 
 
 def learned(world: World, spot: Spot, placement: str, options: argparse.Namespace) -> Iterator[dict[str, object]]:
@@ -40,9 +37,8 @@ def learned(world: World, spot: Spot, placement: str, options: argparse.Namespac
     torch.manual_seed(world.seed)
     loaded = copied(world.loaded)
     get_peft_model(loaded.model, LoraConfig.from_pretrained(folder))
-    domain = Domain(options.language, "code", pure_code(options.language, world.held_out // 16, _UNSEEN))
-    text = pack(domain, loaded.tokenizer, sequence_length=LENGTH, token_budget=world.held_out, seed=0)
-    new, known = domain_losses(loaded, {"new": text}), world.losses(loaded)
+    held_out = {domain.name: domain for domain in world.text.held_out([options.language], world.held_out)}
+    new, known = domain_losses(loaded, {"new": world.packed(held_out[options.language])}), world.losses(loaded)
     about = {"seed": world.seed, "placement": placement, "trainable": spent}
     yield {**about, "step": 0, **new(), **known()}
     adapters = [parameter for parameter in loaded.model.parameters() if parameter.requires_grad]

@@ -1,7 +1,8 @@
-"""What the experiments on the uses of a spot share: a testbed model with text of one seed, its spots, saved rows.
+"""What the experiments on the uses of a spot share: a model with text of one seed, its spots, saved rows.
 
 Spots are found from three languages and English; Python takes no part in finding, removing or relearning. Losses are
-of text that nothing else reads.
+of text that nothing else reads. A testbed model has its own text; any other is given a folder of it (--corpus), whose
+general domains stand for English.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import torch
 
 from codingspot import load_model
-from codingspot.corpus import Corpus, Domain, PackedTokens, pack
+from codingspot.corpus import Corpus, Domain, PackedTokens, open_corpus, pack
 from codingspot.importance import ScoreStore, score
 from codingspot.learning import domain_losses
 from codingspot.models import LoadedModel, Units, find_units
@@ -31,9 +32,67 @@ from codingspot.testbed.world import pure_code, world_corpus
 from codingspot.units import find_units_spot
 
 LANGUAGES = ("bash", "java", "javascript")
-"""Languages that both shipped models know, beside Python."""
+"""Languages that all models know, beside Python."""
 LENGTH = 128
 _UNSEEN, _PROGRAMS = 7_000_001, 9_000_001  # seeds of texts that are neither trained on nor scored
+
+
+class Text(Protocol):
+    """Where text comes from; the three kinds share none."""
+
+    def to_find(self, tokens: int, seed: int) -> Corpus:
+        """Text that spots are found in: about ``tokens`` a domain, Python held out."""
+
+    def held_out(self, languages: Sequence[str], tokens: int) -> tuple[Domain, ...]:
+        """Text for losses, about ``tokens`` a domain: the languages, and general text."""
+
+    def programs(self, language: str, count: int, seed: int) -> Domain:
+        """Programs to learn from."""
+
+
+class WorldText:
+    """The testbed's own, as much as is asked for."""
+
+    def to_find(self, tokens: int, seed: int) -> Corpus:
+        """Programs and English of that seed."""
+        return world_corpus(tokens // 20, seed, (*LANGUAGES, "python"))
+
+    def held_out(self, languages: Sequence[str], tokens: int) -> tuple[Domain, ...]:
+        """The same for every seed."""
+        return world_corpus(tokens // 16, _UNSEEN, tuple(languages)).domains
+
+    def programs(self, language: str, count: int, seed: int) -> Domain:
+        """Programs of that seed."""
+        return Domain(language, "code", pure_code(language, count, _PROGRAMS + seed))
+
+
+class FolderText:
+    """A corpus in a folder: of every five texts of a domain one is for losses and one, of a language, to learn from."""
+
+    def __init__(self, folder: Path) -> None:
+        self._domains = {domain.name: domain for domain in open_corpus(folder).domains}
+        self._general = [each.name for each in self._domains.values() if each.kind == "general" and not each.held_out]
+
+    def to_find(self, tokens: int, seed: int) -> Corpus:
+        """All that is left: which of it is read is drawn by the seed as it is packed."""
+        del tokens, seed
+        return Corpus("folder", tuple(self._part(name, 2, 3, 4) for name in (*LANGUAGES, "python", *self._general)))
+
+    def held_out(self, languages: Sequence[str], tokens: int) -> tuple[Domain, ...]:
+        """A fifth of the texts."""
+        del tokens
+        return tuple(self._part(name, 0) for name in (*languages, *self._general))
+
+    def programs(self, language: str, count: int, seed: int) -> Domain:
+        """The first of them, in an order drawn by the seed."""
+        texts = self._part(language, 1).texts
+        chosen = torch.randperm(len(texts), generator=torch.Generator().manual_seed(seed))[:count]
+        return Domain(language, "code", tuple(texts[place] for place in chosen.tolist()))
+
+    def _part(self, name: str, *rests: int) -> Domain:
+        domain = self._domains[name]
+        texts = tuple(text for place, text in enumerate(domain.texts) if place % 5 in rests)
+        return replace(domain, texts=texts, held_out=name == "python")
 
 
 @dataclass(frozen=True)
@@ -41,6 +100,7 @@ class World:
     """A model with text of a seed: ``tokens`` a language to find spots in, ``held_out`` a domain for losses."""
 
     loaded: LoadedModel
+    text: Text
     seed: int
     tokens: int
     held_out: int
@@ -49,7 +109,7 @@ class World:
     @cached_property
     def corpus(self) -> Corpus:
         """Text that spots are found in."""
-        return world_corpus(self.tokens // 20, self.seed, (*LANGUAGES, "python"))
+        return self.text.to_find(self.tokens, self.seed)
 
     @cached_property
     def store(self) -> ScoreStore:
@@ -64,19 +124,24 @@ class World:
         return folder
 
     def texts(self) -> tuple[dict[str, PackedTokens], dict[str, PackedTokens]]:
-        """The same text in sequences: the languages' and English."""
+        """The same text in sequences: the languages' and general text."""
         return training_text(self.corpus, self.loaded, **self._packing)
+
+    @property
+    def general(self) -> PackedTokens:
+        """All general text of it."""
+        return joined("general", list(self.texts()[1].values()))
 
     @property
     def _packing(self) -> dict[str, int]:
         return {"sequence_length": LENGTH, "token_budget": self.tokens, "seed": self.seed}
 
     def weight_spot(self, k: float) -> Spot:
-        """Single weights of the blocks that code needs and English doesn't."""
+        """Single weights of the blocks that code needs and general text doesn't."""
         return find_spot(self.store, recipe="set_difference", scope="blocks", max_k_percent=k)
 
     def unit_spot(self, k: float) -> Spot:
-        """Whole neurons, by their activation on code over that on English."""
+        """Whole neurons, by their activation on code over that on general text."""
         how = {"unit": "neuron", "score": "rms", "contrast": "ratio"}
         return find_units_spot(
             self.loaded, self.corpus, max_k_percent=k, token_budget=self.tokens, sequence_length=LENGTH, **how
@@ -90,28 +155,38 @@ class World:
     @property
     def held_out_domains(self) -> tuple[Domain, ...]:
         """Text for losses, the same for every seed."""
-        return world_corpus(self.held_out // 16, _UNSEEN, (*LANGUAGES, "python")).domains
+        return self.text.held_out((*LANGUAGES, "python"), self.held_out)
 
     def losses(self, loaded: LoadedModel | None = None) -> Callable[[], dict[str, float]]:
-        """What reads losses, nats a token: ``code`` (mean of the languages), ``python`` and ``english``."""
-        how = {"sequence_length": LENGTH, "token_budget": self.held_out, "seed": 0}
-        loaded = loaded or self.loaded
-        read = domain_losses(loaded, {each.name: pack(each, loaded.tokenizer, **how) for each in self.held_out_domains})
+        """What reads losses, nats a token: ``code`` (mean of the languages), ``python`` and ``english``.
+
+        The last is the mean of all general domains.
+        """
+        loaded, domains = loaded or self.loaded, self.held_out_domains
+        general = [domain.name for domain in domains if domain.kind == "general"]
+        read = domain_losses(loaded, {domain.name: self.packed(domain) for domain in domains})
 
         def measure() -> dict[str, float]:
             found = read()
-            code = sum(found[name] for name in LANGUAGES) / len(LANGUAGES)
-            return {"code": code, "python": found["python"], "english": found["english"]}
+            code, english = (sum(found[name] for name in side) / len(side) for side in (LANGUAGES, general))
+            return {"code": code, "python": found["python"], "english": english}
 
         return measure
 
+    def packed(self, domain: Domain) -> PackedTokens:
+        """Held-out text in sequences."""
+        return pack(domain, self.loaded.tokenizer, sequence_length=LENGTH, token_budget=self.held_out, seed=0)
+
     def programs(self, count: int, languages: Sequence[str] = LANGUAGES) -> PackedTokens:
         """As many programs, of all the languages alike."""
-        each, seed = count // len(languages), _PROGRAMS + self.seed
         how = {"sequence_length": LENGTH, "token_budget": 1 << 20, "seed": self.seed}
-        domains = (Domain(name, "code", pure_code(name, each, seed)) for name in languages)
-        packed = [pack(domain, self.loaded.tokenizer, **how) for domain in domains]
-        return replace(packed[0], domain="programs", input_ids=torch.cat([one.input_ids for one in packed]))
+        domains = (self.text.programs(name, count // len(languages), self.seed) for name in languages)
+        return joined("programs", [pack(domain, self.loaded.tokenizer, **how) for domain in domains])
+
+
+def joined(name: str, texts: Sequence[PackedTokens]) -> PackedTokens:
+    """The sequences of several domains as those of one."""
+    return replace(texts[0], domain=name, input_ids=torch.cat([text.input_ids for text in texts]))
 
 
 def copied(loaded: LoadedModel) -> LoadedModel:
@@ -145,7 +220,8 @@ class Saved:
 def parser(about: str | None, out: str) -> argparse.ArgumentParser:
     """The options that every experiment has."""
     found = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--model", default="testbed", help="testbed or testbed-routed")
+    found.add_argument("--model", default="testbed", help="testbed, testbed-routed or, with a corpus, another")
+    found.add_argument("--corpus", help="a folder of text, of a model that isn't the testbed's")
     found.add_argument("--seeds", type=int, default=3)
     found.add_argument("--tokens", type=int, default=8192, help="tokens a language that spots are found from")
     found.add_argument("--held-out", type=int, default=768, help="tokens a domain that losses are of")
@@ -159,8 +235,9 @@ def worlds(options: argparse.Namespace, *choosing: str) -> Iterator[tuple[Saved,
     settings = {name: value for name, value in vars(options).items() if name not in ("out", "seeds", *choosing)}
     with TemporaryDirectory() as scratch:
         loaded = load_model(model_source(options.model))
-        seeds = range(options.seeds)
-        made = (World(loaded, seed, options.tokens, options.held_out, Path(scratch)) for seed in seeds)
+        text = WorldText() if options.corpus is None else FolderText(Path(options.corpus))
+        sizes = (options.tokens, options.held_out, Path(scratch))
+        made = (World(loaded, text, seed, *sizes) for seed in range(options.seeds))
         yield Saved(options.out, settings), made
 
 

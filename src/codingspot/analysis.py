@@ -15,7 +15,7 @@ import pandas as pd
 from codingspot.analysis_tables import TABLES, read_table, write_table
 from codingspot.directories import discard_scratch, held, scratch_folder
 from codingspot.errors import ArtefactError, FingerprintError
-from codingspot.files import read_json, write_json
+from codingspot.files import read_json, remove, write_json
 from codingspot.provenance import library_versions
 from codingspot.records import FileName, Plain, Record, read_model
 from codingspot.tables import TableSchema
@@ -49,7 +49,7 @@ def save_analysis(
     folder = directory / FOLDER
     with held(directory):
         is_saved(directory, name, inputs)
-        (folder / f"{name}.json").unlink(missing_ok=True)
+        remove(folder / f"{name}.json")
         for stem, table in tables.items():
             write_table(folder, stem, table, schemas)
         record = {"inputs": dict(inputs), "tables": list(tables), "versions": library_versions()}

@@ -7,7 +7,6 @@ time. It is never replaced; what is written in it, by the names of its layout, i
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +16,8 @@ from filelock import FileLock, Timeout
 from pydantic import ConfigDict, Field
 
 from codingspot.errors import OutputError
-from codingspot.files import LOCK, sweep, temporary_beside, write_json
+from codingspot.files import LOCK, remove, sweep, temporary_beside, write_json
+from codingspot.mirrors import mirror_of
 from codingspot.outputs import (
     MANIFEST,
     PREFIX,
@@ -61,8 +61,9 @@ def renewed_folder(path: Path, kind: str) -> Iterator[Path]:
         write_manifest(path, kind, before | made)  # both, so that a process that is killed here leaves nobody's files
         for each in made:
             (new / each).replace(path / each)
+            mirror_of(path).written(path / each)
         for each in before - made:
-            (path / each).unlink(missing_ok=True)
+            remove(path / each)
         write_manifest(path, kind, made)
 
 
@@ -163,7 +164,7 @@ def held(
         yield
     finally:
         if all(each == MANIFEST for each in contents(directory)):
-            (directory / MANIFEST).unlink(missing_ok=True)
+            remove(directory / MANIFEST)
         (directory / LOCK).unlink(missing_ok=True)
         lock.release()
         with suppress(OSError):  # not empty
@@ -186,6 +187,6 @@ def scratch_folder(directory: Path, name: str) -> Path:
 
 def discard_scratch(folder: Path) -> None:
     """Remove a :func:`scratch_folder`."""
-    shutil.rmtree(folder)
+    remove(folder)
     with suppress(OSError):  # not empty
         folder.parent.rmdir()

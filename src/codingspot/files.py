@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from codingspot.errors import ArtefactError
+from codingspot.mirrors import mirror_of
 
 LOCK = ".codingspot.lock"
 """Name of the lock of a directory that one process holds at a time."""
@@ -50,6 +51,7 @@ def atomic_path(path: Path, *, ready: Callable[[], None] = lambda: None) -> Iter
             yield temporary
             ready()
             _put(temporary, target, holder)
+            mirror_of(target).written(target)
         except Exception as error:
             # safetensors and Arrow have error types of their own.
             if os.strerror(errno.ENOSPC) in str(error):
@@ -73,6 +75,23 @@ def _restore(old: Path, target: Path) -> None:
     """Put back what was moved away, where nothing took its place."""
     if old.exists() and not target.exists():
         old.rename(target)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder that is this package's; what is at ``target``, its own too, goes."""
+    if target.is_dir():
+        remove(target)
+    source.rename(target)
+    mirror_of(target).moved(source, target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder that is this package's, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    mirror_of(path).removed(path)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import cache
 from typing import Annotated, Any, Self, TypeVar, get_args, get_type_hints
 from urllib.parse import quote
 
@@ -117,10 +118,7 @@ def checked(hint: Any, value: Any) -> Any:
     Raises:
         ValueError: it isn't one; the message is the reason.
     """
-    try:
-        return TypeAdapter(tuple[hint], config=_FINITE).validate_python((value,))[0]
-    except ValidationError as error:
-        raise ValueError(reason(error.errors()[0])) from None
+    return _validated(_adapter(hint), value)
 
 
 def check_fields(settings: Any) -> None:
@@ -129,13 +127,30 @@ def check_fields(settings: Any) -> None:
     Raises:
         ValueError: one isn't what its type says; the message names it.
     """
-    hints = get_type_hints(type(settings), include_extras=True)
-    for field in fields(settings):
-        value = getattr(settings, field.name)
+    for name, adapter in _adapters_of(settings.__class__).items():
+        value = getattr(settings, name)
         try:
-            object.__setattr__(settings, field.name, checked(hints[field.name], value))
+            object.__setattr__(settings, name, _validated(adapter, value))
         except ValueError as error:
-            raise ValueError(f"{field.name} is {shown(value)} ({error})") from None
+            raise ValueError(f"{name} is {shown(value)} ({error})") from None
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(tuple[hint], config=_FINITE)
+
+
+@cache
+def _adapters_of(dataclass: Any) -> dict[str, TypeAdapter[Any]]:
+    """Of each field of a dataclass, made once: to make one takes longer than to check with it."""
+    hints = get_type_hints(dataclass, include_extras=True)
+    return {field.name: _adapter(hints[field.name]) for field in fields(dataclass)}
+
+
+def _validated(adapter: TypeAdapter[Any], value: Any) -> Any:
+    try:
+        return adapter.validate_python((value,))[0]
+    except ValidationError as error:
+        raise ValueError(reason(error.errors()[0])) from None
 
 
 def reason(fault: Mapping[str, Any]) -> str:

@@ -6,17 +6,23 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+import fsspec
 import pandas as pd
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from codingspot import remote
+from codingspot.cli.app import app
 from codingspot.errors import FingerprintError, OutputError
 from codingspot.evaluation.results import Results
 from codingspot.report.build import build_report
 from codingspot.sandbox import available
 from codingspot.spot import Spot
+from codingspot.storage import Storage
 from codingspot.study import Plan, Study, Workers, load_study, run_study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.ray_cluster import connected
@@ -67,6 +73,49 @@ def test_run_stopped_and_resumed_is_byte_identical_and_repeats_no_cell(
     assert first.begun[:-1] + second.begun == every.begun
     for name in ("results.parquet", "losses.parquet", "plan.json"):
         assert (whole / name).read_bytes() == (stopped / name).read_bytes()
+
+
+def test_a_run_at_a_url_that_was_killed_goes_on_on_another_machine_and_is_that_of_a_folder(
+    small_study: Study, whole: Path, every: StopAfter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Killed when half of a cell was sent: nothing that was sent whole is computed again."""
+    url, put = "memory://bucket/run", Storage.put
+
+    def killed(self: Storage, path: Path, name: str) -> None:
+        if name == f"cells/{every.begun[2]}/results.parquet":
+            raise KeyboardInterrupt
+        put(self, path, name)
+
+    listeners = StopAfter(99), StopAfter(99)
+    for number, listener in enumerate(listeners):
+        monkeypatch.setenv(remote.CACHE, str(tmp_path / str(number)))
+        with monkeypatch.context() as patch:
+            if number == 0:
+                patch.setattr(Storage, "put", killed)
+            place = remote.local_path(url)
+            with suppress(KeyboardInterrupt):
+                run_study(small_study, place, progress=listener)
+        remote.close(place)
+    assert [each.begun for each in listeners] == [every.begun[:3], every.begun[2:]]
+
+    def files(folder: Path) -> dict[str, bytes]:
+        return {each.relative_to(folder).as_posix(): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+    memory = fsspec.filesystem("memory")
+    there = {path.removeprefix("/bucket/run/"): memory.cat_file(path) for path in memory.find("/bucket/run")}
+    other = files(whole)
+    assert {name: len(content) for name, content in there.items()} == {name: len(other[name]) for name in other}
+    differing = {name for name in there if there[name] != other[name]}
+    assert {name.partition("/")[0] for name in differing} <= {"spots"}  # safetensors writes a header in any order
+    assert files(place).items() < there.items()  # what of the scores was not read again is not here
+    monkeypatch.setenv(remote.CACHE, str(tmp_path / "reader"))
+    result = CliRunner().invoke(app, ["report", url])
+    place = remote.local_path(url)
+    remote.close(place)
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, f"Report: {url}/report.html")
+    assert memory.cat_file("/bucket/run/report.html") == (place / "report.html").read_bytes()
+    assert not list((place / "scores").glob("*.safetensors"))  # a report reads none
+    memory.rm("/bucket", recursive=True)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ from codingspot.cli.lines import ProgressLines
 from codingspot.errors import CodingSpotError, StudyError
 from codingspot.escaping import visible
 from codingspot.files import json_value
+from codingspot.mirrors import as_given
 
 if TYPE_CHECKING:
     from codingspot.settings import Settings
@@ -69,7 +70,7 @@ class TextConsole(Console):
 
     def render_str(self, text: str, **settings: Any) -> Text:
         """A string as text with a style."""
-        return super().render_str(visible(text), **settings)
+        return super().render_str(visible(as_given(text)), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What is printed of ``renderable``."""
@@ -99,8 +100,8 @@ def print_json(value: Any) -> None:
     if out.quiet:
         return
     value = json_value(value)
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    typer.echo(text if text == visible(text) else json.dumps(value, indent=2))
+    text = as_given(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(text if text == visible(text) else as_given(json.dumps(value, indent=2)))
 
 
 @contextmanager
@@ -115,7 +116,7 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
     except CodingSpotError as error:
         _fail(str(error))
     except KeyboardInterrupt as stop:
-        what_next = visible(resume, keep="") or "nothing was left half-written"
+        what_next = visible(as_given(resume), keep="") or "nothing was left half-written"
         with suppress(OSError):  # the terminal may be gone
             after_echo = "\n" if err.is_terminal else ""  # a terminal shows ^C
             err.print(Text.assemble(after_echo, ("stopped", "yellow"), f"; {what_next}"), soft_wrap=True)
@@ -189,7 +190,7 @@ def setting_error(settings: type[Settings] | None = None) -> Iterator[None]:
 
 
 def _fail(message: str) -> None:
-    err.print(Text.assemble(("error:", "bold red"), f" {visible(message, keep='')}"), soft_wrap=True)
+    err.print(Text.assemble(("error:", "bold red"), f" {visible(as_given(message), keep='')}"), soft_wrap=True)
     raise typer.Exit(1) from None
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import AsJson, friendly_errors, out, print_json, print_table
+from codingspot.cli.options import PLACE
 
 if TYPE_CHECKING:  # loading it takes time, which `--help` should not
     from codingspot.spot import Spot
@@ -23,8 +24,10 @@ def register(app: typer.Typer) -> None:
 
 
 def diff(
-    first: Annotated[Path, typer.Argument(help="A spot.")],
-    second: Annotated[Path, typer.Argument(help="Another of the same model, or of one of the same architecture.")],
+    first: Annotated[Path, typer.Argument(**PLACE, help="A spot.")],
+    second: Annotated[
+        Path, typer.Argument(**PLACE, help="Another of the same model, or of one of the same architecture.")
+    ],
     by: Annotated[str, typer.Option(help="Rows of the table: tensor, layer or kind.")] = "layer",
     k: Annotated[
         float | None, typer.Option("--k", help="Percentage of all parameters of each; the whole spots by default.")

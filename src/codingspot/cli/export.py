@@ -10,16 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from codingspot.cli.console import AsJson, Force, friendly_errors, out, print_json, setting_error
-from codingspot.cli.options import MODEL, command, given_settings, option, settings_options
+from codingspot.cli.options import MODEL, PLACE, command, given_settings, option, settings_options
 from codingspot.errors import StudyError
 from codingspot.export import EXPORTS
 from codingspot.export.export import ExportTraits, Given
 from codingspot.models.section import ModelSection
 from codingspot.settings import Settings
 
-_SPOT = Annotated[Path, typer.Argument(help="A spot made by `codingspot spot`, `units` or `run`.")]
-_FOLDER = Annotated[Path, typer.Option("--out", "-o", help="Folder that is written.")]
-_FILE = Annotated[Path, typer.Option("--out", "-o", help="File that is written.")]
+_SPOT = Annotated[Path, typer.Argument(**PLACE, help="A spot made by `codingspot spot`, `units` or `run`.")]
+_FOLDER = Annotated[Path, typer.Option("--out", "-o", **PLACE, help="Folder that is written.")]
+_FILE = Annotated[Path, typer.Option("--out", "-o", **PLACE, help="File that is written.")]
 _UNREAD = ("id", "dtype", "device", "device_map", "attention", "bos")
 """Of a model whose files are read and which isn't run."""
 

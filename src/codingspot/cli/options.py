@@ -12,8 +12,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from codingspot.models.section import ModelSection
+from codingspot.remote import local_path
 from codingspot.settings import Settings
 
+PLACE: dict[str, Any] = {"parser": local_path, "metavar": "PATH|URL"}
+"""Of an argument or option that is a path or a URL (:mod:`codingspot.remote`)."""
 MODEL = Annotated[
     str,
     typer.Argument(

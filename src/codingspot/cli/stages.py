@@ -19,7 +19,7 @@ from codingspot.cli.console import (
     print_table,
     setting_error,
 )
-from codingspot.cli.options import takes_model
+from codingspot.cli.options import PLACE, takes_model
 from codingspot.cli.texts import (
     Documents,
     General,
@@ -32,6 +32,7 @@ from codingspot.cli.texts import (
     corpus_section,
 )
 from codingspot.models.section import ModelSection
+from codingspot.remote import local_path
 from codingspot.settings_text import read_settings
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
@@ -48,7 +49,7 @@ def register(app: typer.Typer) -> None:
 
 def score(
     model: ModelSection,
-    directory: Annotated[Path, typer.Option("--out", "-o", help="Folder of the score store.")],
+    directory: Annotated[Path, typer.Option("--out", "-o", **PLACE, help="Folder of the score store.")],
     corpus: Sources = None,
     language: Languages = None,
     general: General = None,
@@ -150,8 +151,8 @@ def score(
 
 
 def spot(
-    scores: Annotated[Path, typer.Argument(help="A score store made by `codingspot score`.")],
-    file: Annotated[Path, typer.Option("--out", "-o", help="File of the spot.")],
+    scores: Annotated[Path, typer.Argument(**PLACE, help="A score store made by `codingspot score`.")],
+    file: Annotated[Path, typer.Option("--out", "-o", **PLACE, help="File of the spot.")],
     recipe: Annotated[
         str,
         typer.Option(
@@ -206,7 +207,9 @@ def spot(
 
 def evaluate(
     model: ModelSection,
-    directory: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.parquet and losses.parquet.")],
+    directory: Annotated[
+        Path, typer.Option("--out", "-o", **PLACE, help="Folder for results.parquet and losses.parquet.")
+    ],
     task: Annotated[
         list[str] | None, typer.Option(help="An lm-evaluation-harness task; repeat. A testbed model's own by default.")
     ] = None,
@@ -224,7 +227,9 @@ def evaluate(
     contrast: Annotated[
         Path | None,
         typer.Option(
-            metavar="SPOT", help="Contrast the next tokens of generated answers with the model's without this spot."
+            parser=local_path,
+            metavar="SPOT",
+            help="Contrast the next tokens of generated answers with the model's without this spot.",
         ),
     ] = None,
     contrast_k: Annotated[

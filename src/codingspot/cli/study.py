@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from codingspot.cli.console import AsJson, StudyProgress, friendly_errors, out, print_json, print_table, setting_error
+from codingspot.cli.options import PLACE
+from codingspot.storage import is_url
 from codingspot.studies import ALL_PRESETS, DEMO
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.study import Study
 
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same study.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", **PLACE, help="Run directory; resumed where it holds the same study.")
+]
 SummaryJson = Annotated[bool, typer.Option("--json", help="Print summary.json instead of tables.")]
 Unsafe = Annotated[
     bool,
@@ -66,8 +70,11 @@ def run(
     directory: Out = None,
     show_study: Annotated[bool, typer.Option("--show-study", help="Print the study, to copy, and exit.")] = False,
     scores: Annotated[
-        Path | None,
-        typer.Option(help="A run directory that scored the same: its scores are read, instead of scoring."),
+        str | None,
+        typer.Option(
+            metavar=PLACE["metavar"],
+            help="A run directory that scored the same: its scores are read, instead of scoring.",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -91,9 +98,8 @@ def run(
     with friendly_errors(_RESUMES):
         asked = _asked(study, model, preset)
         if scores is not None:
-            asked = asked.model_copy(
-                update={"scoring": asked.scoring.model_copy(update={"reuse": str(scores.absolute())})}
-            )
+            reuse = scores if is_url(scores) else str(Path(scores).absolute())
+            asked = asked.model_copy(update={"scoring": asked.scoring.model_copy(update={"reuse": reuse})})
     if show_study:
         typer.echo(asked.to_yaml(), nl=False)
         return
@@ -103,7 +109,7 @@ def run(
 
 
 def report(
-    directory: Annotated[Path, typer.Argument(help="A run directory.")],
+    directory: Annotated[Path, typer.Argument(**PLACE, help="A run directory.")],
     vector: Annotated[bool, typer.Option("--vector", help="Write figures as PDF and SVG too, for a paper.")] = False,
     track: Track = None,
     as_json: SummaryJson = False,
@@ -122,7 +128,7 @@ def report(
 
 
 def compare(
-    directory: Annotated[Path, typer.Argument(help="A run directory.")],
+    directory: Annotated[Path, typer.Argument(**PLACE, help="A run directory.")],
     model: Annotated[
         str | None,
         typer.Option(

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from codingspot.cli.console import AsJson, Force, StudyProgress, friendly_errors, print_json, print_table, setting_error
-from codingspot.cli.options import takes_model
+from codingspot.cli.options import PLACE, takes_model
 from codingspot.cli.texts import (
     Documents,
     General,
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def units(
     model: ModelSection,
-    file: Annotated[Path, typer.Option("--out", "-o", help="File of the spot.")],
+    file: Annotated[Path, typer.Option("--out", "-o", **PLACE, help="File of the spot.")],
     corpus: Sources = None,
     language: Languages = None,
     general: General = None,

@@ -10,21 +10,21 @@ from typing import Annotated, Any
 import typer
 
 from codingspot.cli.console import AsJson, StudyProgress, friendly_errors, out, print_json, setting_error
-from codingspot.cli.options import MODEL, command, given_settings, option, settings_options
+from codingspot.cli.options import MODEL, PLACE, command, given_settings, option, settings_options
 from codingspot.cli.texts import General, Languages, Sources, corpus_section, parallel_source
 from codingspot.models.section import ModelSection
 from codingspot.settings import Settings, paths_read
 from codingspot.views.view import VIEWS, ParallelSettings, ViewTraits, views
 
 _OUT = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Run directory; resumed where it holds the same analysis.")
+    Path | None, typer.Option("--out", "-o", **PLACE, help="Run directory; resumed where it holds the same analysis.")
 ]
 _PURIFY = Annotated[bool, typer.Option("--purify/--no-purify", help="Whether comments go from code.")]
 _DOCUMENTS = Annotated[int, typer.Option(help="Texts a domain, at most; 0: all.", min=0)]
 _KEPT = Annotated[int, typer.Option(help="Texts a domain kept for perplexity.", min=1)]
 _BATCH = Annotated[int | None, typer.Option(help="Most tokens of a forward pass.", min=1)]
 _COMPARE = Annotated[
-    list[Path] | None, typer.Option("--compare", help="Run directory of another model's (its --out); repeat.")
+    list[Path] | None, typer.Option("--compare", **PLACE, help="Run directory of another model's (its --out); repeat.")
 ]
 _UNSAFE = Annotated[bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")]
 

@@ -32,6 +32,7 @@ from codingspot.importance.writing import (
     store_writer,
     texts_of,
 )
+from codingspot.mirrors import mirror_of
 from codingspot.models import ParameterLayout
 from codingspot.outputs import Place
 from codingspot.records import read_plain
@@ -101,6 +102,8 @@ class ScoreStore:
     def open(cls, folder: str | Path) -> ScoreStore:
         """Open a store, checking that every tensor it lists is there whole. Reads headers only.
 
+        Files that are still to be fetched (:mod:`codingspot.remote`) are checked when their domain is read.
+
         Raises:
             ArtefactError: the folder is missing, truncated, corrupt, or holds something else.
         """
@@ -116,7 +119,8 @@ class ScoreStore:
         layout = ParameterLayout.from_json(manifest["layout"], str(file))
         store = cls(folder, layout, domains, manifest["normalise"], manifest)
         for domain in domains:
-            store._check_files(domain)
+            if not any(mirror_of(file).is_awaited(file) for file in store._files(domain)):
+                store._check_files(domain)
         return store
 
     @cached_property
@@ -206,6 +210,8 @@ class ScoreStore:
         Raises:
             ArtefactError: the file was removed or cut since the store was opened.
         """
+        if domain not in self._kept:
+            self._kept[domain] = self._read_places(self.domain(domain))
         return self._kept[domain][name].read(start, stop)
 
     def magnitude(self, domain: str, name: str, start: int, stop: int) -> Float32[Tensor, " n"]:
@@ -238,17 +244,24 @@ class ScoreStore:
 
     @cached_property
     def _kept(self) -> dict[str, dict[str, KeptScores]]:
-        """Where every tensor's scores are, by domain and name."""
-        return {
-            domain.name: {name: kept for file in domain.files for name, kept in kept_scores(self.folder / file).items()}
-            for domain in self.domains
-        }
+        """Where every tensor's scores are, by name, of each domain that was read."""
+        return {}
+
+    def _read_places(self, domain: DomainScores) -> dict[str, KeptScores]:
+        awaited = [file for file in self._files(domain) if mirror_of(file).is_awaited(file)]
+        for file in awaited:
+            mirror_of(file).present(file)
+        if awaited:
+            self._check_files(domain)
+        return {name: kept for file in self._files(domain) for name, kept in kept_scores(file).items()}
+
+    def _files(self, domain: DomainScores) -> list[Path]:
+        return [self.folder / file for file in domain.files]
 
     def _check_files(self, domain: DomainScores) -> None:
         found: dict[str, tuple[int, ...]] = {}
         form = FORMS[self.manifest.get("keep_dtype", "float32")]
-        for file in domain.files:
-            path = self.folder / file
+        for path in self._files(domain):
             try:
                 with safe_open(path, framework="pt") as tensors:
                     for name in tensors.keys():  # noqa: SIM118 - not a mapping

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -23,9 +22,10 @@ from torch import Tensor
 
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, NonFiniteError, OutputError
-from codingspot.files import write_json
+from codingspot.files import remove, write_json
 from codingspot.importance.halving import halve
 from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation, ScoreDtype
+from codingspot.mirrors import mirror_of
 from codingspot.models import ParameterLayout
 from codingspot.models.finite import all_finite
 from codingspot.models.parts import parts
@@ -176,6 +176,8 @@ class StoreWriter:
         if self.made_from is not None:
             domains = [asdict(domain) for domain in self.domains]
             layout = [] if self.layout is None else self.layout.to_json()
+            for file in (file for domain in self.domains for file in domain.files):
+                mirror_of(self.folder).written(self.folder / file)
             journal = {"made_from": self.made_from, "whole": whole, "domains": domains, "layout": layout}
             write_json(self.folder / _JOURNAL, journal)
 
@@ -283,7 +285,7 @@ def _gone_on_with(folder: Path, shard_bytes: int, made_from: Mapping[str, Any]) 
             writer.layout = ParameterLayout.from_json(left["layout"], str(journal))
             writer.domains = [DomainScores(**{**each, "files": tuple(each["files"])}) for each in left["domains"]]
             return writer
-        shutil.rmtree(folder)
+        remove(folder)
     elif folder.exists():
         raise OutputError(f"{folder} is no scoring that was stopped; give another folder for what is partial")
     folder.mkdir(parents=True)

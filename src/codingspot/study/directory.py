@@ -19,7 +19,8 @@ from codingspot.directories import held
 from codingspot.errors import FingerprintError
 from codingspot.evaluation.items import ITEMS, ITEMS_FILE
 from codingspot.evaluation.results import LOSSES, LOSSES_FILE, OUTCOMES_FILE, Results, read_losses
-from codingspot.files import atomic_path, read_text, write_json, write_text
+from codingspot.files import atomic_path, move, read_text, remove, write_json, write_text
+from codingspot.mirrors import mirror_of
 from codingspot.outputs import MANIFEST, contents
 from codingspot.records import read_model
 from codingspot.study.cells import Cell, Plan
@@ -89,12 +90,12 @@ class RunDirectory:
         for path, key in keys.items():
             made = known.get(path, key)
             if made != key and os.path.lexists(self.path / path):
-                (self.path / path).rename(self._aside(path, made))
+                move(self.path / path, self._aside(path, made))
         if any(known.get(path) != key for path, key in keys.items()):
             write_json(file, {**known, **keys})  # before any comes back, so that none is ever under another's key
         for path, key in keys.items():
             if self._aside(path, key).exists() and not os.path.lexists(self.path / path):
-                self._aside(path, key).rename(self.path / path)
+                move(self._aside(path, key), self.path / path)
 
     def _aside(self, path: str, key: str) -> Path:
         place = self.path / path
@@ -204,12 +205,18 @@ class RunDirectory:
         """Write ``plan.json``; merged tables go where not all of its cells are finished, as they are no longer true."""
         if self.unfinished(plan.cells):
             for file in (OUTCOMES_FILE, LOSSES_FILE):
-                (self.path / file).unlink(missing_ok=True)
+                remove(self.path / file)
         write_json(self.path / "plan.json", plan.model_dump(mode="json"))
 
     def save_items(self, items: pd.DataFrame) -> None:
         """Write what the items of the tasks ask."""
         ITEMS.write(self.path / ITEMS_FILE, items)
+
+    def tell(self, cell: Cell) -> None:
+        """Let a mirror of the directory have what another process saved of the cell."""
+        for path in (self.losses_file(cell), self._folder(cell)):
+            if path.exists():
+                mirror_of(path).written(path)
 
     def _folder(self, cell: Cell) -> Path:
         return self.path / "cells" / cell.name

@@ -11,6 +11,7 @@ from codingspot.evaluation.tasks import EvaluationTask, load_tasks
 from codingspot.files import digest
 from codingspot.models import LoadedModel, ParameterLayout, input_places, scope_sizes
 from codingspot.outputs import Place
+from codingspot.remote import local_path
 from codingspot.settings import paths_read
 from codingspot.study.cells import Cell, EvaluatedDomain, ModelSummary, Plan, Task, TaskRole
 from codingspot.study.config import Study
@@ -116,7 +117,7 @@ def input_paths(study: Study) -> list[Place]:
     """The paths that ``study`` reads, beside names on the Hub: what its run directory must keep clear of."""
     sources = study.corpus.source if isinstance(study.corpus.source, tuple) else (study.corpus.source,)
     named: list[Place] = [
-        study.scoring.reuse,
+        None if study.scoring.reuse is None else local_path(study.scoring.reuse),
         *(each.path if isinstance(each, Source) else each for each in sources),
         *(spec.data for _, spec in study.evaluation.tasks()),
         *(path for view in study.views.asked().values() for path in paths_read(view)),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from codingspot.errors import FingerprintError
 from codingspot.files import read_text, write_text
 from codingspot.models import LoadedModel
 from codingspot.outputs import MANIFEST
+from codingspot.remote import local_path
 from codingspot.study.config import Study
 from codingspot.study.directory import RunDirectory
 from codingspot.study.reading import load_study
@@ -34,7 +34,7 @@ def reuse_scores(study: Study, loaded: LoadedModel, corpus: str, directory: RunD
     """
     if study.scoring.reuse is None or (directory.scores / MANIFEST).exists():
         return
-    other = RunDirectory(Path(study.scoring.reuse))
+    other = RunDirectory(local_path(study.scoring.reuse))
     if not (other.scores / MANIFEST).exists():
         raise FingerprintError(f"{other.path} has no scores; give the directory of a run that scored its model")
     made = {**_scoring(load_study(other.path / "study.yaml")), **other.inputs()}

@@ -58,7 +58,7 @@ class WorkerPool:
         share = shares(workers, machines, on_cpu=on_cpu, spread=study.model.device_map is not None)
         work = _Work(study, directory.path.resolve(), tuple(spots), Path.cwd(), share.threads, unsafe)
         actor = ray.remote(_Worker)
-        self._ray = ray
+        self._ray, self._directory = ray, directory
         self._new: Callable[[], Any] = lambda: actor.options(num_cpus=share.threads, num_gpus=share.gpus).remote(work)
         self._count = share.count
         self._idle: list[Any] = []
@@ -103,6 +103,7 @@ class WorkerPool:
                     left.extendleft([] if done is None else [done])
                 elif done is not None:
                     unfinished -= 1
+                    self._directory.tell(done)
                     yield done
 
     def _start(self) -> None:
