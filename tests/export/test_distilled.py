@@ -133,4 +133,10 @@ def test_the_command(make_checkpoint, corpus: Path, tmp_path: Path) -> None:
     more = ["--evaluation-documents", "4", "--device", "cpu", "--out", str(tmp_path / "student")]
     result = CliRunner().invoke(app, ["export", "distilled", str(make_checkpoint("llama")), *options, *more])
     assert result.exit_code == 0, result.output
-    assert "Loss of go: " in result.output
+    assert "Loss of go: " in result.stdout
+    told = [line for line in result.stderr.splitlines() if "student" in line or "losses" in line]
+    assert [line.split(" ", 1)[1] for line in told] == [
+        "losses before training",
+        "training the student",
+        "losses after training",
+    ]

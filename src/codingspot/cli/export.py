@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from codingspot.cli.console import AsJson, Force, friendly_errors, out, print_json, setting_error
+from codingspot.cli.console import AsJson, Force, StudyProgress, friendly_errors, out, print_json, setting_error
 from codingspot.cli.options import MODEL, PLACE, command, given_settings, option, settings_options
 from codingspot.errors import StudyError
 from codingspot.export import EXPORTS
@@ -58,10 +60,13 @@ def _run(name: str, place: Path, force: bool, as_json: bool, **options: Any) -> 
         model = None
         if "model" in options:
             with setting_error(ModelSection):
-                given = {**given_settings(ModelSection, options), "id": options["model"]}
-                model = ModelSection.model_validate(given)
-        with EXPORTS.at_work(name):
-            found = EXPORTS.traits(name).load()(Given(options.get("spot"), model), settings, place, force)
+                of_model = {**given_settings(ModelSection, options), "id": options["model"]}
+                model = ModelSection.model_validate(of_model)
+        traits, given = EXPORTS.traits(name), Given(options.get("spot"), model)
+        with EXPORTS.at_work(name), ExitStack() as stack:
+            if traits.runs:
+                given = replace(given, tell=stack.enter_context(StudyProgress()).shares())
+            found = traits.load()(given, settings, place, force)
         if as_json:
             print_json(dict(found.record))
             return

@@ -37,6 +37,7 @@ from codingspot.settings_text import read_settings
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.evaluation.contrastive import Contrast
+    from codingspot.evaluation.served import ServedGenerator
     from codingspot.spot import Spot
 
 
@@ -242,6 +243,15 @@ def evaluate(
         float | None,
         typer.Option(help="Of --contrast, a token's least probability as a share of the largest; 0.1 by default."),
     ] = None,
+    engine_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="A server of this model's completions, such as vLLM's, that generates answers."
+        ),
+    ] = None,
+    engine_model: Annotated[
+        str | None, typer.Option(help="Of --engine-url, the name of the model there, if it serves several.")
+    ] = None,
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run generated programs without a sandbox.")
     ] = False,
@@ -255,6 +265,8 @@ def evaluate(
     With local data: codingspot eval ID --task mmlu --data mmlu=data/mmlu --few-shot 5 --subsample 1000 --out runs/mmlu
 
     Against itself without a spot: codingspot eval ID --task humaneval --contrast spot.safetensors --out runs/contrast
+
+    By `vllm serve ID`: codingspot eval ID --task humaneval --engine-url http://localhost:8000/v1 --out runs/served
     """
     from codingspot.ablation import WeightEditor
     from codingspot.errors import StudyError
@@ -272,6 +284,7 @@ def evaluate(
         if not names:
             raise StudyError(f"no task is named for {model.id}; name one with --task, such as humaneval")
         places = _places(data or [], names)
+        served = _served(engine_url, engine_model, contrast)
         contrasted = _contrasted(contrast, k=contrast_k, beta=contrast_beta, alpha=contrast_alpha)
         specs = [
             TaskSpec(
@@ -289,7 +302,7 @@ def evaluate(
         with new_folder(directory, "codingspot-results", inputs=read, force=force) as temporary:
             loaded = model.load()
             tasks = load_tasks(specs, tokenizer=loaded.tokenizer)
-            how: dict[str, Any] = {}
+            how: dict[str, Any] = {"generator": served}
             if contrasted is not None:
                 without, how["contrast"] = model.load(), contrasted[1]
                 WeightEditor(without).apply(contrasted[0])
@@ -301,6 +314,7 @@ def evaluate(
             results.write(temporary)
         rates = task_rates(results.outcomes)[model.id]
         intervals = rate_intervals(results.outcomes)
+        by = "".join(f", {each}" for each in (contrasted and contrasted[1], served) if each is not None)
         asked = results.outcomes["task"].value_counts()
         rows: dict[str, dict[str, Any]] = {
             one.name: {
@@ -309,7 +323,7 @@ def evaluate(
                 "high": intervals[one.name].high,
                 "chance": one.chance,
                 "items": int(asked[one.name]),
-                "protocol": one.protocol + ("" if contrasted is None else f", {contrasted[1]}"),
+                "protocol": one.protocol + by,
             }
             for one in tasks
         }
@@ -325,6 +339,20 @@ def evaluate(
                 name, f"{row['rate']:.3f}", interval, f"{row['chance']:.2f}", f"{row['items']}", row["protocol"]
             )
         print_table(f"{model.id}: rows in {directory}", table)
+
+
+def _served(url: str | None, model: str | None, contrast: Path | None) -> ServedGenerator | None:
+    """The server that ``--engine-url`` names."""
+    from codingspot.errors import StudyError
+    from codingspot.evaluation.served import ServedGenerator
+
+    if url is None:
+        if model is not None:
+            raise StudyError("--engine-model is of a server; name it with --engine-url too")
+        return None
+    if contrast is not None:
+        raise StudyError("a server has no logits of two models to contrast; leave out --contrast, or --engine-url")
+    return ServedGenerator(url, model)
 
 
 def _contrasted(file: Path | None, **given: float | None) -> tuple[Spot, Contrast] | None:

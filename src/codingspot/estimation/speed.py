@@ -106,7 +106,7 @@ def _reading(study: Study, adapter: ModelAdapter) -> Iterator[int]:
 
 def _generation(adapter: ModelAdapter) -> Iterator[int]:
     length = min(_PROMPT, adapter.max_length // 2)
-    prompts = _random(adapter.model, max(1, adapter.generator.max_batch_tokens // (2 * length)), length).tolist()
+    prompts = _random(adapter.model, max(1, adapter.cache_tokens // (2 * length)), length).tolist()
     batch = CachedBatch(adapter.model, prompts)
     for _ in range(length):
         batch.extend(batch.logits.argmax(-1).tolist())

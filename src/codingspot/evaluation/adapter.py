@@ -24,7 +24,7 @@ from codingspot.errors import EvaluationError
 from codingspot.evaluation.batch_support import longest_shared_row
 from codingspot.evaluation.chat import render_chat
 from codingspot.evaluation.contrastive import Contrast
-from codingspot.evaluation.generation import Completion, Decoding, Generator
+from codingspot.evaluation.generation import Completion, Decoding, Generator, TextGenerator
 from codingspot.evaluation.likelihood import Continuation, LikelihoodBatch, log_likelihoods, plan
 from codingspot.tokenization import bos_policy, encode
 
@@ -50,6 +50,7 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
             and 65,536 elsewhere.
         share_prefixes: whether sequences with a common beginning may share its computation; by default they
             do where the model is found to allow it.
+        generator: completes prompts in the place of the model, as a server does.
         amateur, contrast: generated answers are contrasted with this model's, and how
             (:mod:`codingspot.evaluation.contrastive`); likelihoods aren't.
 
@@ -65,6 +66,7 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         batch_tokens: int | None = None,
         cache_tokens: int | None = None,
         share_prefixes: bool | None = None,
+        generator: TextGenerator | None = None,
         amateur: PreTrainedModel | None = None,
         contrast: Contrast | None = None,
     ) -> None:
@@ -81,10 +83,11 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         device = "cpu" if self._device.type == "cpu" else "cuda"
         self.batch_tokens = batch_tokens or BATCH_TOKENS[device]
         self._contrasted = amateur is not None
-        self.generator = Generator(
+        self.cache_tokens = cache_tokens or CACHE_TOKENS[device]
+        self.generator: TextGenerator = generator or Generator(
             model,
             tokenizer,
-            max_batch_tokens=cache_tokens or CACHE_TOKENS[device],
+            max_batch_tokens=self.cache_tokens,
             amateur=amateur,
             contrast=contrast,
         )
@@ -237,7 +240,10 @@ class ModelAdapter(TemplateLM):  # type: ignore[misc]  # lm_eval has no type inf
         self._continuations([request.args for request in requests if request.request_type == "loglikelihood"])
         generating = [request for request in requests if request.request_type == "generate_until"]
         decodings = {json.dumps(request.args[1], sort_keys=True, default=str): request for request in generating}
-        limits = [self._decoding(request.args[1], 0).max_new_tokens for request in decodings.values()]
+        asked = [self._decoding(request.args[1], 0) for request in decodings.values()]
+        for decoding in asked:
+            self.generator.require(decoding)
+        limits = [decoding.max_new_tokens for decoding in asked]
         room = self.max_length - max(limits, default=0)
         shortest = min((str(request.args[0]) for request in requests), key=len, default="")
         tokens = len(self._encode([shortest])[shortest])

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -87,6 +88,24 @@ def truncate_at_stop(text: str, stop: Sequence[str]) -> str:
     return text[: min(ends)] if ends else text
 
 
+class TextGenerator(Protocol):
+    """What completes prompts."""
+
+    @property
+    def batching(self) -> PromptBatching:
+        """How prompts may share a batch."""
+
+    def require(self, decoding: Decoding) -> None:
+        """Make sure that texts can be generated so.
+
+        Raises:
+            EvaluationError: they can't.
+        """
+
+    def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Completion]:
+        """Complete each prompt, given as token ids; at least one token a prompt."""
+
+
 class Generator:
     """Generates with one model and tokenizer. The model's weights may change between calls.
 
@@ -117,6 +136,9 @@ class Generator:
     def batching(self) -> PromptBatching:
         """How prompts may share a batch, tried on the model's weights when first asked for."""
         return prompt_batching(self.model)
+
+    def require(self, decoding: Decoding) -> None:
+        """Every decoding is possible."""
 
     def generate(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Completion]:
         """Complete each prompt, given as token ids; at least one token a prompt.

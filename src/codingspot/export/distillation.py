@@ -7,7 +7,6 @@ student's again in the backward pass, so that no batch's are ever all in memory.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import accelerate as accelerate  # the Trainer needs it
@@ -17,8 +16,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import TensorDataset
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from codingspot.export.export import Tell, to_nobody
 from codingspot.export.kinds import DistilledExport
 from codingspot.models import OutputHead
 
@@ -77,14 +77,29 @@ class DistillationTrainer(Trainer):
         return distillation_loss(self._student.logits(states), teacher, targets, *self._settings)
 
 
+class _Told(TrainerCallback):
+    """Tells the share of the steps after each."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        del args, control
+        self._tell("training the student", state.global_step / state.max_steps)
+
+
 def distil(
     student: PreTrainedModel,
     teacher: PreTrainedModel,
     sequences: Int64[Tensor, "sequences length"],
     settings: DistilledExport,
     scratch: str,
+    tell: Tell = to_nobody,
 ) -> None:
-    """Train the student in place; ``scratch`` is a folder that the Trainer may write to."""
+    """Train the student in place; ``scratch`` is a folder that the Trainer may write to.
+
+    ``tell`` hears the share of the steps that are done.
+    """
     arguments = TrainingArguments(
         scratch,
         max_steps=settings.steps,
@@ -99,7 +114,7 @@ def distil(
         report_to=[],
         save_strategy="no",
         logging_strategy="no",
-        disable_tqdm=not sys.stderr.isatty(),
+        disable_tqdm=True,
     )
     trainer = DistillationTrainer(
         teacher,
@@ -111,5 +126,6 @@ def distil(
         data_collator=lambda rows: {"input_ids": torch.stack([row for (row,) in rows])},
     )
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_Told(tell))
     trainer.train()
     student.train(False)

@@ -16,7 +16,7 @@ from codingspot.errors import NonFiniteError, SelectionError, StudyError
 from codingspot.export.card import reduced_card
 from codingspot.export.checkpoint import Checkpoint
 from codingspot.export.distillation import distil
-from codingspot.export.export import Exported, Given, not_empty
+from codingspot.export.export import Exported, Given, Tell, not_empty, to_nobody
 from codingspot.export.kinds import DistilledExport
 from codingspot.export.student import kept_layers, layer_densities, student_of
 from codingspot.export.writing import Made, made_of, write_checkpoint
@@ -37,13 +37,20 @@ def write(given: Given, settings: DistilledExport, directory: Path, force: bool)
     assert given.model is not None
     inputs = input_places(given.model.id, settings.spot, *settings.corpora)
     check_folder(directory, inputs=inputs, force=force)
-    return export_distilled(given.model, directory, settings, force=force)
+    return export_distilled(given.model, directory, settings, force=force, tell=given.tell)
 
 
 def export_distilled(
-    model: ModelSection | str | Path, directory: str | Path, settings: DistilledExport, *, force: bool = False
+    model: ModelSection | str | Path,
+    directory: str | Path,
+    settings: DistilledExport,
+    *,
+    force: bool = False,
+    tell: Tell = to_nobody,
 ) -> Exported:
     """Write the checkpoint of a student of a model; see :class:`DistilledExport`.
+
+    ``tell`` hears what is being done, and the share of the training that is done.
 
     Raises:
         StudyError: layers are kept by the density of a spot that isn't given, or one is given for nothing.
@@ -72,7 +79,7 @@ def export_distilled(
             "layers": {"kept": list(layers), "of": checkpoint.model.config.get_text_config().num_hidden_layers},
             "density": layer_densities(spot) if len(spot) else None,
             "size": [checkpoint.layout.total, ParameterLayout.of(student.model).total],
-            "losses": _trained(student, teacher, *corpora, settings),
+            "losses": _trained(student, teacher, *corpora, settings, tell),
         }
         saved: Any = student.model
         saved.to(checkpoint.model.dtype).save_pretrained(folder)
@@ -107,7 +114,7 @@ def _spot(checkpoint: Checkpoint, settings: DistilledExport) -> Spot:
 
 
 def _trained(
-    student: LoadedModel, teacher: LoadedModel, training: Corpus, kept: Corpus, settings: DistilledExport
+    student: LoadedModel, teacher: LoadedModel, training: Corpus, kept: Corpus, settings: DistilledExport, tell: Tell
 ) -> dict[str, Mapping[str, float]]:
     """Train the student; losses by domain of the teacher and of the student before and after, nats a token."""
     how = {"sequence_length": settings.sequence_length, "seed": settings.seed}
@@ -116,9 +123,11 @@ def _trained(
         raise SelectionError("every domain is held out, so that none is left to train on; hold fewer out")
     held_out = {each.name: pack(each, teacher.tokenizer, **how).first(_HELD_OUT) for each in kept.domains}
     losses = domain_losses(student, held_out)
+    tell("losses before training", 0.0)
     found = {"teacher": domain_losses(teacher, held_out)(), "before": losses()}
     with tempfile.TemporaryDirectory() as scratch:
-        distil(student.model, teacher.model, torch.cat([each.input_ids for each in texts]), settings, scratch)
+        distil(student.model, teacher.model, torch.cat([each.input_ids for each in texts]), settings, scratch, tell)
+    tell("losses after training", 1.0)
     found["after"] = losses()
     for name, loss in found["after"].items():
         if not math.isfinite(loss):

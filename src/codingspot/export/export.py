@@ -47,12 +47,23 @@ class SpotSettings(Settings):
         return not_empty(spot if self.k is None else spot.top(self.k))
 
 
+Tell = Callable[[str, float], None]
+
+
+def to_nobody(_text: str, _share: float) -> None:
+    """Nobody hears it."""
+
+
 @dataclass(frozen=True)
 class Given:
-    """What a command was given before its options; None where the export doesn't read it."""
+    """What a command was given before its options; None where the export doesn't read it.
+
+    ``tell`` hears what is being done, and the share of all work that is done.
+    """
 
     spot: Path | None = None
     model: ModelSection | None = None
+    tell: Tell = to_nobody
 
 
 @dataclass(frozen=True)
