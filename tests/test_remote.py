@@ -90,9 +90,9 @@ def test_all_that_a_run_does_to_its_directory_is_there_and_on_the_next_machine(u
             (folder / "a.csv").write_text("a")
         with renewed_folder(place / "tables", "codingspot-report") as folder:
             (folder / "b.csv").write_text("b")
-        scratch = scratch_folder(place, "work")
+        scratch = scratch_folder(place, "scores")
         write_text(scratch / "piece", "piece")
-        assert "scratch/work/piece" in there(url)
+        assert "scratch/scores/piece" in there(url)
         discard_scratch(scratch)
         write_text(place / "gone", "gone")
         remove(place / "gone")

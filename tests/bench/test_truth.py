@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from codingspot.bench.ranks import block_positions
 from codingspot.bench.truth import (
@@ -23,18 +23,8 @@ from codingspot.testbed.routing import Routing, Subset
 
 
 @pytest.fixture
-def model() -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=20,
-            hidden_size=16,
-            intermediate_size=24,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-        )
-    )
+def model(make_llama) -> LlamaForCausalLM:
+    return make_llama()
 
 
 @pytest.fixture

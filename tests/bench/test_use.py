@@ -17,19 +17,8 @@ IDLE = {("neuron", 0, 1), ("neuron", 1, 3), ("head", 1, 1)}
 
 
 @pytest.fixture(scope="module")
-def model() -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    made = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=20,
-            hidden_size=16,
-            intermediate_size=24,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            initializer_range=0.5,
-        )
-    ).eval()
+def model(make_llama) -> LlamaForCausalLM:
+    made = make_llama(initializer_range=0.5)
     zero(made, IDLE)
     return made
 

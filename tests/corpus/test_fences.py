@@ -1,6 +1,6 @@
 import pytest
 
-from codingspot.corpus.fences import fenced_blocks, first_block_closed, first_block_with_tag
+from codingspot.corpus.fences import fenced_blocks, first_block_closed, first_block_with_tag, through_first_block
 
 ANSWER = """Here is the code:
 
@@ -71,3 +71,9 @@ def test_lines_may_end_in_carriage_return_and_line_feed() -> None:
         ("c", "char x = '\r';\n\n"),
         ("", "open\n"),
     ]
+
+
+def test_a_text_is_cut_behind_its_first_block() -> None:
+    assert through_first_block("a\n```c\nx\n```\nThis is\n```\ny\n```") == "a\n```c\nx\n```"
+    assert through_first_block("```c\nx") == "```c\nx"
+    assert through_first_block("no block\n") == "no block\n"

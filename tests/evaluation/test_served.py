@@ -85,6 +85,14 @@ def test_answers_keep_the_order_of_their_prompts_and_end_before_a_stop_string() 
     assert [each.text for each in texts] == [f"{number} and th" for number in range(100)]
 
 
+def test_an_answer_ends_with_its_first_block_where_one_is_asked_for() -> None:
+    answer = "```python\nx\n```\n\nThis is x."
+    with serving(lambda _: {"choices": [{"text": answer}]}) as url:
+        served = ServedGenerator(url)
+        texts = [served.generate([[1]], Decoding(8, one_block=one))[0].text for one in (True, False)]
+    assert texts == ["```python\nx\n```", answer]
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

@@ -32,6 +32,13 @@ def first_block_closed(markdown: str) -> bool:
     return next((closed for _, closed in _blocks(markdown)), False)
 
 
+def through_first_block(markdown: str) -> str:
+    """The text up to the fence that closes its first block; all of it where none does."""
+    lines = markdown.split("\n")
+    parts = ("\n".join(lines[:end]) for end in range(1, len(lines)))
+    return next((part for part in parts if first_block_closed(part)), markdown)
+
+
 def _blocks(markdown: str) -> Iterator[tuple[FencedBlock, bool]]:
     """Every block, and whether a fence closes it."""
     opening: re.Match[str] | None = None

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from codingspot.corpus.fences import through_first_block
 from codingspot.errors import EvaluationError
 from codingspot.evaluation.batch_support import PromptBatching
 from codingspot.evaluation.generation import Completion, Decoding, truncate_at_stop
@@ -125,7 +126,8 @@ class ServedGenerator:
             **_GREEDY,
         }
         answer = self._asked(_Answer, "POST", f"{self._url}/completions", asked)
-        return Completion(truncate_at_stop(answer.choices[0].text, decoding.stop))
+        text = truncate_at_stop(answer.choices[0].text, decoding.stop)
+        return Completion(through_first_block(text) if decoding.one_block else text)
 
     def _asked(self, form: type[_Form], method: str, url: str, body: Any = None) -> _Form:
         try:
