@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +15,11 @@ from codingspot.cli.console import AsJson, err, friendly_errors, out, print_json
 from codingspot.studies import ALL_PRESETS
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
-    from codingspot.estimation import Estimate
+    from codingspot.estimation import Estimate, Way
     from codingspot.study import Study
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
-_WORDS = ("stage", "place", "made of", "what")  # headings of columns without numbers
+_WORDS = ("stage", "place", "made of", "what", "way", "fits")  # headings of columns without numbers
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +45,10 @@ def estimate(
         int | None, typer.Option(help="Tokens run at once, instead of the study's.", min=1)
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda, instead of the study's.")] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(help="GB that a device has, to tell which ways of scoring fit.", min=0, show_default="this one's"),
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, and measure for ten seconds how long stages will take.")
     ] = False,
@@ -64,7 +69,7 @@ def estimate(
     with friendly_errors():
         asked = _changed(_asked(target, study, preset), micro_batch_tokens, dtype=dtype, device=device)
         with err.status("running the model without its weights"):
-            found = estimate_study(asked)
+            found = estimate_study(asked, _memory(memory, asked))
         seconds: dict[str, float | None] = {}
         if measure:
             with err.status("measuring how fast this machine is"):
@@ -78,6 +83,13 @@ def estimate(
             _print_seconds(seconds)
         for sentence in said:
             out.print(sentence, style="dim", soft_wrap=True)
+
+
+def _memory(given: float | None, study: Study) -> int | None:
+    """Bytes of a device: those given, or this machine's where it has the device."""
+    from codingspot.estimation import device_memory
+
+    return device_memory(study.model) if given is None else int(given * 1e9)
 
 
 def _asked(target: str, file: Path | None, preset: str | None) -> Study:
@@ -123,6 +135,8 @@ def _print(study: Study, found: Estimate) -> None:
         memory.add_row(peak.stage, peak.place, _bytes(peak.total), parts)
     out.print(memory)
     out.print("Beside what Python and its libraries take themselves, about 0.6 GB.\n", style="dim")
+    if found.ways:
+        _print_ways(found.ways)
     out.print("Disk", style="bold")
     disk = _table("what", "size")
     for name, size in found.disk.items():
@@ -142,6 +156,17 @@ def _print(study: Study, found: Estimate) -> None:
     out.print(tokens)
     if None in found.evaluation.values():
         out.print("Items on the Hub are not read here; name local files (data) to know.", style="dim")
+
+
+def _print_ways(ways: Sequence[Way]) -> None:
+    out.print("Ways to score (codingspot score)", style="bold")
+    table = _table("way", "a device", "host", "on disk", "read", "operations", "fits")
+    for way in ways:
+        sizes = (_bytes(size) if size else "" for size in (way.device, way.host, way.disk, way.read))
+        fits = {True: "yes", False: "no", None: ""}[way.fits]
+        table.add_row(way.name, *sizes, f"{way.operations:.2e}", fits)
+    out.print(table)
+    out.print()
 
 
 def _print_seconds(seconds: dict[str, float | None]) -> None:

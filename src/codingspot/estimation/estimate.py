@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,7 +21,8 @@ from codingspot.estimation.peaks import (
     scoring_peak,
     selection_peak,
 )
-from codingspot.importance import micro_batch
+from codingspot.estimation.ways import ScoredText, Way, ways_to_score
+from codingspot.importance import estimator_traits, micro_batch, resolve
 from codingspot.importance.draws import SAMPLE
 from codingspot.importance.finetune import optimizer_bytes
 from codingspot.models import MAX_LOGITS, ParameterLayout, scope_sizes, torch_dtype
@@ -53,6 +55,7 @@ class Estimate:
         evaluation: tokens read and generated over all cells, at most: of held-out losses, and of each task; None of a
             task whose items are on the Hub.
         selected_from: scores that are read to select the spots.
+        ways: of scoring, for `codingspot score`; none where the study's estimator or fine-tuning needs the whole model.
     """
 
     model: str
@@ -66,6 +69,7 @@ class Estimate:
     flops: Mapping[str, float]
     evaluation: Mapping[str, Tokens | None]
     selected_from: int
+    ways: tuple[Way, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The estimate as JSON values."""
@@ -83,12 +87,15 @@ class Estimate:
             ],
             "disk": dict(self.disk),
             "flops": dict(self.flops),
+            "ways_to_score": [asdict(way) for way in self.ways],
             "evaluation_tokens": {name: found and asdict(found) for name, found in self.evaluation.items()},
         }
 
 
-def estimate(study: Study) -> Estimate:
+def estimate(study: Study, memory: int | None = None) -> Estimate:
     """What ``study`` will take, from the configuration of its model and what its corpus and tasks say of themselves.
+
+    ``memory`` is how many bytes a device has, to say which ways of scoring fit.
 
     Raises:
         ModelError: the model isn't found, or can't be run without data.
@@ -96,7 +103,7 @@ def estimate(study: Study) -> Estimate:
         CorpusError, ArtefactError: as :func:`codingspot.estimation.domains.known_domains`.
         EvaluationError: the local items of a task can't be read.
     """
-    return _Needs(study).estimate()
+    return _Needs(study).estimate(memory)
 
 
 def device_kind(section: ModelSection) -> str:
@@ -110,6 +117,13 @@ def device_kind(section: ModelSection) -> str:
         return "cpu" if torch.device(named).type == "cpu" else "cuda"
     except RuntimeError:
         raise ModelError(f"unknown device {named!r}; use cpu, or cuda for a GPU") from None
+
+
+def device_memory(section: ModelSection) -> int | None:
+    """Bytes of memory where a model will run, None where it isn't this machine's."""
+    if device_kind(section) == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
 
 
 class _Needs:
@@ -139,7 +153,7 @@ class _Needs:
         self.kept_languages = min(1, self.languages) if folded else self.languages
         self.kept = self.kept_languages + self.domains - self.languages if self.scored else 0
 
-    def estimate(self) -> Estimate:
+    def estimate(self, memory: int | None) -> Estimate:
         study, model = self.study, self.passes(self.sequences)
         cells = plan_cells(study, model.parameters)
         documents = study.corpus.evaluation_documents if self.own_texts else None
@@ -155,7 +169,18 @@ class _Needs:
             flops=self.flops(model),
             evaluation=evaluation_tokens(study.evaluation, cells, self.corpus, documents),
             selected_from=model.parameters * sum(map(self._read_by, study.spots)),
+            ways=self.ways(model, memory),
         )
+
+    def ways(self, model: Footprint, memory: int | None) -> tuple[Way, ...]:
+        scoring = self.study.scoring
+        in_shards = estimator_traits(*resolve(scoring.estimator, scoring.parameters)).in_shards
+        if not self.scored or not in_shards or scoring.finetune is not None:
+            return ()
+        text = ScoredText(
+            self.domains, scoring.token_budget, self.sequences, scoring.sequence_length, MAX_LOGITS[self.device]
+        )
+        return ways_to_score(self.run, model, text, memory)
 
     def passes(self, sequences: int) -> Footprint:
         """The footprint of a pass over so many of the study's sequences."""

@@ -1,0 +1,188 @@
+"""Ways to score a model: as a whole, in shards over several ranks, or layer by layer; what each takes.
+
+- *As a whole*: weights, a float32 accumulator a parameter, and a micro-batch's pass.
+- In shards each *rank* has its part of weights and accumulators. Gathered beside them are what is outside the layers,
+  whose gradients are summed in float32 at the end of a pass, and one layer; and there is the pass over the rank's share
+  of a micro-batch's sequences. The first rank's machine holds the weights while they are sent.
+- *Layer by layer* the device has one part of the model (a layer, or what is outside the layers) with its accumulators,
+  and a micro-batch's pass through it. The host has what goes into a layer, and its gradient, for all of a domain's
+  text; the disk what goes into every layer. Weights are read once for the fingerprint and twice for every domain,
+  and layers computed forward twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from codingspot.errors import ModelError
+from codingspot.estimation.footprint import DatalessModel, Footprint
+from codingspot.models import unique_parameters
+from codingspot.models.streaming import decoder_layers
+
+_ACCUMULATOR = 4  # bytes of a float32, one a parameter
+_MOST_RANKS = 1024
+_RANKS = 8  # where nothing says how many are needed
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a way to score takes, in bytes.
+
+    Attributes:
+        name: ``whole``, a number of ranks, or ``layer by layer``.
+        device: memory of each device at its peak.
+        host: memory that the first process's machine needs beside it; on a CPU the two add up.
+        disk: what is kept there while a domain is scored.
+        read: weights that are read from disk.
+        operations: floating-point operations of all domains.
+        fits: whether a device has so much memory; None where that isn't known.
+    """
+
+    name: str
+    device: int
+    host: int
+    disk: int
+    read: int
+    operations: float
+    fits: bool | None = None
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """What is scored: domains of so many tokens, and how many sequences of one length at once."""
+
+    domains: int
+    tokens: int
+    sequences: int
+    length: int
+    max_logits: int
+
+
+def ways_to_score(run: DatalessModel, whole: Footprint, text: ScoredText, memory: int | None) -> tuple[Way, ...]:
+    """The ways to score a model whose pass is ``whole``, on devices of ``memory`` bytes, None where it isn't known.
+
+    Of ranks the smallest power of two is given that fits, or the largest that was tried. A model whose layers can't be
+    told apart is scored as a whole alone.
+    """
+    try:
+        parts = _parts(run.model)
+    except ModelError:
+        parts = []
+    ways = [_as_a_whole(whole, text)]
+    if parts:
+        ways += [_first_that_fits(_in_shards(run, whole, text, parts), memory), _by_layer(run, whole, text, parts)]
+    return tuple(replace(way, fits=None if memory is None else way.device <= memory) for way in ways)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A layer, or what is outside the layers: parameters, and bytes of their weights."""
+
+    parameters: int
+    weights: int
+
+
+def _parts(model: PreTrainedModel) -> list[_Part]:
+    """What is outside the layers, and then the layers.
+
+    Raises:
+        ModelError: the layers are not in one list.
+    """
+    every = unique_parameters(model)
+    of_layers = [list(layer.parameters()) for layer in decoder_layers(model)]
+    inside = {id(parameter) for layer in of_layers for parameter in layer}
+    return [_part(each for each in every.values() if id(each) not in inside), *map(_part, of_layers)]
+
+
+def _part(parameters: Iterable[nn.Parameter]) -> _Part:
+    sizes = [(each.numel(), each.numel() * each.element_size()) for each in parameters]
+    return _Part(sum(size for size, _ in sizes), sum(size for _, size in sizes))
+
+
+def _operations(whole: Footprint, text: ScoredText) -> float:
+    return whole.flops_per_token * text.domains * text.tokens
+
+
+def _as_a_whole(whole: Footprint, text: ScoredText) -> Way:
+    device = whole.weight_bytes + _ACCUMULATOR * whole.parameters + whole.pass_bytes
+    return Way("whole", device, 0, 0, whole.weight_bytes, _operations(whole, text))
+
+
+def _in_shards(run: DatalessModel, whole: Footprint, text: ScoredText, parts: list[_Part]) -> Iterator[Way]:
+    """By 2, 4, 8 ... ranks."""
+    outside, layer = parts[0], max(parts[1:], key=lambda part: part.weights)
+    gathered = outside.weights + layer.weights + 4 * outside.parameters  # bytes of a float32, in which gradients add up
+    shared = whole.weight_bytes + _ACCUMULATOR * whole.parameters
+    passes: dict[int, int] = {}
+    count = 2
+    while count <= _MOST_RANKS:
+        sequences = -(-text.sequences // count)
+        if sequences not in passes:
+            passes[sequences] = run.footprint(sequences, text.length, text.max_logits).pass_bytes
+        device = -(-shared // count) + gathered + passes[sequences]
+        yield Way(f"{count} ranks", device, whole.weight_bytes, 0, whole.weight_bytes, _operations(whole, text))
+        count *= 2
+
+
+def _first_that_fits(ways: Iterable[Way], memory: int | None) -> Way:
+    for way in ways:
+        if way.device <= memory if memory is not None else way.name == f"{_RANKS} ranks":
+            break
+    return way
+
+
+def _by_layer(run: DatalessModel, whole: Footprint, text: ScoredText, parts: list[_Part]) -> Way:
+    config: Any = run.model.config
+    width = config.get_text_config().hidden_size
+    states = text.tokens * width * run.model.dtype.itemsize
+    held = max(part.weights + _ACCUMULATOR * part.parameters for part in parts)
+    largest = max(range(len(parts) - 1), key=lambda number: parts[1 + number].weights)
+
+    def begin(model: PreTrainedModel) -> Callable[[], object]:
+        head = run.head(text.max_logits)
+        ids = torch.zeros((text.sequences, text.length), dtype=torch.int64)
+
+        def through_one() -> None:
+            with _one_layer(model, largest):
+                head.text_loss(ids).backward()  # type: ignore[no-untyped-call]
+
+        return through_one
+
+    return Way(
+        "layer by layer",
+        held + run.takes(begin)[0],
+        2 * states,
+        states * len(parts),
+        whole.weight_bytes * (1 + 2 * text.domains),
+        _operations(whole, text) * 4 / 3,
+    )
+
+
+@contextmanager
+def _one_layer(model: PreTrainedModel, number: int) -> Iterator[None]:
+    """Inside the block every other layer hands on the states that it is given, in the form of its own output."""
+
+    def handing_on(forward: Callable[..., Any]) -> Callable[..., Any]:
+        def instead(*arguments: Any, **named: Any) -> Any:
+            states = arguments[0] if arguments else named["hidden_states"]
+            with torch.no_grad():
+                own = forward(*arguments, **named)
+            return states if isinstance(own, Tensor) else (states, *own[1:])
+
+        return instead
+
+    others = [layer for index, layer in enumerate(decoder_layers(model)) if index != number]
+    for layer in others:
+        layer.forward = handing_on(layer.forward)
+    try:
+        yield
+    finally:
+        for layer in others:
+            del layer.forward  # what it had from its class shows again
