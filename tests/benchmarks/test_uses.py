@@ -81,3 +81,16 @@ def test_programs_are_decoded_against_every_model_without_a_spot(run, capsys) ->
     assert (rows["spot"] + " " + rows["what"]).tolist() == cells
     assert [len(outcomes) for outcomes in rows["outcomes"]] == [2] * 5
     assert "| neurons, spot | 0.5 | " in capsys.readouterr().out
+
+
+def test_students_of_every_choice_of_layers_learn_from_their_teacher(run, capsys) -> None:
+    rows = run("distil", "--layers", "4", "--steps", "4", "--sequences", "2", "--items", "0").set_index("keep")
+    students = rows.drop("teacher")
+    assert rows["kept"].loc["teacher"] == "all"
+    assert students["kept"].loc["even"].unique().tolist() == ["0, 2, 3, 5"]
+    assert students["kept"].loc["dense"].iloc[0] != students["kept"].loc["sparse"].iloc[0]
+    losses = students.set_index("step", append=True)["code"].unstack()
+    assert losses.index.tolist() == ["dense", "even", "sparse"]
+    assert (losses[4] < losses[0]).all()
+    assert (losses[0] > rows["code"].loc["teacher"]).all()
+    assert "| 4 | dense | " in capsys.readouterr().out
