@@ -172,6 +172,22 @@ def held(
                 each.rmdir()
 
 
+@contextmanager
+def partial_folder(target: Path) -> Iterator[Path]:
+    """Hold ``TARGET.partial``, for what is finished of ``target`` if it is stopped; it goes when it is empty.
+
+    Raises:
+        OutputError: as :func:`held`.
+    """
+    folder = target.with_name(f"{target.name}.partial")
+    try:
+        with held(folder, f"{PREFIX}partial", unmarked=lambda _: False):
+            yield folder
+    finally:
+        with suppress(OSError):  # not empty
+            folder.rmdir()
+
+
 def scratch_folder(directory: Path, name: str) -> Path:
     """The folder ``scratch/NAME`` of a directory that is :func:`held`, made if need be; all in it is this package's.
 

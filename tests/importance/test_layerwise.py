@@ -15,6 +15,7 @@ from transformers import (
 from typer.testing import CliRunner
 
 from codingspot.cli.app import app
+from codingspot.cli.console import StudyProgress
 from codingspot.corpus import Corpus
 from codingspot.errors import ModelError, StudyError
 from codingspot.importance import ScoreStore, score
@@ -126,3 +127,46 @@ def test_the_command_scores_and_what_layers_cannot_be_is_refused(loaded, small, 
         with pytest.raises(ModelError, match="its layers give more than hidden states"):
             score(layered, small, tmp_path / "out", **SETTINGS)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_stopped_command_goes_on_layer_by_layer_or_whole(loaded, small, tmp_path: Path, monkeypatch) -> None:
+    folder = _saved(CONFIGS["grouped heads"], tmp_path / "model", loaded.tokenizer)
+    small.save(tmp_path / "corpus")
+    arguments = ["score", str(folder), "--corpus", str(tmp_path / "corpus"), "--device", "cpu", "--token-budget", "40"]
+    arguments += ["--sequence-length", "8"]
+
+    def shares(_progress: StudyProgress):
+        def show(stage: str, _share: float) -> None:
+            if stage == stop_at:
+                raise KeyboardInterrupt
+
+        return show
+
+    monkeypatch.setattr(StudyProgress, "shares", shares)
+    for how in ([], ["--layer-by-layer"]):
+        out = tmp_path / f"scores{len(how)}"
+        partial = out.with_name(f"{out.name}.partial")
+        command = [*arguments, *how, "--out", str(out)]
+        stop_at = "scoring Rust"
+        stopped = CliRunner().invoke(app, command)
+        assert stopped.exit_code == 130
+        assert not partial.exists()  # nothing was finished
+        stop_at = "scoring English"
+        stopped = CliRunner().invoke(app, command)
+        assert stopped.exit_code == 130
+        assert f"the same command goes on from what is finished, in {partial}" in stopped.output.replace("\n", " ")
+        (partial / out.name / "tmp-of-a-killed-process").mkdir()
+        finished = (partial / out.name / "Rust.safetensors").stat()
+        stop_at = ""
+        assert CliRunner().invoke(app, command).exit_code == 0
+        assert (out / "Rust.safetensors").stat().st_mtime_ns == finished.st_mtime_ns
+        assert not partial.exists()
+        assert sorted(each.name for each in out.iterdir()) == [
+            "English.safetensors",
+            "Rust.safetensors",
+            "manifest.json",
+        ]
+    one, other = (ScoreStore.open(tmp_path / f"scores{number}") for number in (0, 1))
+    for domain in one.domains:
+        for name in one.layout.names:
+            assert torch.allclose(one.tensor(domain.name, name), other.tensor(domain.name, name), atol=1e-6)

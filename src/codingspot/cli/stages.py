@@ -83,8 +83,11 @@ def score(
 
     A model larger than memory: codingspot score my-model --layer-by-layer --corpus corpora/tiny --out runs/scores
 
+    What is finished when this is stopped stays in OUT.partial, from which the same command goes on.
+
     In shards: torchrun --nproc-per-node 8 -m codingspot score my-model --corpus corpora/tiny --out runs/scores
     """
+    from codingspot.directories import partial_folder
     from codingspot.errors import StudyError
     from codingspot.importance import score as score_model
     from codingspot.importance.scoring import require_in_shards
@@ -96,7 +99,8 @@ def score(
     from codingspot.study.corpora import scoring_corpus
     from codingspot.study.scoring_section import ScoringSection
 
-    with friendly_errors(), one_voice(), process_group():
+    resumes = "" if launched() else f"the same command goes on from what is finished, in {directory}.partial"
+    with friendly_errors(resumes), one_voice(), process_group():
         check_folder(directory, inputs=input_places(model.id, *(corpus or ())), force=force)
         section = corpus_section(model.id, corpus, language, general, held_out or None, documents=documents, seed=seed)
         parameters = read_settings([*(setting or []), *([f"reduction={reduction}"] if reduction else [])])
@@ -117,6 +121,7 @@ def score(
         if launched() or layer_by_layer:
             require_in_shards(scoring.estimator, scoring.parameters)
         with StudyProgress() as progress, ExitStack() as stack:
+            partial = None if launched() else stack.enter_context(partial_folder(directory))
             show = progress.shares()
             show("loading the model", 0.0)
             load = load_in_shards if launched() else ModelSection.load
@@ -133,6 +138,7 @@ def score(
                 sequence_length=sequence_length,
                 seed=seed,
                 keep_dtype=scoring.keep_dtype,
+                partial=partial,
                 force=force,
                 **scoring.parameters,
             )

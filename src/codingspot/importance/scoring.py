@@ -104,7 +104,9 @@ def score(
     streamed = isinstance(loaded, StreamedModel)
     if ranks.count > 1 or streamed:
         require_in_shards(estimator, parameters)
-        asked = {"finetune": finetune, "draws": draws, "sample_only": sample_only, "folded": folded, "partial": partial}
+        asked = {"finetune": finetune, "draws": draws, "sample_only": sample_only, "folded": folded}
+        if not streamed:
+            asked["partial"] = partial
         given = next((name for name, value in asked.items() if value), None)
         if given is not None:
             raise StudyError(f"{given} needs the whole model in one process; leave it out, or score {_AS_A_WHOLE}")
@@ -161,8 +163,9 @@ def score(
                 (whole.fold if folded and new.kind == "code" else whole.add)(new)
             del new, of_draws  # a domain's scores must be gone before the next domain's are made
         if isinstance(loaded, StreamedModel):
-            heard = _Counter(progress, (len(loaded.parts) + 1) * sum(tokens.tokens for _, tokens in packed))
-            score_layer_by_layer(loaded, packed, bound, micro_batch_tokens, writers[0], heard.listener)
+            left = [(domain, tokens) for domain, tokens in packed if domain.name not in done]
+            heard = _Counter(progress, (len(loaded.parts) + 1) * sum(tokens.tokens for _, tokens in left))
+            score_layer_by_layer(loaded, left, bound, micro_batch_tokens, writers[0], heard.listener)
     return ScoreStore.open(out)
 
 

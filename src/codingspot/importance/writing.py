@@ -147,6 +147,7 @@ class StoreWriter:
         if homes:
             raise ArtefactError(f"domain {new.name!r} has no scores of {min(homes)}; score the model as a whole")
         self.domains.append(_domain(new, mean, deviation, files))
+        self._note()
 
     def fold(self, new: NewDomainScores) -> None:
         """Add a language's magnitudes, in place of its scores, to those of :data:`FOLDED`.
@@ -230,9 +231,9 @@ def store_writer(
 ) -> Iterator[StoreWriter]:
     """What a store is written with, domain by domain; it stands at ``folder`` when the block has ended well.
 
-    Until then it is in the folder ``partial``, if that is given, which stays where the block ends otherwise: the next
-    writer there, for a store of the same provenance, has the domains that were written. Several ``ranks`` write one
-    store together: the first makes its folder, and each writes the scores that it holds.
+    Until then it is in the folder ``partial``, if that is given, which stays where the block ends otherwise and a
+    domain was written: the next writer there, for a store of the same provenance, has the domains that were written.
+    Several ``ranks`` write one store together: the first makes its folder, and each writes the scores that it holds.
 
     Raises:
         OutputError: as :meth:`ScoreStore.write`; or ``partial`` is there and this package did not leave it.
@@ -250,7 +251,12 @@ def store_writer(
         writer = StoreWriter(place, shard_bytes) if partial is None else _gone_on_with(partial, shard_bytes, made_from)
         writer.keep_dtype = keep_dtype
         ranks.first(place)
-        yield writer
+        try:
+            yield writer
+        except BaseException:
+            if partial is not None and not writer.domains:
+                remove(partial)
+            raise
         for domain in writer.domains:
             writer.finish(domain)
         if partial is not None:
@@ -284,6 +290,10 @@ def _gone_on_with(folder: Path, shard_bytes: int, made_from: Mapping[str, Any]) 
         if left["whole"] and left["domains"] and left["made_from"] == writer.made_from:
             writer.layout = ParameterLayout.from_json(left["layout"], str(journal))
             writer.domains = [DomainScores(**{**each, "files": tuple(each["files"])}) for each in left["domains"]]
+            known = {_JOURNAL, *(file for domain in writer.domains for file in domain.files)}
+            for each in folder.iterdir():
+                if each.name not in known:  # of a domain that wasn't finished
+                    remove(each)
             return writer
         remove(folder)
     elif folder.exists():
