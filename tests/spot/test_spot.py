@@ -89,6 +89,16 @@ def test_metadata_says_what_the_spot_was_made_from(store) -> None:
     assert "torch" in spot.metadata["versions"]
 
 
+def test_equal_spots_are_equal_files(store, tmp_path) -> None:
+    spot = find_spot(store, max_k_percent=5)
+    for number in range(8):
+        spot.save(tmp_path / str(number))
+    assert len({(tmp_path / str(number)).read_bytes() for number in range(8)}) == 1
+    with safe_open(tmp_path / "0", framework="pt") as file:
+        assert file.keys() == ["positions", "scores"]
+        assert torch.equal(file.get_tensor("scores"), spot.scores)
+
+
 def test_saved_spot_loads_as_it_was(store, tmp_path) -> None:
     spot = find_spot(store, max_k_percent=25)
     path = tmp_path / "deep" / "spot.safetensors"

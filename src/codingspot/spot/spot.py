@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float32, Int64
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError
@@ -27,7 +26,7 @@ from codingspot.outputs import new_file
 from codingspot.records import Count, Record, parse_model
 from codingspot.spot.selection import count_for
 from codingspot.spot.whole_units import WholeUnits
-from codingspot.tensor_files import is_of
+from codingspot.tensor_files import Form, is_of, write_tensors
 
 if TYPE_CHECKING:  # they take seconds to load
     import pandas as pd
@@ -202,12 +201,14 @@ class Spot:
             "layout": json.dumps(self.layout.to_json()),
             "metadata": json.dumps(dict(self.metadata)),
         }
-        tensors = {"positions": self.positions.contiguous(), "scores": self.scores.contiguous()}
+        tensors = {"positions": self.positions}
         if self.units is not None:
             header["units"] = self.units.kind
-            tensors |= {"unit_numbers": self.units.numbers.contiguous(), "unit_sizes": self.units.sizes.contiguous()}
+            tensors |= {"unit_numbers": self.units.numbers, "unit_sizes": self.units.sizes}
+        tensors["scores"] = self.scores  # last, so that those of 8 bytes begin at multiples of 8
         with new_file(Path(path), is_spot, force=force) as temporary:
-            save_file(tensors, temporary, metadata=header)
+            # The library's own writer puts metadata in another order each time: equal spots are to be equal files.
+            write_tensors(temporary, {name: _form(each) for name, each in tensors.items()}, tensors.values(), header)
 
     @classmethod
     def load(cls, path: str | Path) -> Spot:
@@ -292,6 +293,10 @@ def _fault(positions: Tensor, scores: Tensor) -> str | None:
     if bool((ordered[1:] == ordered[:-1]).any()):
         return "a position is there twice"
     return "a score is not a number" if bool(scores.isnan().any()) else None
+
+
+def _form(tensor: Tensor) -> Form:
+    return Form({torch.int64: "I64", torch.float32: "F32"}[tensor.dtype], tuple(tensor.shape), tensor.nbytes)
 
 
 def is_spot(path: Path) -> bool:
