@@ -34,15 +34,18 @@ def _has_array(hint: Any) -> bool:
 class _Checked(SourceFileLoader):
     """Loads a module with its functions of arrays checked."""
 
-    def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.get_data(self.path), self.path)  # not what is cached without checks
+    def get_code(self, fullname: str) -> CodeType | None:
+        source = self.get_data(self.path)
+        if b"jaxtyping" not in source:
+            return super().get_code(fullname)
+        return self.source_to_code(source, self.path)  # not what is cached without checks
 
     def source_to_code(self, data: bytes, path: str, **options: Any) -> CodeType:  # type: ignore[override]
         tree = ast.parse(data, path)
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and _names_array(node):
                 node.decorator_list.append(ast.copy_location(CHECK, node))
-        return super().source_to_code(ast.fix_missing_locations(tree), path, **options)
+        return super().source_to_code(tree, path, **options)
 
 
 def _names_array(node: ast.FunctionDef) -> bool:
