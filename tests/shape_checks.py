@@ -6,8 +6,11 @@ have an array in an annotation are wrapped.
 
 import ast
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import wraps
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from inspect import isgeneratorfunction
 from types import CodeType, ModuleType
 from typing import Any, get_args
 
@@ -19,12 +22,29 @@ CHECK = ast.parse("__import__('shape_checks').check", mode="eval").body
 
 def check(function: Callable[..., Any]) -> Callable[..., Any]:
     """Check a function's arrays whenever it is called; a dimension is of one size throughout a call."""
-    return jaxtyped(function, typechecker=_check_arrays)
+    arrays = {name: hint for name, hint in _hints(function) if _has_array(hint)}
+    if not arrays:
+        return function
+    function.__annotations__ = arrays
+    if isgeneratorfunction(
+        function
+    ):  # it runs among the dimensions of whoever reads it: its arguments are checked before
+        return jaxtyped(function, typechecker=beartype)
+    checked = beartype(function)
+
+    @wraps(function)
+    def in_one_call(*arguments: Any, **named: Any) -> Any:
+        with jaxtyped("context"):
+            return checked(*arguments, **named)
+
+    return in_one_call
 
 
-def _check_arrays(function: Callable[..., Any]) -> Callable[..., Any]:
-    function.__annotations__ = {name: hint for name, hint in function.__annotations__.items() if _has_array(hint)}
-    return beartype(function)
+def _hints(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """What annotations mean, but for those of names that only the type checker imports."""
+    for name, hint in function.__annotations__.items():
+        with suppress(NameError):
+            yield name, eval(hint, function.__globals__) if isinstance(hint, str) else hint
 
 
 def _has_array(hint: Any) -> bool:
@@ -34,15 +54,18 @@ def _has_array(hint: Any) -> bool:
 class _Checked(SourceFileLoader):
     """Loads a module with its functions of arrays checked."""
 
-    def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.get_data(self.path), self.path)  # not what is cached without checks
+    def get_code(self, fullname: str) -> CodeType | None:
+        source = self.get_data(self.path)
+        if b"jaxtyping" not in source:
+            return super().get_code(fullname)
+        return self.source_to_code(source, self.path)  # not what is cached without checks
 
     def source_to_code(self, data: bytes, path: str, **options: Any) -> CodeType:  # type: ignore[override]
         tree = ast.parse(data, path)
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and _names_array(node):
                 node.decorator_list.append(ast.copy_location(CHECK, node))
-        return super().source_to_code(ast.fix_missing_locations(tree), path, **options)
+        return super().source_to_code(tree, path, **options)
 
 
 def _names_array(node: ast.FunctionDef) -> bool:

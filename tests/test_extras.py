@@ -5,8 +5,10 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from codingspot.extras import EXTRAS, TRACKERS
 
@@ -35,34 +37,33 @@ spot.save("spot.safetensors")
 """
 
 
-# Importing the package takes longer than what is tried: many things are tried in one process, each by a fork of it.
-FORKED = """
-import codingspot.cli, json, os, sys, tempfile
-def forked(work):
+# Imports take longer than what is tried: one process makes those of every trial, and each trial is a fork of it.
+TRIALS = """
+import codingspot.cli, json, os, pandas, pyarrow.parquet, scipy.stats, tempfile, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+def tried(code, folder):
     with tempfile.TemporaryFile("w+") as stream:
         if os.fork() == 0:
+            os.chdir(folder)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(stream.fileno(), 2)
             try:
-                work()
-                code = 0
+                exec(code, {})
+                status = 0
             except SystemExit as ended:
-                code = ended.code or 0
+                status = ended.code or 0
             except BaseException as error:
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
-                code = 99
+                status = 99
             sys.stderr.flush()
-            os._exit(code)
-        code = os.waitstatus_to_exitcode(os.wait()[1])
+            os._exit(status)
+        status = os.waitstatus_to_exitcode(os.wait()[1])
         stream.seek(0)
-        return code, stream.read()
+        return status, stream.read()
+for line in sys.stdin:
+    print(json.dumps(tried(*json.loads(line))), flush=True)
 """
-EACH_COMMAND = """
-def command(arguments):
-    sys.argv = ["codingspot", *arguments]
-    codingspot.cli.main()
-print(json.dumps([forked(lambda: command(arguments)) for arguments in json.loads(sys.argv[1])]))
-"""
-EACH_SNIPPET = "print(json.dumps([forked(lambda: exec(code, {})) for code in json.loads(sys.argv[1])]))"
+COMMAND = "import codingspot.cli, sys; sys.argv = ['codingspot', *{!r}]; codingspot.cli.main()"
 
 COMMANDS = {
     ("demo", "--out", "run"): "report",
@@ -81,43 +82,52 @@ SNIPPETS = {
 }
 
 
-def python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run ``code`` where no optional package can be imported."""
-    command = [sys.executable, "-c", WITHOUT + code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+class Bare:
+    """Runs code where no optional package can be imported."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, code: str, folder: Path) -> tuple[int, str]:
+        """Exit status and errors."""
+        assert self._process.stdin
+        assert self._process.stdout
+        print(json.dumps([code, str(folder)]), file=self._process.stdin, flush=True)
+        status, errors = json.loads(self._process.stdout.readline())
+        return status, errors
 
 
-def in_forks(code: str, each: Iterable[object], cwd: Path) -> list[tuple[int, str]]:
-    """Exit status and errors of each, one after the other."""
-    ran = python(FORKED + code, json.dumps(list(each)), cwd=cwd)
-    assert ran.returncode == 0, ran.stderr
-    return [(status, errors) for status, errors in json.loads(ran.stdout.splitlines()[-1])]
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Bare]:
+    command = [sys.executable, "-c", WITHOUT + TRIALS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Bare(process)
 
 
-def test_a_bare_installation_scores_finds_edits_and_exports(tmp_path: Path) -> None:
-    ran = python(STAGES, cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
+def test_a_bare_installation_scores_finds_edits_and_exports(bare: Bare, tmp_path: Path) -> None:
     scoring = ("score", "testbed", "--token-budget", "512", "--documents", "20", "--out", "again")
     commands = (("methods",), scoring, ("export", "mask", "spot.safetensors", "--k", "0.5", "--out", "mask"))
-    assert [status for status, _ in in_forks(EACH_COMMAND, commands, tmp_path)] == [0, 0, 0]
+    for code in (STAGES, *map(COMMAND.format, commands)):
+        status, errors = bare.run(code, tmp_path)
+        assert status == 0, errors
 
 
-def test_a_command_names_the_extra_that_it_needs_before_the_work(tmp_path: Path) -> None:
-    for (command, extra), (status, errors) in zip(
-        COMMANDS.items(), in_forks(EACH_COMMAND, COMMANDS, tmp_path), strict=True
-    ):
-        assert status == 1, command
-        (line,) = errors.splitlines()
-        assert f"pip install 'codingspot[{extra}]'" in line, command
+@pytest.mark.parametrize(("command", "extra"), COMMANDS.items(), ids=[command[0] for command in COMMANDS])
+def test_a_command_names_the_extra_that_it_needs_before_the_work(
+    command: tuple[str, ...], extra: str, bare: Bare, tmp_path: Path
+) -> None:
+    status, errors = bare.run(COMMAND.format(command), tmp_path)
+    assert status == 1
+    (line,) = errors.splitlines()
+    assert f"pip install 'codingspot[{extra}]'" in line
     assert not list(tmp_path.iterdir())
 
 
-def test_python_names_the_extra_that_it_needs(tmp_path: Path) -> None:
-    for (code, extra), (status, errors) in zip(
-        SNIPPETS.items(), in_forks(EACH_SNIPPET, SNIPPETS, tmp_path), strict=True
-    ):
-        assert status == 99, code
-        assert f"pip install 'codingspot[{extra}]'" in errors, code
+@pytest.mark.parametrize(("code", "extra"), SNIPPETS.items(), ids=SNIPPETS.values())
+def test_python_names_the_extra_that_it_needs(code: str, extra: str, bare: Bare, tmp_path: Path) -> None:
+    status, errors = bare.run(code, tmp_path)
+    assert status == 99
+    assert f"pip install 'codingspot[{extra}]'" in errors
 
 
 def test_extras_bring_what_is_said_of_them() -> None:

@@ -17,7 +17,8 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(one if one in keep or _is_seen(one) else _escape(one) for one in text)
+    unseen = {one: _escape(one) for one in set(text) if one not in keep and not _is_seen(one)}
+    return text.translate(str.maketrans(unseen)) if unseen else text
 
 
 def writable(text: str) -> str:

@@ -1,10 +1,7 @@
 """The edited checkpoint: as the edit in place, whatever the architecture, and undone to the byte."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -271,7 +268,9 @@ def test_it_is_pushed(testbed_spot: Spot, tmp_path: Path, monkeypatch: pytest.Mo
         export_model(testbed_spot, "testbed", tmp_path / "again", settings)
 
 
-def test_a_model_of_the_hub_is_exported_and_restored_from_its_cache(make_checkpoint, tmp_path: Path) -> None:
+def test_a_model_of_the_hub_is_exported_and_restored_from_its_cache(
+    make_checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = make_checkpoint("llama")
     cache = tmp_path / "cache" / "models--org--tiny"
     (cache / "snapshots").mkdir(parents=True)
@@ -281,12 +280,12 @@ def test_a_model_of_the_hub_is_exported_and_restored_from_its_cache(make_checkpo
     (cache / "snapshots" / ("c" * 40) / "README.md").write_text("the original's")
     source = cache / "snapshots" / ("c" * 40)
     random_spot(load_model(source, device="cpu").model).save(tmp_path / "spot.safetensors")
-    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     def run(*arguments: str) -> None:
-        command = [sys.executable, "-m", "codingspot", "export", *arguments]
-        ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        assert ran.returncode == 0, ran.stderr
+        ran = CliRunner().invoke(app, ["export", *arguments])
+        assert ran.exit_code == 0, ran.output
 
     run("model", str(tmp_path / "spot.safetensors"), "org/tiny", "--out", str(tmp_path / "edited"))
     assert json.loads((tmp_path / "edited/provenance.json").read_text())["model"]["revision"] == "c" * 40

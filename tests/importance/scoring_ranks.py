@@ -15,7 +15,7 @@ from codingspot.models.sharding import load_in_shards
 from codingspot.spot import candidates, find_spot
 from codingspot.spot.recipes import RECIPES, RecipeTraits
 
-SETTINGS = {"sequence_length": 8, "token_budget": 64, "micro_batch_tokens": 24}
+SETTINGS = {"sequence_length": 8, "token_budget": 40, "micro_batch_tokens": 24}  # 3 sequences, then 2
 WAYS = {
     "corpus": {},
     "microbatch": {"reduction": "microbatch"},

@@ -32,3 +32,9 @@ def built_run(run_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def small(maker: RunMaker) -> RunMaker:
     """Makes runs of one spot at two doses: what they draw is drawn soon."""
     return maker.with_(spots=(("paper", "sum", "all", DOSES[-2:]),), controls=("matched",))
+
+
+@pytest.fixture(scope="session")
+def unedited(maker: RunMaker) -> RunMaker:
+    """Makes runs that edit nothing: their reports have a table, no picture, and are written at once."""
+    return maker.with_(spots=(), analysis=False)

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -261,25 +262,32 @@ class RunMaker:
 
     def _results(self, cell: Cell) -> Results:
         effect = Effect() if cell.name == ORIGINAL else self.behaviour(cell)
-        outcomes = () if cell.purpose == "draw" else self._outcomes(effect)
-        return Results.of_cell(cell.name, outcomes, _losses(effect))
+        tasks = () if cell.purpose == "draw" else self.tasks
+        found = _measured(effect, tasks, self.accuracy, self.bad_program)
+        return Results(found.outcomes.assign(cell=cell.name), found.losses.assign(cell=cell.name))
 
-    def _outcomes(self, effect: Effect) -> Iterator[ItemOutcome]:
-        for number, task in enumerate(self.tasks):
-            kept = effect.general if task.role == "general" else effect.code
-            at_first = ACCURACY[task.name] if self.accuracy is None else self.accuracy
-            rate = task.chance + kept * (at_first - task.chance)
-            # The same items are hard in every cell, so that cells are paired as real ones are.
-            difficulty = (np.random.default_rng(number).permutation(task.items) + 0.5) / task.items
-            for item, hard in enumerate(difficulty):
-                right = bool(hard < rate)
-                if task.role != "code":
-                    yield ItemOutcome(task.name, item, float(right), str(int(not right)))
-                elif right:
-                    yield ItemOutcome(task.name, item, 1.0, GOOD_PROGRAM, "passed")
-                else:
-                    verdict = "wrong answer" if hard < (1 + rate) / 2 else "syntax error"
-                    yield ItemOutcome(task.name, item, 0.0, self.bad_program, verdict)
+
+@cache  # the same effects come in many cells of many runs
+def _measured(effect: Effect, tasks: tuple[Task, ...], accuracy: float | None, bad_program: str) -> Results:
+    return Results.of_cell("", _outcomes(effect, tasks, accuracy, bad_program), _losses(effect))
+
+
+def _outcomes(effect: Effect, tasks: Sequence[Task], accuracy: float | None, bad_program: str) -> Iterator[ItemOutcome]:
+    for number, task in enumerate(tasks):
+        kept = effect.general if task.role == "general" else effect.code
+        at_first = ACCURACY[task.name] if accuracy is None else accuracy
+        rate = task.chance + kept * (at_first - task.chance)
+        # The same items are hard in every cell, so that cells are paired as real ones are.
+        difficulty = (np.random.default_rng(number).permutation(task.items) + 0.5) / task.items
+        for item, hard in enumerate(difficulty):
+            right = bool(hard < rate)
+            if task.role != "code":
+                yield ItemOutcome(task.name, item, float(right), str(int(not right)))
+            elif right:
+                yield ItemOutcome(task.name, item, 1.0, GOOD_PROGRAM, "passed")
+            else:
+                verdict = "wrong answer" if hard < (1 + rate) / 2 else "syntax error"
+                yield ItemOutcome(task.name, item, 0.0, bad_program, verdict)
 
 
 def _losses(effect: Effect) -> Iterator[DocumentLoss]:

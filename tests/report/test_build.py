@@ -41,8 +41,8 @@ def test_the_page_needs_no_network_and_escapes_what_models_write(small: RunMaker
         assert outside not in page
 
 
-def test_what_somebody_put_beside_tables_and_figures_stays(small: RunMaker, tmp_path: Path):
-    run = small.write(tmp_path / "run")
+def test_what_somebody_put_beside_tables_and_figures_stays(unedited: RunMaker, tmp_path: Path):
+    run = unedited.write(tmp_path / "run")
     build_report(run)
     for folder in ("tables", "figures"):
         (run / folder / "notes.md").write_text("mine")
@@ -50,8 +50,8 @@ def test_what_somebody_put_beside_tables_and_figures_stays(small: RunMaker, tmp_
     assert (run / "tables" / "notes.md").read_text() == (run / "figures" / "notes.md").read_text() == "mine"
 
 
-def test_a_folder_where_the_page_belongs_is_named_as_it_is(small: RunMaker, tmp_path: Path):
-    copy = small.write(tmp_path / "run")
+def test_a_folder_where_the_page_belongs_is_named_as_it_is(unedited: RunMaker, tmp_path: Path):
+    copy = unedited.write(tmp_path / "run")
     for name in ("report.html", "summary.json"):  # the page is written last
         (copy / name).unlink(missing_ok=True)
         (copy / name).mkdir()
@@ -60,19 +60,19 @@ def test_a_folder_where_the_page_belongs_is_named_as_it_is(small: RunMaker, tmp_
         assert caught.value.filename == str(copy / name)
 
 
-def test_a_table_of_the_users_is_refused_and_nothing_written(small: RunMaker, tmp_path: Path):
-    copy = small.write(tmp_path / "run")
+def test_a_table_of_the_users_is_refused_and_nothing_written(unedited: RunMaker, tmp_path: Path):
+    copy = unedited.write(tmp_path / "run")
     (copy / "tables").mkdir()
-    (copy / "tables" / "areas.csv").write_text("mine")
-    with pytest.raises(OutputError, match=r"tables/areas\.csv was not written by codingspot"):
+    (copy / "tables" / "findings.csv").write_text("mine")
+    with pytest.raises(OutputError, match=r"tables/findings\.csv was not written by codingspot"):
         build_report(copy)
-    assert (copy / "tables" / "areas.csv").read_text() == "mine"
+    assert (copy / "tables" / "findings.csv").read_text() == "mine"
     assert not (copy / "summary.json").exists()
 
 
 def test_figures_for_a_paper_are_written_where_they_are_asked_for(small: RunMaker, tmp_path: Path) -> None:
     """With their fonts, the same bytes each time, and gone again with the next report."""
-    run = small.write(tmp_path / "run")
+    run = small.with_(analysis=False).write(tmp_path / "run")
     first = []
     for _ in range(2):
         build_report(run, vector=True)

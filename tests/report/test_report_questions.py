@@ -174,7 +174,7 @@ def test_onset_and_the_dose_by_rule_are_bracketed(run_directory: Path):
 
 @pytest.mark.parametrize(("accuracy", "undefined"), [(0.0, "code and general tasks"), (0.55, None)])
 def test_no_onset_of_what_was_not_there(accuracy: float, undefined: str | None, small: RunMaker, tmp_path: Path):
-    run = read_run(small.with_(accuracy=accuracy).write(tmp_path / "run"))
+    run = read_run(small.with_(accuracy=accuracy, analysis=False).write(tmp_path / "run"))
     tables = _tables(run)
     table = tables["doses"]
     assert ("Not defined" in table.caption) == (undefined is not None)

@@ -49,7 +49,12 @@ scoring: {{token_budget: 256, sequence_length: 64, draws: 2}}
 spots:
   - {{name: paper, k_percent: [0.01, 1], controls: [uniform, matched], control_seeds: [3]}}
   - {{name: blocks, recipe: set_difference, parameters: {{general_percent: 20}}, scope: blocks, k_percent: [1]}}
-evaluation: {{code: [testbed_humaneval], general: [testbed_events], other: [], limit: 2, code_limit: 2}}
+evaluation:
+  code: [{{name: testbed_humaneval, max_new_tokens: 24}}]
+  general: [testbed_events]
+  other: []
+  limit: 2
+  code_limit: 2
 """,
         "small.yaml",
     )

@@ -42,6 +42,7 @@ class Stages:
         return [text for text in self.seen if text == "original" or "-k" in text]
 
 
+SCORING = {"token_budget": 256, "sequence_length": 64, "draws": 1}
 TASKS = {"code": ["testbed_humaneval"], "general": ["testbed_events"], "other": [], "limit": 4, "code_limit": 4}
 SPOTS = [
     {"name": "paper", "k_percent": [0.0001, 0.01], "controls": ["matched"], "control_seeds": [3]},
@@ -52,7 +53,8 @@ SPOTS = [
 @pytest.fixture
 def study(small_study: Study) -> Study:
     """Of the shipped model, which has code to lose."""
-    return _changed(small_study, model={"id": "testbed"}, spots=SPOTS, evaluation=TASKS, analyses=["prediction"])
+    sections = {"model": {"id": "testbed"}, "scoring": SCORING, "spots": SPOTS, "evaluation": TASKS}
+    return _changed(small_study, **sections, analyses=["prediction"])
 
 
 def _changed(study: Study, **sections: Any) -> Study:

@@ -145,7 +145,8 @@ def test_what_breaks_the_model_is_not_relearned(study: Study, tmp_path: Path, mo
         raise NonFiniteError("the loss is nan")
 
     monkeypatch.setattr("codingspot.analyses.relearning.relearned", refuse)
-    run = run_study(study.model_copy(update={"analyses": ("relearning",)}), tmp_path / "run").path
+    weights = study.model_copy(update={"analyses": ("relearning",), "spots": study.spots[1:2]})
+    run = run_study(weights, tmp_path / "run").path
     build_report(run)
     assert not (run / "analysis" / "relearning.parquet").exists()
 

@@ -198,7 +198,8 @@ def test_an_edit_that_breaks_the_model_is_a_result(small_study: Study, tmp_path:
         {"name": "spot", "k_percent": [0.01]},
     ]
     for name, kept in {"both": spots, "alone": spots[1:]}.items():
-        study = Study.model_validate({**small_study.model_dump(), "spots": kept, "analyses": []})
+        once = {**small_study.model_dump(), "scoring": {**small_study.scoring.model_dump(), "draws": 1}}
+        study = Study.model_validate({**once, "spots": kept, "analyses": []})
         if name == "both":
             with pytest.raises(KeyboardInterrupt):
                 run_study(study, tmp_path / name, progress=StopAfter(1))

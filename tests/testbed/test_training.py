@@ -38,8 +38,10 @@ def stop_at(step: int):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished training of the small recipe: tests leave it as it is."""
-    return train(small_recipe(), tmp_path_factory.mktemp("trained") / "whole", device="cpu")
+    """A finished training of the small recipe, its tokenizer of few documents: tests leave it as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("codingspot.testbed.training.TOKENIZER_DOCUMENTS", 1000)
+        return train(small_recipe(), tmp_path_factory.mktemp("trained") / "whole", device="cpu")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -128,9 +129,8 @@ class Results:
     def of_cell(cls, cell: str, outcomes: Iterable[ItemOutcome], losses: Iterable[DocumentLoss] = ()) -> Results:
         """The rows of one cell, in the order given."""
         found, documents = (
-            # astuple would copy each value
-            pd.DataFrame([(cell, *map(partial(getattr, row), schema.names[1:])) for row in rows], columns=schema.names)
-            for schema, rows in ((OUTCOMES, outcomes), (LOSSES, losses))
+            pd.DataFrame([(cell, *values) for values in map(attrgetter(*names[1:]), rows)], columns=names)
+            for names, rows in ((OUTCOMES.names, outcomes), (LOSSES.names, losses))
         )
         several = any(len(further) for further in found[FURTHER[0]])
         found = found if several else found.drop(columns=FURTHER)
