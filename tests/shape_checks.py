@@ -26,9 +26,7 @@ def check(function: Callable[..., Any]) -> Callable[..., Any]:
     if not arrays:
         return function
     function.__annotations__ = arrays
-    if isgeneratorfunction(
-        function
-    ):  # it runs among the dimensions of whoever reads it: its arguments are checked before
+    if isgeneratorfunction(function):  # it runs among its reader's dimensions: its arguments are checked before
         return jaxtyped(function, typechecker=beartype)
     checked = beartype(function)
 

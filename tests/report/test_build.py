@@ -72,7 +72,7 @@ def test_a_table_of_the_users_is_refused_and_nothing_written(unedited: RunMaker,
 
 def test_figures_for_a_paper_are_written_where_they_are_asked_for(small: RunMaker, tmp_path: Path) -> None:
     """With their fonts, the same bytes each time, and gone again with the next report."""
-    run = small.with_(analysis=False).write(tmp_path / "run")
+    run = small.write(tmp_path / "run")
     first = []
     for _ in range(2):
         build_report(run, vector=True)
