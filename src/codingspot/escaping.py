@@ -17,8 +17,8 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
     """
     if text.isprintable():
         return text
-    unseen = {one: _escape(one) for one in set(text) if one not in keep and not _is_seen(one)}
-    return text.translate(str.maketrans(unseen)) if unseen else text
+    unseen = {ord(one): _escape(one) for one in set(text) if one not in keep and not _is_seen(one)}
+    return text.translate(unseen)
 
 
 def writable(text: str) -> str:
