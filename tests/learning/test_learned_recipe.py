@@ -24,6 +24,14 @@ def test_it_is_learned_at_the_usual_doses_below_its_largest_and_that(learner) ->
     assert set(trained(learner, 2.0, doses=(2.0,)).curve["k_percent"]) == {2.0}
 
 
+def test_it_tells_how_far_it_is(learner) -> None:
+    told: list[str] = []
+    texts = [{name: learner.texts[name] for name in learner.store.names(kind)} for kind in ("code", "general")]
+    given = TrainingInput(learner.loaded, learner.store, *texts, "blocks", 0.4, stage=told.append)
+    train_spot(given, recipe="learned", **{**QUICK, "steps": 20})
+    assert told == [f"learning a mask, {done} of 20 steps" for done in range(2, 21, 2)]
+
+
 def test_its_cost_follows_from_its_parameters() -> None:
     cost = training_cost("learned", {"steps": 9, "shortlist": "share"}, 1.0)
     assert cost is not None

@@ -13,6 +13,7 @@ from codingspot.study.checking import check_study
 from codingspot.study.inputs import load_inputs
 from codingspot.study.keys import StudyKeys
 from codingspot.study.planning import plan_cells
+from codingspot.study.progress import Silent
 
 _STUDY = """
 name: units
@@ -31,15 +32,26 @@ evaluation: {{code: [], general: [testbed_events], other: [], limit: 2}}
 """
 
 
+class _Told(Silent):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+
+    def stage(self, text: str) -> None:
+        self.stages.append(text)
+
+
 def test_a_spot_of_units_is_found_edited_and_reported(corpus_folder: Path, tiny_model: Path, tmp_path: Path):
     prior = "  - {{name: prior, recipe: unit_prior, scope: blocks, k_percent: [0.5], controls: [matched]}}\nanalyses"
     text = (
         _STUDY.replace("analyses", prior).replace("draws: 1", "draws: 1, keep: folded")
         + "language_matrix: {{recipe: units, k_percent: 0.5}}\n"
     )
-    run = run_study(
-        parse_study(text.format(corpus=corpus_folder, model=tiny_model), "units.yaml"), tmp_path / "run"
-    ).path
+    told = _Told()
+    study = parse_study(text.format(corpus=corpus_folder, model=tiny_model), "units.yaml")
+    run = run_study(study, tmp_path / "run", progress=told).path
+    assert {"reading units on go", "reading units on english"} <= set(told.stages)
     plan = json.loads((run / "plan.json").read_text())
     cells = {cell["name"]: cell for cell in plan["cells"]}
     nominal = 0.001 * plan["model"]["parameters"]

@@ -11,6 +11,8 @@ from codingspot.learning.mask import LearnSettings, learn_mask
 from codingspot.settings import Count, Dose, Doses, Seed
 from codingspot.spot import RECIPES, RecipeTraits, TrainedSpot, TrainingCost, TrainingInput, check_recipe
 
+_TOLD = 10  # how often is told how far it is
+
 
 def _cost(
     largest: float, *, shortlist: str, shortlist_percent: float, doses: Doses | None, **settings: Any
@@ -75,4 +77,9 @@ def learned(
         seed=seed,
     )
     best = given.shortlist(shortlist, shortlist_percent)
-    return learn_mask(given.loaded, given.code, given.general, best, settings)
+
+    def on_step(done: int, most: int) -> None:
+        if done % -(-most // _TOLD) == 0:
+            given.stage(f"learning a mask, {done} of {most} steps")
+
+    return learn_mask(given.loaded, given.code, given.general, best, settings, on_step=on_step)

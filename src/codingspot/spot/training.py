@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,7 @@ class TrainingInput:
         worst_first: the recipe's order is to be turned around.
         draws: disjoint parts of the text, whose own spots are wanted too where that takes no further pass.
         measured: what was read on this text before, by whatever tells it apart; recipes may add to it.
+        stage: hears in a few words what is being done, where that runs the model.
     """
 
     loaded: LoadedModel
@@ -78,6 +79,7 @@ class TrainingInput:
     worst_first: bool = False
     draws: int = 1
     measured: MutableMapping[Any, Any] = field(default_factory=dict)
+    stage: Callable[[str], None] = lambda _text: None
 
     @property
     def scores(self) -> ScoreStore:

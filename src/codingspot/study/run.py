@@ -94,7 +94,7 @@ def _run(
     run.announce(cells)
     given = run.score(Given(study, inputs.loaded, inputs.scoring, inputs.evaluation))
     if given.scores is not None and study.spots:
-        finder = SpotFinder(study, given.scores, inputs.loaded, inputs.scoring)
+        finder = SpotFinder(study, given.scores, inputs.loaded, inputs.scoring, progress.stage)
         spots = run.select(finder)
         given = replace(
             given,

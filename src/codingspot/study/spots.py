@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -57,12 +57,13 @@ class Found:
 
 @dataclass(frozen=True)
 class SpotFinder:
-    """Finds the study's spots, whatever their recipes need."""
+    """Finds the study's spots, whatever their recipes need; ``stage`` hears what the model is run for."""
 
     study: Study
     store: ScoreStore
     loaded: LoadedModel
     corpus: Corpus
+    stage: Callable[[str], None] = lambda _text: None
 
     def find(self, section: SpotSection, before: Mapping[str, Spot], also: Spot | None = None) -> Found:
         """A spot by its recipe, without the weights of those ``before`` that it leaves out, and of one more."""
@@ -107,6 +108,7 @@ class SpotFinder:
             without=without,
             draws=self.study.scoring.draws,
             measured=self._measured,
+            stage=self.stage,
         )
 
     @cached_property

@@ -127,6 +127,7 @@ def read_once(
     read = tokens.first(token_budget)
     key = (name, units.kind, statistics, read.tokens, draws)
     if key not in given.measured:
+        given.stage(f"reading units on {name}")
         model = given.loaded.model
         given.measured[key] = measure(model, units, read, statistics, draws=draws, batch_tokens=batch_tokens)
     found: Moments = given.measured[key]
