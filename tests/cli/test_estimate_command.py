@@ -119,3 +119,12 @@ def test_bad_input_is_one_line(arguments: list[str], says: str, study: Path, mon
     assert result.exit_code == 1
     assert result.output.startswith(f"error: {says}")
     assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("times", "said"), [(7.04, True), (1.2, False)])
+def test_a_processor_that_is_slow_in_half_precision_is_named(
+    study: Path, times: float, said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codingspot.estimation.slower_than_float32", lambda _: times)
+    shown = call(str(study), "--dtype", "bfloat16", "--device", "cpu").output
+    assert ("7.0 times as long for a product of matrices in bfloat16 as in float32" in shown) == said

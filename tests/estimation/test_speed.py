@@ -1,6 +1,10 @@
-import pytest
+from collections.abc import Iterator
+from functools import partial
 
-from codingspot.estimation import Speeds, estimate, measure_speeds, speed, stage_seconds
+import pytest
+import torch
+
+from codingspot.estimation import Speeds, estimate, measure_speeds, slower_than_float32, speed, stage_seconds
 from codingspot.study import parse_study
 
 STUDY = """
@@ -35,6 +39,20 @@ def test_speeds_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.reading > found.scoring > 0  # without a backward pass
     assert found.generation > 0
     assert found.selection > found.reading
+
+
+def test_a_type_is_as_slow_as_its_shortest_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = iter([9, 3, 2, 4, 9, 1, 0.5, 2])  # the first of each isn't counted
+    monkeypatch.setattr(speed, "perf_counter", partial(next, _begun_and_ended(took)))
+    assert slower_than_float32(torch.bfloat16) == 2 / 0.5
+
+
+def _begun_and_ended(took: Iterator[float]) -> Iterator[float]:
+    now = 0.0
+    for seconds in took:
+        yield now
+        now += seconds
+        yield now
 
 
 def test_the_first_time_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

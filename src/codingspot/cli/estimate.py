@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
     from codingspot.study import Study
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
+_SLOW = 2.0
 _WORDS = ("stage", "place", "made of", "what", "way", "fits")  # headings of columns without numbers
 
 
@@ -81,8 +82,23 @@ def estimate(
         _print(asked, found)
         if measure:
             _print_seconds(seconds)
-        for sentence in said:
+        for sentence in (*said, *_slow(asked, found)):
             out.print(sentence, style="dim", soft_wrap=True)
+
+
+def _slow(study: Study, found: Estimate) -> Iterator[str]:
+    """That this processor is slow with the model's type, where it is."""
+    from codingspot.estimation import slower_than_float32
+    from codingspot.models import torch_dtype
+
+    dtype = study.model.dtype
+    if found.device == "cpu" and dtype not in ("auto", "float32"):
+        times = slower_than_float32(torch_dtype(dtype))
+        if times > _SLOW:
+            yield (
+                f"This processor takes {times:.1f} times as long for a product of matrices in {dtype} as in float32; "
+                "--dtype float32 takes twice the memory."
+            )
 
 
 def _memory(given: float | None, study: Study) -> int | None:

@@ -3,7 +3,7 @@
 from codingspot.estimation.estimate import Estimate, device_memory, estimate
 from codingspot.estimation.footprint import Footprint, measure_footprint
 from codingspot.estimation.peaks import MemoryPeak
-from codingspot.estimation.speed import Speeds, measure_speeds, stage_seconds
+from codingspot.estimation.speed import Speeds, measure_speeds, slower_than_float32, stage_seconds
 from codingspot.estimation.ways import Way
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "estimate",
     "measure_footprint",
     "measure_speeds",
+    "slower_than_float32",
     "stage_seconds",
 ]

@@ -27,6 +27,7 @@ _SECONDS = 2.5  # for each of four measurements, where doing it twice doesn't ta
 _MICRO_BATCHES = 4
 _PROMPT = 256  # tokens of a prompt, and at most as many after it
 _KEYS = 1 << 22
+_ROWS, _WIDTH = 256, 1024
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,25 @@ class Speeds:
     reading: float
     generation: float
     selection: float
+
+
+def slower_than_float32(dtype: torch.dtype) -> float:
+    """How many times as long as in float32 this processor takes for a product of matrices in another type.
+
+    Where it has no instructions for half precision (AVX-512 or AMX on x86) that is several times.
+    """
+    return _product_seconds(dtype) / _product_seconds(torch.float32)
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    """The shortest of three times, after one that isn't counted."""
+    states, weights = torch.zeros(_ROWS, _WIDTH, dtype=dtype), torch.zeros(_WIDTH, _WIDTH, dtype=dtype)
+    seconds = []
+    for _ in range(4):
+        start = perf_counter()
+        torch.nn.functional.linear(states, weights)
+        seconds.append(perf_counter() - start)
+    return min(seconds[1:])
 
 
 def measure_speeds(study: Study, loaded: LoadedModel) -> Speeds:
