@@ -104,7 +104,7 @@ def score(
     streamed = isinstance(loaded, StreamedModel)
     if ranks.count > 1 or streamed:
         require_in_shards(estimator, parameters)
-        asked = {"finetune": finetune, "draws": draws, "sample_only": sample_only, "folded": folded}
+        asked: dict[str, object] = {"finetune": finetune, "draws": draws, "sample_only": sample_only, "folded": folded}
         if not streamed:
             asked["partial"] = partial
         given = next((name for name, value in asked.items() if value), None)
