@@ -119,3 +119,10 @@ def test_bad_input_is_one_line(arguments: list[str], says: str, study: Path, mon
     assert result.exit_code == 1
     assert result.output.startswith(f"error: {says}")
     assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("memory", ["-1", "nan", "inf", "1e300", "many"])
+def test_memory_that_no_device_has_is_refused(study: Path, memory: str) -> None:
+    refused = call(str(study), "--memory", memory)
+    assert refused.exit_code == 2
+    assert "Invalid value for '--memory'" in refused.output
