@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from codingspot.analysis import Pieces
-from codingspot.directories import held, renewed_folder, scratch_folder
+from codingspot.directories import held, partial_folder, renewed_folder, scratch_folder
 from codingspot.errors import OutputError
 from codingspot.files import write_json
 
@@ -270,3 +270,27 @@ def test_scratch_of_the_user_is_no_scratch(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="notes"):
         Pieces(tmp_path, "neurons", {})
     assert scratch_folder(tmp_path, "lens") == scratch_folder(tmp_path, "lens")
+
+
+def test_what_is_finished_of_a_folder_is_kept_beside_what_it_leads_to(tmp_path, monkeypatch) -> None:
+    (tmp_path / "elsewhere" / "real").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "real")
+    monkeypatch.chdir(tmp_path / "elsewhere" / "real")
+    for target in (tmp_path / "link", Path()):  # a rename moves it in place, which another file system's couldn't
+        with partial_folder(target) as folder:
+            assert folder == tmp_path / "elsewhere" / "real.partial"
+        assert not folder.exists()
+
+
+def test_a_place_for_what_is_finished_that_is_somebody_else_s_is_refused(tmp_path) -> None:
+    (tmp_path / "file.partial").write_text("mine")
+    (tmp_path / "folder.partial").mkdir()
+    (tmp_path / "folder.partial" / "mine").write_text("mine")
+    (tmp_path / "link.partial").symlink_to(tmp_path)
+    for name in ("file", "folder", "link"):
+        refused = pytest.raises(
+            OutputError, match=rf"{name}\.partial, where .* move it away, or choose another folder than"
+        )
+        with refused, partial_folder(tmp_path / name):
+            raise AssertionError
+    assert (tmp_path / "file.partial").read_text() == (tmp_path / "folder.partial" / "mine").read_text() == "mine"

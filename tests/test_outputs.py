@@ -232,6 +232,16 @@ def test_output_keeps_clear_of_input(tmp_path: Path) -> None:
     check_inputs(tmp_path / "a" / "source-2", [source, None, "", "org/name"])
 
 
+def test_the_folder_that_a_command_runs_in_is_not_replaced(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (Path(), tmp_path):  # whose shell would be left in a folder that is gone
+        with (
+            pytest.raises(OutputError, match="is the folder that the command runs in"),
+            new_folder(name, "codingspot-x"),
+        ):
+            raise AssertionError
+
+
 HELD = """
 analysis.py bench/report.py bench/run.py files.py directories.py outputs.py importance/writing.py importance/halving.py
 corpus/corpus.py views/lens/analysis.py views/neurons/analysis.py views/neurons/counting.py

@@ -101,6 +101,8 @@ def test_all_that_a_run_does_to_its_directory_is_there_and_on_the_next_machine(u
     machine()
     assert here(local_path(url)) == there(url)
     assert as_given(f"see {local_path(url)}/plan.json") == f"see {url}/plan.json"
+    assert as_given(f"no {local_path(url)}. {local_path(url)}") == f"no {url}. {url}"
+    assert as_given(f"{local_path(url)}.partial") == f"{local_path(url)}.partial"  # beside it, and not there
 
 
 def test_what_another_machine_did_replaces_what_is_here_and_what_is_the_same_is_not_fetched(

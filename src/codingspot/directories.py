@@ -172,16 +172,30 @@ def held(
                 each.rmdir()
 
 
+def partial_path(target: Path) -> Path:
+    """``TARGET.partial``, beside what ``target`` is or leads to."""
+    return Path(f"{os.path.realpath(target)}.partial")
+
+
 @contextmanager
 def partial_folder(target: Path) -> Iterator[Path]:
-    """Hold ``TARGET.partial``, for what is finished of ``target`` if it is stopped; it goes when it is empty.
+    """Hold :func:`partial_path`, for what is finished of ``target`` if it is stopped; it goes when it is empty.
 
     Raises:
-        OutputError: as :func:`held`.
+        OutputError: another process holds it, or it is a link or anything else that this function did not leave.
     """
-    folder = target.with_name(f"{target.name}.partial")
+    folder, kind = partial_path(target), f"{PREFIX}partial"
     try:
-        with held(folder, f"{PREFIX}partial", unmarked=lambda _: False):
+        if folder.is_symlink():
+            raise OutputError(f"{folder} is a link")
+        check_directory(folder, kind, unmarked=lambda _: False)
+    except OutputError:
+        raise OutputError(
+            f"{folder}, where what is finished of {target} is kept, is not codingspot's; move it away, or choose "
+            f"another folder than {target}"
+        ) from None
+    try:
+        with held(folder, kind, unmarked=lambda _: False):
             yield folder
     finally:
         with suppress(OSError):  # not empty

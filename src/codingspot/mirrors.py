@@ -6,6 +6,7 @@ None has one, unless :mod:`codingspot.remote` gave it one.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 
@@ -62,5 +63,5 @@ def mirror_of(path: Path) -> Mirror:
 def as_given(text: str) -> str:
     """``text`` with the URLs that users know in place of the folders that mirror them."""
     for folder, mirror in _MIRRORS.items():
-        text = text.replace(str(folder), mirror.url)
+        text = mirror.url.join(re.split(rf"{re.escape(str(folder))}(?!\.?\w)", text))
     return text

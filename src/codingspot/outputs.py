@@ -58,6 +58,8 @@ def check_folder(path: Path, *, inputs: Iterable[Place] = (), force: bool = Fals
     check_inputs(path, inputs)
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; choose a folder")
+    if path.exists() and path.samefile("."):
+        raise OutputError(f"{path} is the folder that the command runs in, and would be replaced; choose another one")
     found = next(contents(path), None)
     if found is None:
         return

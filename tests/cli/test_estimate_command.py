@@ -128,3 +128,10 @@ def test_a_processor_that_is_slow_in_half_precision_is_named(
     monkeypatch.setattr("codingspot.estimation.slower_than_float32", lambda _: times)
     shown = call(str(study), "--dtype", "bfloat16", "--device", "cpu").output
     assert ("7.0 times as long for a product of matrices in bfloat16 as in float32" in shown) == said
+
+
+@pytest.mark.parametrize("memory", ["-1", "nan", "inf", "1e300", "many"])
+def test_memory_that_no_device_has_is_refused(study: Path, memory: str) -> None:
+    refused = call(str(study), "--memory", memory)
+    assert refused.exit_code == 2
+    assert "Invalid value for '--memory'" in refused.output

@@ -27,7 +27,7 @@ DECODING = Decoding(8, stop=("e",))
 
 
 @contextmanager
-def serving(complete: Complete, models: tuple[str, ...] = ("tiny",)) -> Iterator[str]:
+def serving(complete: Complete, models: tuple[str, ...] = ("tiny",), *, cut: bool = False) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def _send(self, answer: Any) -> None:
             status, answer = answer if isinstance(answer, tuple) else (200, answer)
@@ -42,7 +42,11 @@ def serving(complete: Complete, models: tuple[str, ...] = ("tiny",)) -> Iterator
             self._send(known[self.path])
 
         def do_POST(self) -> None:
-            self._send(complete(json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if cut:
+                self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\n{")
+                return
+            self._send(complete(asked))
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -117,8 +121,24 @@ def test_what_a_server_cannot_do_is_refused_before_the_work() -> None:
             ServedGenerator(url, "c")
         with pytest.raises(EvaluationError, match="set temperature to 0"):
             ServedGenerator(url, "a").require(Decoding(8, temperature=0.5))
-    with pytest.raises(EvaluationError, match="is no address of a server"):
-        ServedGenerator("localhost:8000")
+    for url in ("localhost:8000", "http://", "http://[::1/v1", "http://localhost:99999/v1"):
+        with pytest.raises(EvaluationError, match="is no address of a server"):
+            ServedGenerator(url)
+
+
+def test_an_answer_that_breaks_off_is_told_in_one_line() -> None:
+    told = pytest.raises(EvaluationError, match=r"no answer from .*/completions \(.*IncompleteRead")
+    with serving(lambda _: {}, cut=True) as url, told:
+        ServedGenerator(url).generate([[1]], DECODING)
+
+
+def test_a_password_in_the_address_is_sent_and_not_told() -> None:
+    with serving(lambda _: (401, {})) as url:
+        served = ServedGenerator(url.replace("http://", "http://me:secret@"))
+        with pytest.raises(EvaluationError, match="answers 401") as raised:
+            served.generate([[1]], DECODING)
+        assert "secret" not in f"{served}{raised.value}"
+        assert served._session.auth == ("me", "secret")
 
 
 def test_a_server_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,7 @@ def test_a_student_learns_from_its_teacher(make_checkpoint, corpus: Path, tmp_pa
         ({"spot": "SPOT"}, "--spot says nothing of layers that are spread evenly"),
         ({"layers": 2}, "the model has 2 layers"),
         ({"corpora": ()}, "no corpus is named"),
+        ({"corpora": ("testbed", "elsewhere")}, "testbed can't be put together with other sources; give it alone"),
         ({"held_out": ("go", "prose")}, "hold"),
         ({"keep": "dense", "spot": "SPOT"}, "was found in"),
     ],

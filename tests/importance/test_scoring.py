@@ -1,4 +1,5 @@
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,9 +8,10 @@ from hypothesis import strategies as st
 
 from codingspot.corpus import Corpus, pack
 from codingspot.errors import ArtefactError, CorpusError, NonFiniteError, OutputError, StudyError
+from codingspot.files import remove
 from codingspot.importance import FineTune, ScoreStore, disjoint_draws, merge, score
 from codingspot.importance.draws import sample_offsets
-from codingspot.models import fingerprint, unique_parameters
+from codingspot.models import LoadedModel, fingerprint, unique_parameters
 from codingspot.spot import RECIPES, find_spot
 
 SETTINGS = {"sequence_length": 8, "token_budget": 64, "micro_batch_tokens": 16}
@@ -233,14 +235,63 @@ def test_what_is_somebody_else_s_is_not_gone_on_with(loaded, corpus, tmp_path) -
     assert (tmp_path / "partial" / "s" / "mine.txt").read_text() == "mine"
 
 
-def test_a_scoring_of_something_else_begins_anew(loaded, corpus, tmp_path) -> None:
+def _stopped_at_rust(loaded: LoadedModel, corpus: Corpus, folder: Path) -> Path:
+    """The folder in which a scoring into ``folder / "s"`` left its first domain."""
+
     def stop(domain: str, _done: int, _total: int) -> None:
         if domain == "Rust":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        score(loaded, corpus, tmp_path / "s", partial=tmp_path / "partial", progress=stop, **SETTINGS)
-    again = score(loaded, corpus, tmp_path / "s", partial=tmp_path / "partial", seed=1, **SETTINGS)
+        score(loaded, corpus, folder / "s", partial=folder / "partial", progress=stop, **SETTINGS)
+    return folder / "partial"
+
+
+def test_what_another_scoring_finished_is_kept_unless_it_may_be_replaced(loaded, corpus, tmp_path) -> None:
+    partial = _stopped_at_rust(loaded, corpus, tmp_path)
+    finished = (partial / "s" / "C%23.safetensors").stat()
+    with pytest.raises(OutputError, match=r"finished of a scoring with another seed; .* --force"):
+        score(loaded, corpus, tmp_path / "s", partial=partial, seed=1, **SETTINGS)
+    with pytest.raises(OutputError, match=r"another sequence_length and keep_dtype;"):
+        score(
+            loaded, corpus, tmp_path / "s", partial=partial, **{**SETTINGS, "sequence_length": 4}, keep_dtype="float16"
+        )
+    assert (partial / "s" / "C%23.safetensors").stat() == finished
+    again = score(loaded, corpus, tmp_path / "s", partial=partial, seed=1, force=True, **SETTINGS)
     expected = score(loaded, corpus, tmp_path / "expected", seed=1, **SETTINGS)
     for name in again.layout.names:
         assert torch.equal(again.tensor("C#", name), expected.tensor("C#", name))
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "journal"])
+def test_what_a_stopped_scoring_lost_is_scored_again(loaded, corpus, tmp_path, damage) -> None:
+    partial = _stopped_at_rust(loaded, corpus, tmp_path)
+    file = partial / "s" / "C%23.safetensors"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif damage == "gone":
+        file.unlink()
+    else:  # killed right after its folder was made
+        remove(partial / "s")
+        (partial / "s").mkdir()
+    again = score(loaded, corpus, tmp_path / "s", partial=partial, **SETTINGS)
+    expected = score(loaded, corpus, tmp_path / "expected", **SETTINGS)
+    assert again.domains == expected.domains
+    for name in again.layout.names:
+        assert torch.equal(again.tensor("C#", name), expected.tensor("C#", name))
+
+
+def test_scores_that_may_not_appear_are_kept(loaded, corpus, tmp_path) -> None:
+    partial = tmp_path / "partial"
+
+    def disturb(domain: str, _done: int, _total: int) -> None:
+        if domain == "English" and not (tmp_path / "s").exists():
+            (tmp_path / "s").mkdir()
+            (tmp_path / "s" / "mine.txt").write_text("mine")
+
+    with pytest.raises(OutputError, match=r"holds mine\.txt"):
+        score(loaded, corpus, tmp_path / "s", partial=partial, progress=disturb, **SETTINGS)
+    (tmp_path / "s").rename(tmp_path / "mine")
+    heard: list[str] = []
+    score(loaded, corpus, tmp_path / "s", partial=partial, progress=lambda name, *_: heard.append(name), **SETTINGS)
+    assert len(heard) == 3  # none was scored again

@@ -48,7 +48,9 @@ def estimate(
     device: Annotated[str | None, typer.Option(help="cpu or cuda, instead of the study's.")] = None,
     memory: Annotated[
         float | None,
-        typer.Option(help="GB that a device has, to tell which ways of scoring fit.", min=0, show_default="this one's"),
+        typer.Option(
+            help="GB that a device has, to tell which ways of scoring fit.", min=0, max=1e9, show_default="this one's"
+        ),
     ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, and measure for ten seconds how long stages will take.")

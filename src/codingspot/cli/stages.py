@@ -87,7 +87,7 @@ def score(
 
     In shards: torchrun --nproc-per-node 8 -m codingspot score my-model --corpus corpora/tiny --out runs/scores
     """
-    from codingspot.directories import partial_folder
+    from codingspot.directories import partial_folder, partial_path
     from codingspot.errors import StudyError
     from codingspot.importance import score as score_model
     from codingspot.importance.scoring import require_in_shards
@@ -99,7 +99,8 @@ def score(
     from codingspot.study.corpora import scoring_corpus
     from codingspot.study.scoring_section import ScoringSection
 
-    resumes = "" if launched() else f"the same command goes on from what is finished, in {directory}.partial"
+    kept = f"the same command goes on from the domains that are finished, if any, in {partial_path(directory)}"
+    resumes = "" if launched() else kept
     with friendly_errors(resumes), one_voice(), process_group():
         check_folder(directory, inputs=input_places(model.id, *(corpus or ())), force=force)
         section = corpus_section(model.id, corpus, language, general, held_out or None, documents=documents, seed=seed)

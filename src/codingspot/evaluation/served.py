@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import BaseModel, Field, ValidationError
 from requests.adapters import HTTPAdapter
+from requests.utils import get_auth_from_url, urldefragauth
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from codingspot.corpus.fences import through_first_block
@@ -77,10 +79,12 @@ class ServedGenerator:
     batching = PromptBatching.SHARED
 
     def __init__(self, url: str, model: str | None = None) -> None:
-        self._url = url.rstrip("/")
-        if urlsplit(self._url).scheme not in ("http", "https"):
+        if not _is_address(url):
             raise EvaluationError(f"{shown(url)} is no address of a server; give one such as http://localhost:8000/v1")
         self._session = requests.Session()
+        user, password = get_auth_from_url(url)
+        self._session.auth = (user, password) if user else None
+        self._url = urldefragauth(url).rstrip("/")  # without the password, as results name it
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=PARALLEL, max_retries=_RETRIES))
         names = [each.id for each in self._asked(_Models, "GET", f"{self._url}/models").data]
@@ -136,7 +140,7 @@ class ServedGenerator:
                 if not response.ok:
                     said = shown(content[:200].decode(errors="replace"))
                     raise EvaluationError(f"{url} answers {response.status_code}: {said}; see the server's log")
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, HTTPError, OSError) as error:  # urllib3's own while the content is read
             raise EvaluationError(f"no answer from {url} ({reason(error)}); see whether the server runs") from None
         if len(content) > _MOST_BYTES:
             raise EvaluationError(f"{url} answers with more than {_MOST_BYTES:,} bytes; see what is at this address")
@@ -146,3 +150,11 @@ class ServedGenerator:
             raise EvaluationError(
                 f"{url} doesn't answer as a server of completions does; give the address of one, with its /v1"
             ) from None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of brackets, or the port
+        return False

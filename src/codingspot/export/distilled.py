@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from codingspot.corpus import Corpus, pack
 from codingspot.errors import NonFiniteError, SelectionError, StudyError
@@ -24,6 +25,7 @@ from codingspot.learning import domain_losses
 from codingspot.models import LoadedModel, ParameterLayout, input_places
 from codingspot.models.section import ModelSection
 from codingspot.outputs import check_folder
+from codingspot.records import first_fault
 from codingspot.spot import Spot
 from codingspot.study.corpora import require_source, study_corpora
 from codingspot.study.corpus_section import CorpusSection
@@ -53,7 +55,8 @@ def export_distilled(
     ``tell`` hears what is being done, and the share of the training that is done.
 
     Raises:
-        StudyError: layers are kept by the density of a spot that isn't given, or one is given for nothing.
+        StudyError: layers are kept by the density of a spot that isn't given, or one is given for nothing; or the
+            settings of the corpus don't go together.
         SelectionError: the model hasn't more layers, they can't stand alone, or the spot is empty.
         FingerprintError: the spot was found in other weights.
         CorpusError: the text can't be read, or is too little.
@@ -91,13 +94,16 @@ def export_distilled(
 
 def _corpora(model: str, settings: DistilledExport) -> tuple[Corpus, Corpus]:
     """What is trained on, and the text that losses are of."""
-    section = CorpusSection(
-        source=settings.corpora[0] if len(settings.corpora) == 1 else settings.corpora or None,
-        languages=settings.languages or None,
-        held_out=settings.held_out or None,
-        evaluation_documents=settings.evaluation_documents,
-        seed=settings.seed,
-    )
+    try:
+        section = CorpusSection(
+            source=settings.corpora[0] if len(settings.corpora) == 1 else settings.corpora or None,
+            languages=settings.languages or None,
+            held_out=settings.held_out or None,
+            evaluation_documents=settings.evaluation_documents,
+            seed=settings.seed,
+        )
+    except ValidationError as error:
+        raise StudyError(f"the corpus can't be used: {first_fault(error)}") from None
     require_source(section, model)
     return study_corpora(section)
 

@@ -11,12 +11,14 @@ import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -30,7 +32,7 @@ from codingspot.models import ParameterLayout
 from codingspot.models.finite import all_finite
 from codingspot.models.parts import parts
 from codingspot.models.ranks import ALONE, Ranks, own_part
-from codingspot.outputs import Place, new_folder
+from codingspot.outputs import MANIFEST, Place, check_folder, contents, new_folder
 from codingspot.provenance import library_versions
 from codingspot.records import Count, Plain, Record, read_plain
 from codingspot.tensor_files import Form, places, raw, set_aside
@@ -233,10 +235,12 @@ def store_writer(
 
     Until then it is in the folder ``partial``, if that is given, which stays where the block ends otherwise and a
     domain was written: the next writer there, for a store of the same provenance, has the domains that were written.
+    One for a store of another provenance is refused, or, with ``force``, begins anew.
     Several ``ranks`` write one store together: the first makes its folder, and each writes the scores that it holds.
 
     Raises:
-        OutputError: as :meth:`ScoreStore.write`; or ``partial`` is there and this package did not leave it.
+        OutputError: as :meth:`ScoreStore.write`; or ``partial`` is there and this package did not leave it, or left it
+            for a store of another provenance.
         ArtefactError: no domain was written.
     """
     if ranks.own > 0:
@@ -248,7 +252,9 @@ def store_writer(
             temporary.rmdir()
         place = temporary if partial is None else partial
         made_from = {**(provenance or {}), **({} if keep_dtype == "float32" else {"keep_dtype": keep_dtype})}
-        writer = StoreWriter(place, shard_bytes) if partial is None else _gone_on_with(partial, shard_bytes, made_from)
+        writer = StoreWriter(place, shard_bytes)
+        if partial is not None:
+            writer = _gone_on_with(partial, shard_bytes, made_from, force=force)
         writer.keep_dtype = keep_dtype
         ranks.first(place)
         try:
@@ -259,9 +265,6 @@ def store_writer(
             raise
         for domain in writer.domains:
             writer.finish(domain)
-        if partial is not None:
-            (partial / _JOURNAL).unlink()
-            partial.rename(temporary)
         if writer.layout is None:
             raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
         manifest = {
@@ -272,7 +275,11 @@ def store_writer(
             "domains": [asdict(domain) for domain in writer.domains],
             "layout": writer.layout.to_json(),
         }
-        write_json(temporary / "manifest.json", manifest)
+        write_json(place / MANIFEST, manifest)
+        if partial is not None:
+            check_folder(folder, force=force)  # before the move: what may not appear stays where it can be gone on with
+            partial.rename(temporary)
+            (temporary / _JOURNAL).unlink()
     ranks.wait()
 
 
@@ -281,26 +288,50 @@ def texts_of(domain: DomainScores) -> list[str]:
     return [str(each["name"]) for each in domain.details.get("languages", [{"name": domain.name}])]
 
 
-def _gone_on_with(folder: Path, shard_bytes: int, made_from: Mapping[str, Any]) -> StoreWriter:
-    """A writer with the domains that an earlier one left in ``folder``, if it was for the same; else without any."""
+def _gone_on_with(folder: Path, shard_bytes: int, made_from: Mapping[str, Any], *, force: bool) -> StoreWriter:
+    """A writer with the domains that an earlier one, for the same, left whole in ``folder``, up to one that isn't.
+
+    What one for something else had finished goes with ``force`` alone.
+    """
     writer = StoreWriter(folder, shard_bytes, made_from=json.loads(json.dumps(made_from)))
     journal = folder / _JOURNAL
     if journal.exists():
-        left = read_plain(journal, _Journal, what="the record of a stopped scoring", way_out="remove it")
-        if left["whole"] and left["domains"] and left["made_from"] == writer.made_from:
+        left = read_plain(journal, _Journal, what="the record of a stopped scoring", way_out=f"remove {folder}")
+        others = _differing(left["made_from"], writer.made_from or {})
+        if left["whole"] and left["domains"] and not others:
             writer.layout = ParameterLayout.from_json(left["layout"], str(journal))
-            writer.domains = [DomainScores(**{**each, "files": tuple(each["files"])}) for each in left["domains"]]
+            found = [DomainScores(**{**each, "files": tuple(each["files"])}) for each in left["domains"]]
+            writer.domains = list(takewhile(lambda each: all(_is_whole(folder / file) for file in each.files), found))
             known = {_JOURNAL, *(file for domain in writer.domains for file in domain.files)}
             for each in folder.iterdir():
                 if each.name not in known:  # of a domain that wasn't finished
                     remove(each)
             return writer
+        if left["domains"] and others and not force:
+            raise OutputError(
+                f"{folder} has what is finished of a scoring with another {' and '.join(others)}; give the same, "
+                "choose another folder, or replace it with --force"
+            )
         remove(folder)
-    elif folder.exists():
-        raise OutputError(f"{folder} is no scoring that was stopped; give another folder for what is partial")
-    folder.mkdir(parents=True)
+    elif next(contents(folder), None) is not None:
+        raise OutputError(f"{folder} is no scoring that was stopped; move it away, or choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
     writer._note()  # from now on the folder is known as this package's
     return writer
+
+
+def _differing(left: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs of what two scorings were made from: ``model``, ``corpus``, ``estimator``, or a setting."""
+    one, other = ({**each, **dict(each.get("settings") or ())} for each in (left, new))
+    return [name for name in {**one, **other} if name != "settings" and one.get(name) != other.get(name)]
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        with safe_open(file, framework="pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
 
 
 def mean_and_deviation(scores: Iterable[Tensor], ranks: Ranks = ALONE) -> tuple[float, float]:
