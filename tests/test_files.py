@@ -1,6 +1,7 @@
 """Files appear whole or not at all."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -38,11 +39,16 @@ def test_a_folder_is_replaced_whole(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_no_space_left_is_one_error_whichever_library_writes(tmp_path: Path):
-    error = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
-    with pytest.raises(OSError) as caught:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize("library", [True, False])
+def test_no_space_left_is_one_error_whichever_library_writes(tmp_path: Path, number: int, library: bool):
+    said = f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})"
+    error = (
+        SafetensorError(said) if library else OSError(number, os.strerror(number))
+    )  # of an open file: without a name
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
         write_half(tmp_path / "x", error)
-    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.errno == number
     assert caught.value.filename == str(tmp_path / "x")
     assert not list(tmp_path.iterdir())
 

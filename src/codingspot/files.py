@@ -23,6 +23,9 @@ from codingspot.mirrors import mirror_of
 LOCK = ".codingspot.lock"
 """Name of the lock of a directory that one process holds at a time."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of the errors that say that no more can be written: of the device, a quota, or a limit of files."""
+
 _SUFFIX = ".codingspot"
 _TEMPORARY = re.compile(rf"\.(?P<name>.+)\.[a-z0-9_]{{8}}{re.escape(_SUFFIX)}")
 _LOCK, _OLD = ".lock", ".old"
@@ -41,7 +44,7 @@ def atomic_path(path: Path, *, ready: Callable[[], None] = lambda: None) -> Iter
     (:mod:`codingspot.outputs`), and again by ``ready``, which is called right before the rename.
 
     Raises:
-        OSError: with ``errno.ENOSPC`` and the path where no space is left, whichever library was writing.
+        OSError: with one of :data:`FULL` and the path where no space is left, whichever library was writing.
     """
     target = Path(os.path.realpath(path))  # a link stays one: what it leads to is replaced
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,9 +56,10 @@ def atomic_path(path: Path, *, ready: Callable[[], None] = lambda: None) -> Iter
             _put(temporary, target, holder)
             mirror_of(target).written(target)
         except Exception as error:
-            # safetensors and Arrow have error types of their own.
-            if os.strerror(errno.ENOSPC) in str(error):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+            # safetensors and Arrow have error types of their own, and what is open says no name.
+            for number in FULL:
+                if os.strerror(number) in str(error):
+                    raise OSError(number, os.strerror(number), str(path)) from error
             raise
 
 

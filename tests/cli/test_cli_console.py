@@ -1,5 +1,6 @@
 """Every command prints through consoles that show what they are given, all of it, and nothing that commands."""
 
+import errno
 import json
 import math
 import os
@@ -147,3 +148,13 @@ def test_of_ranks_the_first_speaks_and_another_tells_of_its_own_error(
     with pytest.raises(typer.Exit), friendly_errors(), one_voice():
         raise StudyError("no such file on this machine")
     assert capsys.readouterr().err == "error: no such file on this machine\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_what_could_not_be_written_for_want_of_room_is_one_line(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, console.friendly_errors():
+        raise OSError(number, os.strerror(number), "scores")
+    assert ended.value.exit_code == 1
+    assert "while writing scores; make room and run again" in capsys.readouterr().err

@@ -30,7 +30,7 @@ from rich.text import Text
 from codingspot.cli.lines import ProgressLines
 from codingspot.errors import CodingSpotError, StudyError
 from codingspot.escaping import visible
-from codingspot.files import json_value
+from codingspot.files import FULL, json_value
 from codingspot.mirrors import as_given
 
 if TYPE_CHECKING:
@@ -122,9 +122,9 @@ def friendly_errors(resume: str = "") -> Iterator[None]:
             err.print(Text.assemble(after_echo, ("stopped", "yellow"), f"; {what_next}"), soft_wrap=True)
         raise typer.Exit(128 + (stop.number if isinstance(stop, _Signalled) else signal.SIGINT)) from None
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            where = error.filename or "an artefact"
-            _fail(f"no space left on the device while writing {where}; free some and run again")
+        if error.errno in FULL:
+            what = "no space left on the device" if error.errno == errno.ENOSPC else os.strerror(error.errno).lower()
+            _fail(f"{what} while writing {error.filename or 'an artefact'}; make room and run again")
         if error.filename is None:
             raise
         _fail(f"{error.filename} can't be read or written ({error.strerror}); correct the path or its permissions")
