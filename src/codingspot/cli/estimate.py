@@ -71,8 +71,9 @@ def estimate(
 
     with friendly_errors():
         asked = _changed(_asked(target, study, preset), micro_batch_tokens, dtype=dtype, device=device)
+        room = _memory(memory, asked)
         with err.status("running the model without its weights"):
-            found = estimate_study(asked, _memory(memory, asked))
+            found = estimate_study(asked, room)
         seconds: dict[str, float | None] = {}
         if measure:
             with err.status("measuring how fast this machine is"):
@@ -81,7 +82,7 @@ def estimate(
         if as_json:
             print_json({**found.to_json(), "evaluation": list(said), **({"seconds": seconds} if measure else {})})
             return
-        _print(asked, found)
+        _print(asked, found, room)
         if measure:
             _print_seconds(seconds)
         for sentence in (*said, *_slow(asked, found)):
@@ -138,7 +139,7 @@ def _changed(study: Study, micro_batch_tokens: int | None, **model: str | None) 
     return study.model_copy(update=changes)
 
 
-def _print(study: Study, found: Estimate) -> None:
+def _print(study: Study, found: Estimate, room: int | None) -> None:
     scoring, model = study.scoring, found.footprint
     out.print(f"{found.model}, study {study.name}", style="bold", soft_wrap=True)
     out.print(
@@ -154,7 +155,7 @@ def _print(study: Study, found: Estimate) -> None:
     out.print(memory)
     out.print("Beside what Python and its libraries take themselves, about 0.6 GB.\n", style="dim")
     if found.ways:
-        _print_ways(found.ways)
+        _print_ways(found.ways, room)
     out.print("Disk", style="bold")
     disk = _table("what", "size")
     for name, size in found.disk.items():
@@ -176,7 +177,7 @@ def _print(study: Study, found: Estimate) -> None:
         out.print("Items on the Hub are not read here; name local files (data) to know.", style="dim")
 
 
-def _print_ways(ways: Sequence[Way]) -> None:
+def _print_ways(ways: Sequence[Way], room: int | None) -> None:
     out.print("Ways to score (codingspot score)", style="bold")
     table = _table("way", "a device", "host", "on disk", "read", "operations", "fits")
     for way in ways:
@@ -184,6 +185,8 @@ def _print_ways(ways: Sequence[Way]) -> None:
         fits = {True: "yes", False: "no", None: ""}[way.fits]
         table.add_row(way.name, *sizes, f"{way.operations:.2e}", fits)
     out.print(table)
+    if room is not None:
+        out.print(f"Whether {_bytes(room)} of a device's memory are enough.", style="dim")
     out.print()
 
 

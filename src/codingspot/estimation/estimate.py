@@ -50,7 +50,8 @@ class Estimate:
         tokens: scored, in all domains together.
         cells: edited models that are evaluated, the original among them.
         peaks: the largest memory of each stage.
-        disk: bytes by what they hold: ``scores``, ``draws`` (at a sample of the parameters), ``spots``.
+        disk: bytes by what they hold: ``scores``, ``draws`` (at a sample of the parameters, with
+            those by other reductions), ``spots``.
         flops: floating-point operations by stage; those of tasks depend on their texts and aren't counted.
         evaluation: tokens read and generated over all cells, at most: of held-out losses, and of each task; None of a
             task whose items are on the Hub.
@@ -218,7 +219,7 @@ class _Needs:
 
     def disk(self, model: Footprint) -> dict[str, int]:
         scores = torch_dtype(self.study.scoring.keep_dtype).itemsize * model.parameters * self.kept
-        draws = draw_count(self.study) if self.scored else 0
+        draws = draw_count(self.study) + further_passes(self.study) if self.scored else 0
         sampled = 4 * min(model.parameters, SAMPLE) * self.domains * draws
         saved = sum(count_for(k, model.parameters) for section in self.study.spots for k in _saved_doses(section))
         return {"scores": scores, "draws": sampled, "spots": _SPOT_BYTES * saved}

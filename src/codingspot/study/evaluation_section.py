@@ -45,7 +45,7 @@ class EvaluationSection(Settings):
     code: tuple[TaskEntry, ...] = Field((), description="tasks whose mean is the code rate, by name or with settings")
     general: tuple[TaskEntry, ...] = Field((), description="tasks whose mean is general ability")
     other: tuple[TaskEntry, ...] = Field((), description="tasks that are reported beside them")
-    limit: Count | None = Field(None, description="first items of each task; all where not given")
+    limit: Count | None = Field(None, description="first items of each task that isn't code; all where not given")
     code_limit: Count | None = Field(None, description="first items of each code task; all where not given")
     samples: Count = Field(1, description="programs a problem (n of pass@k)")
     temperature: float = Field(0.0, ge=0, description="of the programs that are drawn; 0: greedy")
