@@ -55,7 +55,7 @@ def masked_gradients(model: nn.Module, spot: Spot, train: Trained = "spot") -> I
         yield trained
 
 
-def _freezing(frozen: Bool[Tensor, "..."]) -> Callable[[Tensor], None]:
+def _freezing(frozen: Bool[Tensor, " ..."]) -> Callable[[Tensor], None]:
     def freeze(parameter: Tensor) -> None:
         if parameter.grad is not None:
             parameter.grad.masked_fill_(frozen, 0)

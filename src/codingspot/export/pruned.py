@@ -171,7 +171,7 @@ def _scores(checkpoint: Checkpoint, folder: str) -> ScoreStore:
     return store
 
 
-def _summed(store: ScoreStore, name: str) -> Float[Tensor, "..."]:
+def _summed(store: ScoreStore, name: str) -> Float[Tensor, " ..."]:
     """The sum of the magnitudes of a parameter's scores over domains."""
     found = torch.zeros(store.layout.shape(name))
     for domain in store.domains:
