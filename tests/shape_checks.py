@@ -22,13 +22,17 @@ CHECK = ast.parse("__import__('shape_checks').check", mode="eval").body
 
 def check(function: Callable[..., Any]) -> Callable[..., Any]:
     """Check a function's arrays whenever it is called; a dimension is of one size throughout a call."""
+    own = function.__annotations__
     arrays = {name: hint for name, hint in _hints(function) if _has_array(hint)}
     if not arrays:
         return function
     function.__annotations__ = arrays
-    if isgeneratorfunction(function):  # it runs among its reader's dimensions: its arguments are checked before
-        return jaxtyped(function, typechecker=beartype)
-    checked = beartype(function)
+    try:
+        if isgeneratorfunction(function):  # it runs among its reader's dimensions: its arguments are checked before
+            return jaxtyped(function, typechecker=beartype)
+        checked = beartype(function)
+    finally:
+        function.__annotations__ = own  # which registries read
 
     @wraps(function)
     def in_one_call(*arguments: Any, **named: Any) -> Any:
