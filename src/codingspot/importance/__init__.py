@@ -25,10 +25,10 @@ if TYPE_CHECKING:
         resolve,
     )
     from codingspot.importance.finetune import FineTune
-    from codingspot.importance.manifest import Normalisation
+    from codingspot.importance.manifest import DomainScores, Normalisation
     from codingspot.importance.scoring import record_snapshots, score
     from codingspot.importance.store import ScoreStore
-    from codingspot.importance.writing import DomainScores, NewDomainScores
+    from codingspot.importance.writing import NewDomainScores
 
 __all__ = [
     "ALIASES",

@@ -19,8 +19,9 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from codingspot.errors import StudyError
+from codingspot.importance.manifest import DomainScores
 from codingspot.importance.store import ScoreStore
-from codingspot.importance.writing import DomainScores, mean_and_deviation
+from codingspot.importance.writing import mean_and_deviation
 
 T = TypeVar("T")
 

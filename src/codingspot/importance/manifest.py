@@ -1,9 +1,10 @@
-"""The manifest of a score store: its keys and types, declared once."""
+"""The manifest of a score store: its keys and types, declared once; and what it says of a domain."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
@@ -52,6 +53,24 @@ class DetailsRecord(Record):
     tokens: Count | None = None
     loss: float | None = None
     finetuning_losses: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class DomainScores:
+    """What a store holds about one domain, beside its tensors.
+
+    ``predicted_tokens`` is the number the loss was divided by. ``mean`` and ``deviation`` are those of the
+    absolute scores over all parameters. ``details`` is what the estimator adds, such as the loss in nats a
+    token.
+    """
+
+    name: str
+    kind: DomainKind
+    predicted_tokens: int
+    mean: float
+    deviation: float
+    files: tuple[str, ...]
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 class DomainRecord(Record):

@@ -23,11 +23,10 @@ from codingspot.errors import ArtefactError, FingerprintError
 from codingspot.files import digest, read_json, reason
 from codingspot.importance.estimators import EstimatorTraits, estimator_traits
 from codingspot.importance.halving import FORMS, KeptScores, kept_scores
-from codingspot.importance.manifest import FORMAT, Normalisation, ScoreDtype, StoreManifest
+from codingspot.importance.manifest import FORMAT, DomainScores, Normalisation, ScoreDtype, StoreManifest
 from codingspot.importance.writing import (
     FOLDED,
     SHARD_BYTES,
-    DomainScores,
     NewDomainScores,
     store_writer,
     texts_of,

@@ -6,71 +6,38 @@ that a recipe needs that adds them up.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.corpus import DomainKind
-from codingspot.errors import ArtefactError, NonFiniteError, OutputError
+from codingspot.errors import ArtefactError, NonFiniteError
 from codingspot.files import remove, write_json
 from codingspot.importance.halving import halve
-from codingspot.importance.manifest import FORMAT, DomainRecord, Normalisation, ScoreDtype
-from codingspot.mirrors import mirror_of
+from codingspot.importance.journal import JOURNAL, finished_in, note
+from codingspot.importance.manifest import FORMAT, DomainScores, Normalisation, ScoreDtype
 from codingspot.models import ParameterLayout
 from codingspot.models.finite import all_finite
 from codingspot.models.parts import parts
 from codingspot.models.ranks import ALONE, Ranks, own_part
-from codingspot.outputs import MANIFEST, Place, check_folder, contents, new_folder
+from codingspot.outputs import MANIFEST, Place, check_folder, new_folder
 from codingspot.provenance import library_versions
-from codingspot.records import Count, Plain, Record, read_plain
 from codingspot.tensor_files import Form, places, raw, set_aside
-
-_JOURNAL = "journal.json"
 
 FOLDED = "code"
 """Name of the domain that folded languages make together."""
 
 # The library copies all of a file's tensors while it writes them.
 SHARD_BYTES = 1 << 29
-
-
-class _Journal(Record):
-    """What a writer that was stopped had written."""
-
-    made_from: Plain
-    whole: bool
-    domains: tuple[DomainRecord, ...]
-    layout: tuple[tuple[str, tuple[Count, ...]], ...]
-
-
-@dataclass(frozen=True)
-class DomainScores:
-    """What a store holds about one domain, beside its tensors.
-
-    ``predicted_tokens`` is the number the loss was divided by. ``mean`` and ``deviation`` are those of the
-    absolute scores over all parameters. ``details`` is what the estimator adds, such as the loss in nats a
-    token.
-    """
-
-    name: str
-    kind: DomainKind
-    predicted_tokens: int
-    mean: float
-    deviation: float
-    files: tuple[str, ...]
-    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,7 +87,7 @@ class StoreWriter:
         self.domains.append(_write_domain(self.folder, new, self.shard_bytes))
         if new.name != FOLDED:
             self.finish(self.domains[-1])
-        self._note()
+        self.note()
 
     def add_parts(self, new: NewDomainScores, layout: ParameterLayout, given: Iterable[Mapping[str, Tensor]]) -> None:
         """Write the scores of a domain, of ``layout``, as they are given: some tensors, then others, till all are.
@@ -149,7 +116,7 @@ class StoreWriter:
         if homes:
             raise ArtefactError(f"domain {new.name!r} has no scores of {min(homes)}; score the model as a whole")
         self.domains.append(_domain(new, mean, deviation, files))
-        self._note()
+        self.note()
 
     def fold(self, new: NewDomainScores) -> None:
         """Add a language's magnitudes, in place of its scores, to those of :data:`FOLDED`.
@@ -164,9 +131,9 @@ class StoreWriter:
             self.add(replace(new, name=FOLDED, details={**new.details, "languages": [language]}))
             return
         self._take_layout(new)
-        self._note(whole=False)
+        self.note(whole=False)
         self.domains = [self._folded(domain, new, language) for domain in self.domains]
-        self._note()
+        self.note()
 
     def finish(self, domain: DomainScores) -> None:
         """Keep the scores of a domain, to which no more are added, in the store's type."""
@@ -174,15 +141,10 @@ class StoreWriter:
             for file in domain.files:
                 halve(self.folder / file)
 
-    def _note(self, *, whole: bool = True) -> None:
-        """Write down what is there; not ``whole`` while the sums are being changed, which can't be gone on with."""
+    def note(self, *, whole: bool = True) -> None:
+        """Keep the journal (:func:`codingspot.importance.journal.note`), where the writer can be gone on with."""
         if self.made_from is not None:
-            domains = [asdict(domain) for domain in self.domains]
-            layout = [] if self.layout is None else self.layout.to_json()
-            for file in (file for domain in self.domains for file in domain.files):
-                mirror_of(self.folder).written(self.folder / file)
-            journal = {"made_from": self.made_from, "whole": whole, "domains": domains, "layout": layout}
-            write_json(self.folder / _JOURNAL, journal)
+            note(self.folder, self.made_from, self.layout, self.domains, whole=whole)
 
     def _take_layout(self, new: NewDomainScores) -> None:
         own_layout = ParameterLayout.of(new.scores)
@@ -252,10 +214,11 @@ def store_writer(
             temporary.rmdir()
         place = temporary if partial is None else partial
         made_from = {**(provenance or {}), **({} if keep_dtype == "float32" else {"keep_dtype": keep_dtype})}
-        writer = StoreWriter(place, shard_bytes)
+        writer = StoreWriter(place, shard_bytes, keep_dtype=keep_dtype)
         if partial is not None:
-            writer = _gone_on_with(partial, shard_bytes, made_from, force=force)
-        writer.keep_dtype = keep_dtype
+            writer.layout, writer.domains = finished_in(partial, made_from, force=force)
+            writer.made_from = made_from
+            writer.note()  # from now on the folder is known as this package's
         ranks.first(place)
         try:
             yield writer
@@ -279,59 +242,13 @@ def store_writer(
         if partial is not None:
             check_folder(folder, force=force)  # before the move: what may not appear stays where it can be gone on with
             partial.rename(temporary)
-            (temporary / _JOURNAL).unlink()
+            (temporary / JOURNAL).unlink()
     ranks.wait()
 
 
 def texts_of(domain: DomainScores) -> list[str]:
     """The names of the text whose scores a domain has: its own, or those of the languages that were folded into it."""
     return [str(each["name"]) for each in domain.details.get("languages", [{"name": domain.name}])]
-
-
-def _gone_on_with(folder: Path, shard_bytes: int, made_from: Mapping[str, Any], *, force: bool) -> StoreWriter:
-    """A writer with the domains that an earlier one, for the same, left whole in ``folder``, up to one that isn't.
-
-    What one for something else had finished goes with ``force`` alone.
-    """
-    writer = StoreWriter(folder, shard_bytes, made_from=json.loads(json.dumps(made_from)))
-    journal = folder / _JOURNAL
-    if journal.exists():
-        left = read_plain(journal, _Journal, what="the record of a stopped scoring", way_out=f"remove {folder}")
-        others = _differing(left["made_from"], writer.made_from or {})
-        if left["whole"] and left["domains"] and not others:
-            writer.layout = ParameterLayout.from_json(left["layout"], str(journal))
-            found = [DomainScores(**{**each, "files": tuple(each["files"])}) for each in left["domains"]]
-            writer.domains = list(takewhile(lambda each: all(_is_whole(folder / file) for file in each.files), found))
-            known = {_JOURNAL, *(file for domain in writer.domains for file in domain.files)}
-            for each in folder.iterdir():
-                if each.name not in known:  # of a domain that wasn't finished
-                    remove(each)
-            return writer
-        if left["domains"] and others and not force:
-            raise OutputError(
-                f"{folder} has what is finished of a scoring with another {' and '.join(others)}; give the same, "
-                "choose another folder, or replace it with --force"
-            )
-        remove(folder)
-    elif next(contents(folder), None) is not None:
-        raise OutputError(f"{folder} is no scoring that was stopped; move it away, or choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    writer._note()  # from now on the folder is known as this package's
-    return writer
-
-
-def _differing(left: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs of what two scorings were made from: ``model``, ``corpus``, ``estimator``, or a setting."""
-    one, other = ({**each, **dict(each.get("settings") or ())} for each in (left, new))
-    return [name for name in {**one, **other} if name != "settings" and one.get(name) != other.get(name)]
-
-
-def _is_whole(file: Path) -> bool:
-    try:
-        with safe_open(file, framework="pt"):
-            return True
-    except (OSError, SafetensorError):
-        return False
 
 
 def mean_and_deviation(scores: Iterable[Tensor], ranks: Ranks = ALONE) -> tuple[float, float]:
