@@ -77,3 +77,5 @@ def test_a_text_is_cut_behind_its_first_block() -> None:
     assert through_first_block("a\n```c\nx\n```\nThis is\n```\ny\n```") == "a\n```c\nx\n```"
     assert through_first_block("```c\nx") == "```c\nx"
     assert through_first_block("no block\n") == "no block\n"
+    assert through_first_block("```c\r\nx\r\n```\r\nmore") == "```c\r\nx\r\n```\r"
+    assert through_first_block("a\n```c\nx\n```") == "a\n```c\nx\n```"

@@ -29,31 +29,34 @@ def fenced_blocks(markdown: str) -> Iterator[FencedBlock]:
 
 def first_block_closed(markdown: str) -> bool:
     """Whether the first fenced block is followed by a fence, not by the end of the text."""
-    return next((closed for _, closed in _blocks(markdown)), False)
+    return _first_end(markdown) is not None
 
 
 def through_first_block(markdown: str) -> str:
     """The text up to the fence that closes its first block; all of it where none does."""
-    lines = markdown.split("\n")
-    parts = ("\n".join(lines[:end]) for end in range(1, len(lines)))
-    return next((part for part in parts if first_block_closed(part)), markdown)
+    end = _first_end(markdown)
+    return markdown if end is None else "\n".join(markdown.split("\n")[: end + 1])
 
 
-def _blocks(markdown: str) -> Iterator[tuple[FencedBlock, bool]]:
-    """Every block, and whether a fence closes it."""
+def _first_end(markdown: str) -> int | None:
+    return next((end for _, end in _blocks(markdown)), None)
+
+
+def _blocks(markdown: str) -> Iterator[tuple[FencedBlock, int | None]]:
+    """Every block, and the number of the line whose fence closes it; None where the end does."""
     opening: re.Match[str] | None = None
     lines: list[str] = []
-    for line in markdown.replace("\r\n", "\n").removesuffix("\n").split("\n"):
+    for number, line in enumerate(markdown.replace("\r\n", "\n").removesuffix("\n").split("\n")):
         if opening is None:
             opening = _OPENING.match(line)
             lines = []
         elif _closes(line, opening[2]):
-            yield _block(opening, lines), True
+            yield _block(opening, lines), number
             opening = None
         else:
             lines.append(line)
     if opening is not None:
-        yield _block(opening, lines), False
+        yield _block(opening, lines), None
 
 
 def first_block_with_tag(markdown: str) -> str | None:
