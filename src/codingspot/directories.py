@@ -186,14 +186,15 @@ def partial_folder(target: Path) -> Iterator[Path]:
     """
     folder, kind = partial_path(target), f"{PREFIX}partial"
     try:
-        if folder.is_symlink():
-            raise OutputError(f"{folder} is a link")
         check_directory(folder, kind, unmarked=lambda _: False)
+        ours = not folder.is_symlink()
     except OutputError:
+        ours = False
+    if not ours:
         raise OutputError(
             f"{folder}, where what is finished of {target} is kept, is not codingspot's; move it away, or choose "
             f"another folder than {target}"
-        ) from None
+        )
     try:
         with held(folder, kind, unmarked=lambda _: False):
             yield folder

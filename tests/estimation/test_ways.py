@@ -25,10 +25,10 @@ def llama(folder: Path, layers: int) -> str:
     return str(folder / str(layers))
 
 
-def ways(source: str, memory: int | None = None) -> dict[str, Way]:
+def ways(source: str, memory: int | None = None, *, on_cpu: bool = False) -> dict[str, Way]:
     run = DatalessModel(source)
     whole = run.footprint(TEXT.sequences, TEXT.length, TEXT.max_logits)
-    return {way.name: way for way in ways_to_score(run, whole, TEXT, memory)}
+    return {way.name: way for way in ways_to_score(run, whole, TEXT, memory=memory, on_cpu=on_cpu)}
 
 
 def test_layer_by_layer_doesnt_grow_with_layers_but_on_disk(tmp_path: Path) -> None:
@@ -71,10 +71,21 @@ def test_as_many_ranks_as_fit(tmp_path: Path) -> None:
     assert all(way.fits == (way.device <= memory) for way in enough.values())
     assert enough["8 ranks"].fits
     assert not enough["whole"].fits
+    on_cpu = ways(source, memory, on_cpu=True)  # which holds what the host does as well
+    assert not any(way.fits for way in on_cpu.values() if way.name.endswith("ranks"))
     none = ways(source, 1)
     assert [(way.name, way.fits) for way in none.values()] == [
-        ("whole", False), ("1024 ranks", False), ("layer by layer", False)
-    ]  # fmt: skip
+        ("whole", False),
+        ("1024 ranks", False),
+        ("layer by layer", False),
+    ]
+
+
+def test_what_fits_as_a_whole_is_scored_so(tmp_path: Path) -> None:
+    source = llama(tmp_path, 2)
+    needed = ways(source)["whole"].device
+    assert list(ways(source, needed)) == ["whole"]
+    assert list(ways(source, needed - 1)) != ["whole"]
 
 
 def test_layers_that_give_a_tuple(tmp_path: Path) -> None:
@@ -91,9 +102,11 @@ def test_layers_that_give_a_tuple(tmp_path: Path) -> None:
 
 def test_of_a_study(tmp_path: Path) -> None:
     study = preset_study("paper", "testbed")
-    found = estimate(study)
+    assert [way.name for way in estimate(study).ways] == ["whole"]  # on this machine
+    found = estimate(study, memory=100_000_000)
     assert found.ways[0].device == found.peaks[0].total
-    assert [way["name"] for way in found.to_json()["ways_to_score"]] == ["whole", "8 ranks", "layer by layer"]
+    assert [way["name"] for way in found.to_json()["ways_to_score"]] == ["whole", "4 ranks", "layer by layer"]
+    assert found.to_json()["device_memory"] == 100_000_000
     wanda = study.model_copy(
         update={"scoring": study.scoring.model_copy(update={"estimator": "wanda", "parameters": {}})}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ from codingspot.cli.console import AsJson, err, friendly_errors, out, print_json
 from codingspot.studies import ALL_PRESETS
 
 if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
-    from codingspot.estimation import Estimate, Way
+    from codingspot.estimation import Estimate
     from codingspot.study import Study
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -71,9 +71,8 @@ def estimate(
 
     with friendly_errors():
         asked = _changed(_asked(target, study, preset), micro_batch_tokens, dtype=dtype, device=device)
-        room = _memory(memory, asked)
         with err.status("running the model without its weights"):
-            found = estimate_study(asked, room)
+            found = estimate_study(asked, None if memory is None else int(memory * 1e9))
         seconds: dict[str, float | None] = {}
         if measure:
             with err.status("measuring how fast this machine is"):
@@ -82,33 +81,25 @@ def estimate(
         if as_json:
             print_json({**found.to_json(), "evaluation": list(said), **({"seconds": seconds} if measure else {})})
             return
-        _print(asked, found, room)
+        _print(asked, found)
         if measure:
             _print_seconds(seconds)
-        for sentence in (*said, *_slow(asked, found)):
+        for sentence in (*said, *_slow(found)):
             out.print(sentence, style="dim", soft_wrap=True)
 
 
-def _slow(study: Study, found: Estimate) -> Iterator[str]:
+def _slow(found: Estimate) -> Iterator[str]:
     """That this processor is slow with the model's type, where it is."""
     from codingspot.estimation import slower_than_float32
     from codingspot.models import torch_dtype
 
-    dtype = study.model.dtype
-    if found.device == "cpu" and dtype not in ("auto", "float32"):
-        times = slower_than_float32(torch_dtype(dtype))
+    if found.device == "cpu" and found.dtype in ("bfloat16", "float16"):
+        times = slower_than_float32(torch_dtype(found.dtype))
         if times > _SLOW:
             yield (
-                f"This processor takes {times:.1f} times as long for a product of matrices in {dtype} as in float32; "
-                "--dtype float32 takes twice the memory."
+                f"This processor takes {times:.1f} times as long for a product of matrices in {found.dtype} as in "
+                "float32; --dtype float32 takes twice the memory."
             )
-
-
-def _memory(given: float | None, study: Study) -> int | None:
-    """Bytes of a device: those given, or this machine's where it has the device."""
-    from codingspot.estimation import device_memory
-
-    return device_memory(study.model) if given is None else int(given * 1e9)
 
 
 def _asked(target: str, file: Path | None, preset: str | None) -> Study:
@@ -139,7 +130,7 @@ def _changed(study: Study, micro_batch_tokens: int | None, **model: str | None) 
     return study.model_copy(update=changes)
 
 
-def _print(study: Study, found: Estimate, room: int | None) -> None:
+def _print(study: Study, found: Estimate) -> None:
     scoring, model = study.scoring, found.footprint
     out.print(f"{found.model}, study {study.name}", style="bold", soft_wrap=True)
     out.print(
@@ -154,8 +145,8 @@ def _print(study: Study, found: Estimate, room: int | None) -> None:
         memory.add_row(peak.stage, peak.place, _bytes(peak.total), parts)
     out.print(memory)
     out.print("Beside what Python and its libraries take themselves, about 0.6 GB.\n", style="dim")
-    if found.ways:
-        _print_ways(found.ways, room)
+    if len(found.ways) > 1:
+        _print_ways(found)
     out.print("Disk", style="bold")
     disk = _table("what", "size")
     for name, size in found.disk.items():
@@ -177,16 +168,16 @@ def _print(study: Study, found: Estimate, room: int | None) -> None:
         out.print("Items on the Hub are not read here; name local files (data) to know.", style="dim")
 
 
-def _print_ways(ways: Sequence[Way], room: int | None) -> None:
+def _print_ways(found: Estimate) -> None:
     out.print("Ways to score (codingspot score)", style="bold")
     table = _table("way", "a device", "host", "on disk", "read", "operations", "fits")
-    for way in ways:
+    for way in found.ways:
         sizes = (_bytes(size) if size else "" for size in (way.device, way.host, way.disk, way.read))
         fits = {True: "yes", False: "no", None: ""}[way.fits]
         table.add_row(way.name, *sizes, f"{way.operations:.2e}", fits)
     out.print(table)
-    if room is not None:
-        out.print(f"Whether {_bytes(room)} of a device's memory are enough.", style="dim")
+    if found.memory is not None:
+        out.print(f"Whether {_bytes(found.memory)} of a device's memory are enough.", style="dim")
     out.print()
 
 

@@ -1,6 +1,6 @@
 """What a study will take - memory, disk, operations, and time - from the model's configuration and measured speeds."""
 
-from codingspot.estimation.estimate import Estimate, device_memory, estimate
+from codingspot.estimation.estimate import Estimate, estimate
 from codingspot.estimation.footprint import Footprint, measure_footprint
 from codingspot.estimation.peaks import MemoryPeak
 from codingspot.estimation.speed import Speeds, measure_speeds, slower_than_float32, stage_seconds
@@ -12,7 +12,6 @@ __all__ = [
     "MemoryPeak",
     "Speeds",
     "Way",
-    "device_memory",
     "estimate",
     "measure_footprint",
     "measure_speeds",

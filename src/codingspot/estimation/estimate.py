@@ -44,14 +44,15 @@ class Estimate:
 
     Attributes:
         model: its id or folder.
-        device: ``cpu`` or ``cuda``, where it will run.
+        device: ``cpu`` or ``cuda``, where it will run; with so many bytes of ``memory``, None where that isn't known.
+        dtype: of its weights.
         footprint: of the model and one micro-batch of scoring.
         domains: how many are scored.
         tokens: scored, in all domains together.
         cells: edited models that are evaluated, the original among them.
         peaks: the largest memory of each stage.
-        disk: bytes by what they hold: ``scores``, ``draws`` (at a sample of the parameters, with
-            those by other reductions), ``spots``.
+        disk: bytes by what they hold: ``scores``, ``draws`` (at a sample of the parameters, with those by other
+            reductions), ``spots``.
         flops: floating-point operations by stage; those of tasks depend on their texts and aren't counted.
         evaluation: tokens read and generated over all cells, at most: of held-out losses, and of each task; None of a
             task whose items are on the Hub.
@@ -61,6 +62,8 @@ class Estimate:
 
     model: str
     device: str
+    memory: int | None
+    dtype: str
     footprint: Footprint
     domains: int
     tokens: int
@@ -77,6 +80,8 @@ class Estimate:
         return {
             "model": self.model,
             "device": self.device,
+            "device_memory": self.memory,
+            "dtype": self.dtype,
             "parameters": self.footprint.parameters,
             "weight_bytes": self.footprint.weight_bytes,
             "domains": self.domains,
@@ -96,7 +101,7 @@ class Estimate:
 def estimate(study: Study, memory: int | None = None) -> Estimate:
     """What ``study`` will take, from the configuration of its model and what its corpus and tasks say of themselves.
 
-    ``memory`` is how many bytes a device has, to say which ways of scoring fit.
+    ``memory`` is how many bytes a device has, by default this machine's, to say which ways of scoring fit.
 
     Raises:
         ModelError: the model isn't found, or can't be run without data.
@@ -104,7 +109,7 @@ def estimate(study: Study, memory: int | None = None) -> Estimate:
         CorpusError, ArtefactError: as :func:`codingspot.estimation.domains.known_domains`.
         EvaluationError: the local items of a task can't be read.
     """
-    return _Needs(study).estimate(memory)
+    return _Needs(study, device_memory(study.model) if memory is None else memory).estimate()
 
 
 def device_kind(section: ModelSection) -> str:
@@ -121,7 +126,7 @@ def device_kind(section: ModelSection) -> str:
 
 
 def device_memory(section: ModelSection) -> int | None:
-    """Bytes of memory where a model will run, None where it isn't this machine's."""
+    """Bytes of memory where a model will run, None where that is another machine."""
     if device_kind(section) == "cpu":
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
@@ -130,8 +135,8 @@ def device_memory(section: ModelSection) -> int | None:
 class _Needs:
     """A study's sizes."""
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
+    def __init__(self, study: Study, memory: int | None) -> None:
+        self.study, self.memory = study, memory
         section = study.model
         self.device = device_kind(section)
         self.run = DatalessModel(
@@ -154,13 +159,15 @@ class _Needs:
         self.kept_languages = min(1, self.languages) if folded else self.languages
         self.kept = self.kept_languages + self.domains - self.languages if self.scored else 0
 
-    def estimate(self, memory: int | None) -> Estimate:
+    def estimate(self) -> Estimate:
         study, model = self.study, self.passes(self.sequences)
         cells = plan_cells(study, model.parameters)
         documents = study.corpus.evaluation_documents if self.own_texts else None
         return Estimate(
             model=study.model.id,
             device=self.device,
+            memory=self.memory,
+            dtype=str(self.run.model.dtype).removeprefix("torch."),
             footprint=model,
             domains=self.domains,
             tokens=self.domains * study.scoring.token_budget if self.scored else 0,
@@ -170,10 +177,10 @@ class _Needs:
             flops=self.flops(model),
             evaluation=evaluation_tokens(study.evaluation, cells, self.corpus, documents),
             selected_from=model.parameters * sum(map(self._read_by, study.spots)),
-            ways=self.ways(model, memory),
+            ways=self.ways(model),
         )
 
-    def ways(self, model: Footprint, memory: int | None) -> tuple[Way, ...]:
+    def ways(self, model: Footprint) -> tuple[Way, ...]:
         scoring = self.study.scoring
         in_shards = estimator_traits(*resolve(scoring.estimator, scoring.parameters)).in_shards
         if not self.scored or not in_shards or scoring.finetune is not None:
@@ -181,7 +188,7 @@ class _Needs:
         text = ScoredText(
             self.domains, scoring.token_budget, self.sequences, scoring.sequence_length, MAX_LOGITS[self.device]
         )
-        return ways_to_score(self.run, model, text, memory)
+        return ways_to_score(self.run, model, text, memory=self.memory, on_cpu=self.device == "cpu")
 
     def passes(self, sequences: int) -> Footprint:
         """The footprint of a pass over so many of the study's sequences."""

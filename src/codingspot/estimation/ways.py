@@ -26,7 +26,7 @@ from codingspot.estimation.footprint import DatalessModel, Footprint
 from codingspot.models import unique_parameters
 from codingspot.models.streaming import decoder_layers
 
-_ACCUMULATOR = 4  # bytes of a float32, one a parameter
+_FLOAT32 = 4  # bytes
 _MOST_RANKS = 1024
 _RANKS = 8  # where nothing says how many are needed
 
@@ -38,11 +38,11 @@ class Way:
     Attributes:
         name: ``whole``, a number of ranks, or ``layer by layer``.
         device: memory of each device at its peak.
-        host: memory that the first process's machine needs beside it; on a CPU the two add up.
+        host: memory that the first process's machine needs beside it.
         disk: what is kept there while a domain is scored.
         read: weights that are read from disk.
         operations: floating-point operations of all domains.
-        fits: whether a device has so much memory; None where that isn't known.
+        fits: whether there is so much memory on a device, on a CPU of both together; None where that isn't known.
     """
 
     name: str
@@ -65,20 +65,26 @@ class ScoredText:
     max_logits: int
 
 
-def ways_to_score(run: DatalessModel, whole: Footprint, text: ScoredText, memory: int | None) -> tuple[Way, ...]:
+def ways_to_score(
+    run: DatalessModel, whole: Footprint, text: ScoredText, *, memory: int | None, on_cpu: bool
+) -> tuple[Way, ...]:
     """The ways to score a model whose pass is ``whole``, on devices of ``memory`` bytes, None where it isn't known.
 
-    Of ranks the smallest power of two is given that fits, or the largest that was tried. A model whose layers can't be
-    told apart is scored as a whole alone.
+    A model that fits as a whole, or whose layers can't be told apart, is scored so alone. Of ranks the smallest power
+    of two is given that fits, or the largest that was tried.
     """
+
+    def judged(way: Way) -> Way:
+        return way if memory is None else replace(way, fits=way.device + way.host * on_cpu <= memory)
+
+    first = judged(_as_a_whole(whole, text))
     try:
-        parts = _parts(run.model)
+        parts = [] if first.fits else _parts(run.model)
     except ModelError:
         parts = []
-    ways = [_as_a_whole(whole, text)]
-    if parts:
-        ways += [_first_that_fits(_in_shards(run, whole, text, parts), memory), _by_layer(run, whole, text, parts)]
-    return tuple(replace(way, fits=None if memory is None else way.device <= memory) for way in ways)
+    if not parts:
+        return (first,)
+    return first, _enough(map(judged, _in_shards(run, whole, text, parts))), judged(_by_layer(run, whole, text, parts))
 
 
 @dataclass(frozen=True)
@@ -111,15 +117,15 @@ def _operations(whole: Footprint, text: ScoredText) -> float:
 
 
 def _as_a_whole(whole: Footprint, text: ScoredText) -> Way:
-    device = whole.weight_bytes + _ACCUMULATOR * whole.parameters + whole.pass_bytes
+    device = whole.weight_bytes + _FLOAT32 * whole.parameters + whole.pass_bytes
     return Way("whole", device, 0, 0, whole.weight_bytes, _operations(whole, text))
 
 
 def _in_shards(run: DatalessModel, whole: Footprint, text: ScoredText, parts: list[_Part]) -> Iterator[Way]:
     """By 2, 4, 8 ... ranks."""
     outside, layer = parts[0], max(parts[1:], key=lambda part: part.weights)
-    gathered = outside.weights + layer.weights + 4 * outside.parameters  # bytes of a float32, in which gradients add up
-    shared = whole.weight_bytes + _ACCUMULATOR * whole.parameters
+    gathered = outside.weights + layer.weights + _FLOAT32 * outside.parameters
+    shared = whole.weight_bytes + _FLOAT32 * whole.parameters
     passes: dict[int, int] = {}
     count = 2
     while count <= _MOST_RANKS:
@@ -131,9 +137,10 @@ def _in_shards(run: DatalessModel, whole: Footprint, text: ScoredText, parts: li
         count *= 2
 
 
-def _first_that_fits(ways: Iterable[Way], memory: int | None) -> Way:
+def _enough(ways: Iterable[Way]) -> Way:
+    """The first that fits, or the last."""
     for way in ways:
-        if way.device <= memory if memory is not None else way.name == f"{_RANKS} ranks":
+        if way.fits or (way.fits is None and way.name == f"{_RANKS} ranks"):
             break
     return way
 
@@ -142,7 +149,7 @@ def _by_layer(run: DatalessModel, whole: Footprint, text: ScoredText, parts: lis
     config: Any = run.model.config
     width = config.get_text_config().hidden_size
     states = text.tokens * width * run.model.dtype.itemsize
-    held = max(part.weights + _ACCUMULATOR * part.parameters for part in parts)
+    held = max(part.weights + _FLOAT32 * part.parameters for part in parts)
     largest = max(range(len(parts) - 1), key=lambda number: parts[1 + number].weights)
 
     def begin(model: PreTrainedModel) -> Callable[[], object]:
