@@ -244,7 +244,7 @@ def test_the_folder_that_a_command_runs_in_is_not_replaced(tmp_path, monkeypatch
 
 HELD = """
 analysis.py bench/report.py bench/run.py files.py directories.py outputs.py importance/writing.py importance/halving.py
-corpus/corpus.py views/lens/analysis.py views/neurons/analysis.py views/neurons/counting.py
+importance/journal.py corpus/corpus.py views/lens/analysis.py views/neurons/analysis.py views/neurons/counting.py
 report/build.py study/directory.py tables.py testbed/training.py cli/views.py study/reuse.py export/lora.py
 export/writing.py
 """

@@ -6,8 +6,13 @@ from transformers import FalconConfig, LlamaConfig
 from codingspot.estimation import Way, estimate, measure_footprint
 from codingspot.estimation.footprint import DatalessModel
 from codingspot.estimation.ways import ScoredText, ways_to_score
-from codingspot.studies.presets import preset_study
+from codingspot.study import parse_study
 
+STUDY = """
+name: small
+spots: [{name: paper, k_percent: [1]}]
+evaluation: {code: [], general: [], other: []}
+"""
 TEXT = ScoredText(domains=3, tokens=1024, sequences=4, length=64, max_logits=1 << 26)
 WIDTH, VOCABULARY = 128, 500
 
@@ -32,12 +37,12 @@ def ways(source: str, memory: int | None = None, *, on_cpu: bool = False) -> dic
 
 
 def test_layer_by_layer_doesnt_grow_with_layers_but_on_disk(tmp_path: Path) -> None:
-    few, many = (ways(llama(tmp_path, layers))["layer by layer"] for layers in (2, 16))
+    few, many = (ways(llama(tmp_path, layers))["layer by layer"] for layers in (2, 6))
     assert many.device == few.device
-    assert (few.disk, many.disk) == (3 * 1024 * WIDTH * 4, 17 * 1024 * WIDTH * 4)
+    assert (few.disk, many.disk) == (3 * 1024 * WIDTH * 4, 7 * 1024 * WIDTH * 4)
     assert few.host == many.host == 2 * 1024 * WIDTH * 4
     layer = 4 * WIDTH**2 + 3 * WIDTH * 320 + 2 * WIDTH
-    weights = 4 * (2 * VOCABULARY * WIDTH + WIDTH + 16 * layer)
+    weights = 4 * (2 * VOCABULARY * WIDTH + WIDTH + 6 * layer)
     assert many.read == 7 * weights  # once, and twice for each of three domains
     # The larger part, a layer, its accumulators and the largest gradient at the least.
     assert many.device > 8 * layer + 4 * VOCABULARY * WIDTH
@@ -62,7 +67,7 @@ def test_a_rank_has_its_part_what_is_outside_a_layer_and_its_sequences(tmp_path:
 
 
 def test_as_many_ranks_as_fit(tmp_path: Path) -> None:
-    source = llama(tmp_path, 8)
+    source = llama(tmp_path, 4)
     unknown = ways(source)
     assert [way.fits for way in unknown.values()] == [None, None, None]
     memory = unknown["8 ranks"].device
@@ -101,7 +106,7 @@ def test_layers_that_give_a_tuple(tmp_path: Path) -> None:
 
 
 def test_of_a_study(tmp_path: Path) -> None:
-    study = preset_study("paper", "testbed")
+    study = parse_study(STUDY, "small.yaml")
     assert [way.name for way in estimate(study).ways] == ["whole"]  # on this machine
     found = estimate(study, memory=100_000_000)
     assert found.ways[0].device == found.peaks[0].total
