@@ -2,11 +2,15 @@
 
 import pandas as pd
 import pytest
+import torch
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from codingspot.models import ParameterLayout
 from codingspot.report.heatmap import draw_density
 from codingspot.report.unit_map import draw_units
+from codingspot.spot import Spot
 
 DENSITY = pd.DataFrame(
     [
@@ -68,3 +72,14 @@ def test_neurons_are_counted_by_layer_against_chance(axes: Axes):
         ("layer 0", "0", "100", "1.5", "0.00", ""),
         ("layer 1", "3", "100", "1.5", "2.00", "0, 1, 2"),
     ]
+
+
+def test_a_spot_draws_itself_and_leaves_the_user_s_settings(axes: Axes):
+    layout = ParameterLayout(("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight"), ((4, 4), (4, 4)))
+    spot = Spot(torch.tensor([1, 20, 21]), torch.zeros(3), layout, {"recipe": {"name": "sum"}, "scope": "mlp"})
+    before = dict(rcParams)
+    assert spot.plot(axes) is axes
+    assert dict(rcParams) == before
+    assert axes.get_title(loc="left") == "Spot: 3 parameters\nrecipe sum, scope mlp, k = 9.375%"
+    assert {text.get_text() for text in axes.texts} >= {"12", "6.2 (33%)"}  # 2 of 16, and 1 of 16: a third of the spot
+    assert Spot(torch.tensor([], dtype=torch.int64), torch.zeros(0), layout).plot(Figure().subplots()).texts

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from codingspot.errors import ArtefactError, FingerprintError, SelectionError
 from codingspot.escaping import visible
+from codingspot.extras import optional_packages
 from codingspot.files import parse_json, reason
 from codingspot.importance.manifest import CorpusRecord, EstimatorRecord, ModelRecord
 from codingspot.models import ParameterLayout, UnitKind
@@ -30,6 +31,7 @@ from codingspot.tensor_files import Form, is_of, write_tensors
 
 if TYPE_CHECKING:  # they take seconds to load
     import pandas as pd
+    from matplotlib.axes import Axes
     from transformers import PreTrainedModel
 
     from codingspot.models import LoadedModel
@@ -130,6 +132,13 @@ class Spot:
         from codingspot.spot.frames import unit_frame
 
         return unit_frame(self, model, kind)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Where it lies, by layer and module, drawn with matplotlib; :func:`codingspot.report.spot_plot.plot_spot`."""
+        with optional_packages():
+            from codingspot.report.spot_plot import plot_spot
+
+            return plot_spot(self, ax)
 
     @property
     def fingerprint(self) -> str | None:
