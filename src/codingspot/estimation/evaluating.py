@@ -113,7 +113,7 @@ def evaluation_peaks(
         known["generation"] = ("key-value cache and activations", generation)
     for stage, (what, run) in known.items():
         try:
-            peak, _ = model.takes(partial(partial, torch.no_grad()(run)))
+            peak = model.takes(partial(partial, torch.no_grad()(run)))
         except ModelError:
             continue
         yield MemoryPeak(stage, "device", {"weights": weight_bytes, what: peak})

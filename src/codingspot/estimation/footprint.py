@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -88,20 +88,20 @@ class DatalessModel:
             self._heads[max_logits] = OutputHead(self._measured, max_logits=max_logits)
         return self._heads[max_logits]
 
-    def takes(self, begin: Callable[[PreTrainedModel], Callable[[], object]]) -> tuple[int, int]:
-        """Peak bytes beside the weights, and floating-point operations, of what ``begin`` makes ready to be called.
+    def takes(
+        self, begin: Callable[[PreTrainedModel], Callable[[], object]], flops: FlopCounterMode | None = None
+    ) -> int:
+        """Peak bytes beside the weights of what ``begin`` makes ready to be called; ``flops`` counts its operations.
 
         Raises:
-            ModelError: either depends on values, and so can't be run without them.
+            ModelError: it depends on values, and so can't be run without them.
         """
         meter = _StorageMeter(double_bfloat16=self._halves)
-        flops = FlopCounterMode(display=False, custom_mapping=_FURTHER_FLOPS)
-        flops.mod_tracker = _NoModules()  # type: ignore[assignment]
         try:
             with self._mode, _silent(), _gradients_dropped(self._measured):
                 meter.ignore(self._measured)
                 ready = begin(self._measured)
-                with flops, meter:
+                with flops or nullcontext(), meter:
                     ready()
         except Exception as error:  # whatever a model's own code may raise
             reason = " ".join(str(error).split())[:160]
@@ -109,7 +109,7 @@ class DatalessModel:
                 f"what {self._source} takes can't be told from its configuration: {type(self.model).__name__} doesn't "
                 f"run without data ({reason}); measure it on a short text instead"
             ) from None
-        return meter.peak, int(flops.get_total_flops())
+        return meter.peak
 
     def footprint(self, sequences: int, sequence_length: int, max_logits: int | None = None) -> Footprint:
         """The footprint of a pass over ``sequences`` sequences at once; ``max_logits`` as :data:`MAX_LOGITS`.
@@ -123,7 +123,9 @@ class DatalessModel:
             ids = torch.zeros((sequences, sequence_length), dtype=torch.int64)
             return lambda: head.text_loss(ids).backward()  # type: ignore[no-untyped-call]
 
-        peak, flops = self.takes(begin)
+        flops = FlopCounterMode(display=False, custom_mapping=_FURTHER_FLOPS)
+        flops.mod_tracker = _NoModules()  # type: ignore[assignment]
+        peak = self.takes(begin, flops)
         parameters = unique_parameters(self.model).values()
         return Footprint(
             parameters=sum(parameter.numel() for parameter in parameters),
@@ -131,7 +133,7 @@ class DatalessModel:
             largest_tensor=max(parameter.numel() for parameter in parameters),
             tokens=sequences * sequence_length,
             pass_bytes=peak,
-            flops=flops,
+            flops=int(flops.get_total_flops()),
         )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -84,7 +85,8 @@ def ways_to_score(
         parts = []
     if not parts:
         return (first,)
-    return first, _enough(map(judged, _in_shards(run, whole, text, parts))), judged(_by_layer(run, whole, text, parts))
+    in_shards = _enough(_in_shards(run, whole, text, parts), judged, known=memory is not None)
+    return first, in_shards, judged(_by_layer(run, whole, text, parts))
 
 
 @dataclass(frozen=True)
@@ -121,28 +123,34 @@ def _as_a_whole(whole: Footprint, text: ScoredText) -> Way:
     return Way("whole", device, 0, 0, whole.weight_bytes, _operations(whole, text))
 
 
-def _in_shards(run: DatalessModel, whole: Footprint, text: ScoredText, parts: list[_Part]) -> Iterator[Way]:
-    """By 2, 4, 8 ... ranks."""
+def _in_shards(
+    run: DatalessModel, whole: Footprint, text: ScoredText, parts: list[_Part]
+) -> Iterator[tuple[Way, Callable[[], int]]]:
+    """By 2, 4, 8 ... ranks: what each way takes without the pass, and what that takes beside it."""
     outside, layer = parts[0], max(parts[1:], key=lambda part: part.weights)
     gathered = outside.weights + layer.weights + _FLOAT32 * outside.parameters
     shared = whole.weight_bytes + _FLOAT32 * whole.parameters
-    passes: dict[int, int] = {}
+
+    @cache
+    def pass_bytes(sequences: int) -> int:
+        return run.footprint(sequences, text.length, text.max_logits).pass_bytes
+
     count = 2
     while count <= _MOST_RANKS:
-        sequences = -(-text.sequences // count)
-        if sequences not in passes:
-            passes[sequences] = run.footprint(sequences, text.length, text.max_logits).pass_bytes
-        device = -(-shared // count) + gathered + passes[sequences]
-        yield Way(f"{count} ranks", device, whole.weight_bytes, 0, whole.weight_bytes, _operations(whole, text))
+        held = -(-shared // count) + gathered
+        way = Way(f"{count} ranks", held, whole.weight_bytes, 0, whole.weight_bytes, _operations(whole, text))
+        yield way, partial(pass_bytes, -(-text.sequences // count))
         count *= 2
 
 
-def _enough(ways: Iterable[Way]) -> Way:
-    """The first that fits, or the last."""
-    for way in ways:
-        if way.fits or (way.fits is None and way.name == f"{_RANKS} ranks"):
-            break
-    return way
+def _enough(ways: Iterable[tuple[Way, Callable[[], int]]], judged: Callable[[Way], Way], *, known: bool) -> Way:
+    """The first that fits, or the last; the pass is run only where the rest fits."""
+    for way, pass_bytes in ways:
+        if judged(way).fits if known else way.name == f"{_RANKS} ranks":
+            found = judged(replace(way, device=way.device + pass_bytes()))
+            if found.fits or not known:
+                return found
+    return judged(replace(way, device=way.device + pass_bytes()))
 
 
 def _by_layer(run: DatalessModel, whole: Footprint, text: ScoredText, parts: list[_Part]) -> Way:
@@ -164,7 +172,7 @@ def _by_layer(run: DatalessModel, whole: Footprint, text: ScoredText, parts: lis
 
     return Way(
         "layer by layer",
-        held + run.takes(begin)[0],
+        held + run.takes(begin),
         2 * states,
         states * len(parts),
         whole.weight_bytes * (1 + 2 * text.domains),
