@@ -29,7 +29,7 @@ STAGES = """
 from codingspot import Spot, WeightEditor, find_spot, load_model, score, world_corpus
 from codingspot.export import EXPORTS
 loaded = load_model("testbed")
-scores = score(loaded, world_corpus(documents=20, seed=0), "scores", token_budget=512)
+scores = score(loaded, world_corpus(20, 0, ["go", "python"]), "scores", token_budget=512)
 spot = find_spot(scores, recipe="set_difference", scope="blocks", max_k_percent=1)
 with WeightEditor(loaded) as editor:
     editor.apply(spot.top(0.5), "zero")
@@ -105,7 +105,7 @@ def bare() -> Iterator[Bare]:
 
 
 def test_a_bare_installation_scores_finds_edits_and_exports(bare: Bare, tmp_path: Path) -> None:
-    scoring = ("score", "testbed", "--token-budget", "512", "--documents", "20", "--out", "again")
+    scoring = ("score", "testbed", "--language", "go", "--token-budget", "512", "--documents", "20", "--out", "again")
     commands = (("methods",), scoring, ("export", "mask", "spot.safetensors", "--k", "0.5", "--out", "mask"))
     for code in (STAGES, *map(COMMAND.format, commands)):
         status, errors = bare.run(code, tmp_path)

@@ -24,7 +24,7 @@ def small_recipe(**settings) -> Recipe:
         Phase(mixture="broad", tokens=(STEPS_PER_SHARD + 2) * BATCH, learning_rate=1e-3),
         Phase(mixture="reasoning", tokens=3 * BATCH, learning_rate=1e-3),
     )
-    sizes = {"hidden_size": 16, "layers": 2, "heads": 2, "key_value_heads": 1, "mlp_size": 32}
+    sizes = {"hidden_size": 16, "layers": 1, "heads": 2, "key_value_heads": 1, "mlp_size": 32, "vocabulary_size": 512}
     return Recipe(**{**sizes, "batch_tokens": BATCH, "phases": phases, **settings})
 
 
