@@ -154,7 +154,8 @@ def score(
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
             table.add_column(heading, justify="right" if heading not in ("domain", "kind") else "left")
         for row in rows:
-            table.add_row(row["domain"], row["kind"], f"{row['tokens']:,}", f"{row['loss']:.4f}")
+            loss = "" if row["loss"] is None else f"{row['loss']:.4f}"
+            table.add_row(row["domain"], row["kind"], f"{row['tokens']:,}", loss)
         print_table(f"{directory}: {store.layout.total:,} parameters", table)
 
 
