@@ -25,6 +25,7 @@ WAYS = {
 MODELS = ("uneven", "tied")
 RUN = 200
 """Parameters that selection reads at once: so few that both ranks have some of a tensor."""
+IN_GROUPS = ["--estimator", "wanda", "--keep-dtype", "float16", "--token-budget", "40", "--sequence-length", "8"]
 SPOTS = {
     "sum": {"max_k_percent": 5.0},
     "ties": {"recipe": "consensus", "max_k_percent": 32.0, "worst_first": True},
@@ -42,7 +43,7 @@ def main(folder: Path) -> None:
     corpus = Corpus.load(folder / "corpus")
     with process_group() as ranks:
         for model in MODELS:
-            loaded = load_in_shards(ModelSection(id=str(folder / model), device="cpu"))
+            loaded = load_in_shards(ModelSection(id=str(folder / model), device="cpu"), ranks)
             for name, how in WAYS.items():
                 score(loaded, corpus, folder / "ranks" / model / name, **SETTINGS, **how)
         for refused in ({"estimator": "wanda"}, {"draws": (folder / "draw",)}):
@@ -67,6 +68,13 @@ def main(folder: Path) -> None:
         app(
             ["spot", str(store.folder), "--out", str(folder / "command.safetensors"), "--k", "5"], standalone_mode=False
         )
+        score_by_command(folder, folder / "ranks" / "groups", "--domains-per-group", "2")
+
+
+def score_by_command(folder: Path, out: Path, *options: str) -> None:
+    """Score the tied model by an estimator that needs it whole, on the CPU."""
+    places = [str(folder / "tied"), "--corpus", str(folder / "corpus"), "--out", str(out)]
+    app(["score", *places, *IN_GROUPS, "--device", "cpu", *options], standalone_mode=False)
 
 
 if __name__ == "__main__":

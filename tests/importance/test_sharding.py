@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from scoring_ranks import MODELS, RUN, SETTINGS, SPOTS, WAYS
+from scoring_ranks import MODELS, RUN, SETTINGS, SPOTS, WAYS, score_by_command
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from codingspot.errors import FingerprintError
 from codingspot.importance import ScoreStore, score
+from codingspot.importance.writing import store_writer
 from codingspot.models import load_model
 from codingspot.models.ranks import Ranks
 from codingspot.spot import Spot, candidates, find_spot
@@ -20,7 +22,7 @@ ROUNDING = 1e-5
 """Of a score, beside the largest of its tensor: float32 sums of a batch in another order."""
 
 
-def test_two_ranks_score_and_select_as_one_process(loaded, gpt2, corpus, tmp_path: Path, monkeypatch) -> None:
+def test_two_ranks_score_and_select_as_one_process(loaded, gpt2, corpus, tmp_path: Path, monkeypatch, capsys) -> None:
     torch.manual_seed(1)
     sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
     uneven = LlamaForCausalLM(LlamaConfig(vocab_size=25, intermediate_size=7, max_position_embeddings=32, **sizes))
@@ -34,7 +36,7 @@ def test_two_ranks_score_and_select_as_one_process(loaded, gpt2, corpus, tmp_pat
     assert ran.returncode == 0, ran.stderr
     wanda, recipe, draws = (line for line in sorted(set(ran.stdout.splitlines()))[::-1] if "process" in line)
     assert wanda == f"scores by wanda need the whole model in one process; use taylor, fisher, or score {WHOLE}"
-    assert draws == f"draws needs the whole model in one process; leave it out, or score {WHOLE}"
+    assert draws == f"draws needs the whole model and all domains in one process; leave it out, or score {WHOLE}"
 
     assert recipe == "recipe 'of its own' needs all scores in one process; leave out torchrun"
     assert ran.stdout.count("command.safetensors") == 1
@@ -52,6 +54,34 @@ def test_two_ranks_score_and_select_as_one_process(loaded, gpt2, corpus, tmp_pat
         for way, how in WAYS.items():
             alone = score(whole, corpus, tmp_path / "one" / name / way, **SETTINGS, **how)
             _compare(alone, ScoreStore.open(tmp_path / "ranks" / name / way))
+
+    score_by_command(tmp_path, tmp_path / "one" / "groups", "--domains-per-group", "3")
+    assert files_of(tmp_path / "ranks" / "groups") == files_of(tmp_path / "one" / "groups")
+    score_by_command(tmp_path, tmp_path / "none", "--domains-per-group", "2")
+    assert "3 domains, 2 a group, make 2 groups" in capsys.readouterr().err
+
+
+def test_two_groups_of_two_ranks_make_the_store_of_one_group(loaded, corpus, tmp_path: Path) -> None:
+    loaded.model.save_pretrained(tmp_path / "model")
+    loaded.tokenizer.save_pretrained(tmp_path / "model")
+    corpus.save(tmp_path / "corpus")
+    script = Path(__file__).with_name("scoring_groups.py")
+    ran = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    together = files_of(tmp_path / "groups")
+    assert together.keys() == {"C%23.safetensors", "Rust.safetensors", "English.safetensors", "manifest.json"}
+    assert together == files_of(tmp_path / "one group")
+
+
+def test_ranks_with_other_inputs_write_no_store_together(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(Ranks, "first", lambda *_: (tmp_path, {"model": {"id": "a"}, "settings": {"seed": 0}}))
+    made_from = {"model": {"id": "b"}, "settings": {"seed": 1}}
+    with pytest.raises(FingerprintError, match="rank 1 scores with another model and seed than rank 0"):
+        store_writer(tmp_path / "scores", provenance=made_from, ranks=Ranks(1, 2)).__enter__()
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in folder.iterdir()}
 
 
 def _compare(alone: ScoreStore, together: ScoreStore) -> None:

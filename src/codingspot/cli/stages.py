@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,6 +73,14 @@ def score(
     layer_by_layer: Annotated[
         bool, typer.Option("--layer-by-layer", help="Bring one layer at a time from disk to the device.")
     ] = False,
+    domains_per_group: Annotated[
+        int | None,
+        typer.Option(
+            help="Under torchrun: divide its processes into groups that hold the model each, and score so many domains "
+            "or fewer, at the same time.",
+            min=1,
+        ),
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -86,10 +95,13 @@ def score(
     What is finished when this is stopped stays in OUT.partial, from which the same command goes on.
 
     In shards: torchrun --nproc-per-node 8 -m codingspot score my-model --corpus corpora/tiny --out runs/scores
+
+    In groups, each of which scores some domains: the same with --domains-per-group 5
     """
     from codingspot.directories import partial_folder, partial_path
     from codingspot.errors import StudyError
     from codingspot.importance import score as score_model
+    from codingspot.importance.groups import number_of_groups
     from codingspot.importance.scoring import require_in_shards
     from codingspot.models import input_places
     from codingspot.models.ranks import launched, process_group
@@ -101,7 +113,7 @@ def score(
 
     kept = f"the same command goes on from the domains that are finished, if any, in {partial_path(directory)}"
     resumes = "" if launched() else kept
-    with friendly_errors(resumes), one_voice(), process_group():
+    with friendly_errors(resumes), one_voice(), process_group() as ranks:
         check_folder(directory, inputs=input_places(model.id, *(corpus or ())), force=force)
         section = corpus_section(model.id, corpus, language, general, held_out or None, documents=documents, seed=seed)
         parameters = read_settings([*(setting or []), *([f"reduction={reduction}"] if reduction else [])])
@@ -119,27 +131,33 @@ def score(
             )
         if launched() and layer_by_layer:
             raise StudyError("--layer-by-layer is for one process; leave it out, or torchrun")
-        if launched() or layer_by_layer:
+        if layer_by_layer or (launched() and domains_per_group is None):
             require_in_shards(scoring.estimator, scoring.parameters)
         with StudyProgress() as progress, ExitStack() as stack:
             partial = None if launched() else stack.enter_context(partial_folder(directory))
             show = progress.shares()
-            show("loading the model", 0.0)
-            load = load_in_shards if launched() else ModelSection.load
-            loaded = stack.enter_context(streamed(model)) if layer_by_layer else load(model)
             show("reading the corpus", 0.0)
-            scored = scoring_corpus(section, loaded.tokenizer, token_budget)
+            scored = scoring_corpus(section, model.load_tokenizer(), token_budget)
+            groups = number_of_groups(len(scored.scored), domains_per_group, ranks.count)
+            group = ranks.divided(groups)
+            if group.count > 1:
+                require_in_shards(scoring.estimator, scoring.parameters)
+            where = f", group 1 of {groups}" if groups > 1 else ""
+            show("loading the model", 0.0)
+            load = functools.partial(load_in_shards, ranks=group) if launched() else ModelSection.load
+            loaded = stack.enter_context(streamed(model)) if layer_by_layer else load(model)
             store = score_model(
                 loaded,
                 scored,
                 directory,
-                progress=lambda domain, done, total: show(f"scoring {domain}", done / total),
+                progress=lambda domain, done, total: show(f"scoring {domain}{where}", done / total),
                 estimator=scoring.estimator,
                 token_budget=token_budget,
                 sequence_length=sequence_length,
                 seed=seed,
                 keep_dtype=scoring.keep_dtype,
                 partial=partial,
+                ranks=ranks,
                 force=force,
                 **scoring.parameters,
             )
@@ -154,7 +172,8 @@ def score(
         for heading in ("domain", "kind", "tokens", "loss (nats/token)"):
             table.add_column(heading, justify="right" if heading not in ("domain", "kind") else "left")
         for row in rows:
-            table.add_row(row["domain"], row["kind"], f"{row['tokens']:,}", f"{row['loss']:.4f}")
+            loss = "" if row["loss"] is None else f"{row['loss']:.4f}"
+            table.add_row(row["domain"], row["kind"], f"{row['tokens']:,}", loss)
         print_table(f"{directory}: {store.layout.total:,} parameters", table)
 
 

@@ -65,7 +65,7 @@ def finished_in(
         folder.mkdir(parents=True, exist_ok=True)
         return None, []
     left = read_plain(journal, _Journal, what="the record of a stopped scoring", way_out=f"remove {folder}")
-    others = _differing(left["made_from"], json.loads(json.dumps(made_from)))
+    others = differing(left["made_from"], json.loads(json.dumps(made_from)))
     if left["domains"] and others and not force:
         raise OutputError(
             f"{folder} has what is finished of a scoring with another {' and '.join(others)}; give the same, "
@@ -82,8 +82,8 @@ def finished_in(
     return ParameterLayout.from_json(left["layout"], str(journal)) if found else None, found
 
 
-def _differing(left: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs of what two scorings were made from: ``model``, ``corpus``, ``estimator``, or a setting."""
+def differing(left: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs of what two scorings are made from: ``model``, ``corpus``, ``estimator``, or a setting."""
     one, other = ({**each, **dict(each.get("settings") or ())} for each in (left, new))
     return [name for name in {**one, **other} if name != "settings" and one.get(name) != other.get(name)]
 

@@ -26,6 +26,7 @@ from codingspot.importance.estimators import (
     resolve,
 )
 from codingspot.importance.finetune import FineTune, FineTuned, fine_tuned
+from codingspot.importance.groups import share_of
 from codingspot.importance.layerwise import score_layer_by_layer
 from codingspot.importance.manifest import Normalisation, ScoreDtype
 from codingspot.importance.store import ScoreStore
@@ -60,6 +61,7 @@ def score(
     folded: bool = False,
     keep_dtype: ScoreDtype = "float32",
     partial: Path | None = None,
+    ranks: Ranks | None = None,
     progress: Progress | None = None,
     force: bool = False,
     **parameters: Any,
@@ -79,8 +81,10 @@ def score(
     ``keep_dtype`` float16 takes half the disk (:mod:`codingspot.importance.halving`); draws stay float32. In the folder
     ``partial`` a scoring that is stopped leaves the domains that it finished, and the same goes on from there.
     Memory does not grow with the number of domains. A :class:`codingspot.models.streaming.StreamedModel` is scored
-    layer by layer (:mod:`codingspot.importance.layerwise`). ``force`` replaces what this package wrote to ``out``
-    before.
+    layer by layer (:mod:`codingspot.importance.layerwise`). ``ranks`` are those of several groups
+    (:meth:`codingspot.models.ranks.Ranks.divided`), each of which has loaded the model and scores its share of the
+    domains (:mod:`codingspot.importance.groups`) into the one store: all call this, with the same arguments. By default
+    they are those that hold this model together. ``force`` replaces what this package wrote to ``out`` before.
 
     Raises:
         OutputError: ``out`` may not be written to (:func:`codingspot.outputs.check_folder`), or overlaps the model's
@@ -89,7 +93,9 @@ def score(
             exceeds the model's context.
         NonFiniteError: a loss, gradient or score is NaN or infinite.
         StudyError: the estimator is unknown or a parameter is not one of its own; or the scores of several draws don't
-            add up to those of all; or they are to be folded and normalised otherwise than by tokens.
+            add up to those of all; or they are to be folded and normalised otherwise than by tokens; or several ranks
+            can't do what is asked for, or make more groups than there are domains.
+        FingerprintError: the ranks were given different models, corpora or settings.
     """
     estimator, parameters = resolve(estimator, parameters)
     settings = ESTIMATORS.check(estimator, parameters)
@@ -100,21 +106,25 @@ def score(
         raise StudyError(f"scores normalised by {normalise} can't be folded; keep them all, or normalise by tokens")
     check_folder(Path(out), inputs=[loaded.folder], force=force)
     layout = ParameterLayout.of(loaded.model)
-    ranks = Ranks.of(loaded.model.parameters())
+    group = Ranks.of(loaded.model.parameters())
+    ranks = group if ranks is None else ranks
     streamed = isinstance(loaded, StreamedModel)
-    if ranks.count > 1 or streamed:
+    if group.count > 1 or streamed:
         require_in_shards(estimator, parameters)
+    if ranks.count > 1 or streamed:
         asked: dict[str, object] = {"finetune": finetune, "draws": draws, "sample_only": sample_only, "folded": folded}
-        if not streamed:
+        if ranks.count > 1:
             asked["partial"] = partial
         given = next((name for name, value in asked.items() if value), None)
         if given is not None:
-            raise StudyError(f"{given} needs the whole model in one process; leave it out, or score {_AS_A_WHOLE}")
+            raise StudyError(
+                f"{given} needs the whole model and all domains in one process; leave it out, or score {_AS_A_WHOLE}"
+            )
     micro_batch_tokens = micro_batch(micro_batch_tokens, layout.total, loaded.device.type)
     sample = sample_offsets(layout.sizes) if draws or sample_only else {}
     bound = ESTIMATORS.bind(estimator, parameters)
     run = _Run(loaded, bound, micro_batch_tokens, finetune, on_snapshot, progress, traits, sample)
-    packed = _packed(loaded, corpus, sequence_length, token_budget, seed)
+    packed = share_of(_packed(loaded, corpus, sequence_length, token_budget, seed), ranks, group)
     starts = [_starts(tokens, token_budget, len(draws)) for _, tokens in packed]
     provenance: dict[str, Any] = {
         "model": loaded.record,

@@ -20,10 +20,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from codingspot.corpus import DomainKind
-from codingspot.errors import ArtefactError, NonFiniteError
+from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
 from codingspot.files import remove, write_json
 from codingspot.importance.halving import halve
-from codingspot.importance.journal import JOURNAL, finished_in, note
+from codingspot.importance.journal import JOURNAL, differing, finished_in, note
 from codingspot.importance.manifest import FORMAT, DomainScores, Normalisation, ScoreDtype
 from codingspot.models import ParameterLayout
 from codingspot.models.finite import all_finite
@@ -85,7 +85,7 @@ class StoreWriter:
             raise ArtefactError(f"two domains are named {new.name!r}; rename one")
         self._take_layout(new)
         self.domains.append(_write_domain(self.folder, new, self.shard_bytes))
-        if new.name != FOLDED:
+        if new.name != FOLDED and Ranks.of(new.scores.values()).own == 0:  # each has written its part by now
             self.finish(self.domains[-1])
         self.note()
 
@@ -198,35 +198,46 @@ def store_writer(
     Until then it is in the folder ``partial``, if that is given, which stays where the block ends otherwise and a
     domain was written: the next writer there, for a store of the same provenance, has the domains that were written.
     One for a store of another provenance is refused, or, with ``force``, begins anew.
-    Several ``ranks`` write one store together: the first makes its folder, and each writes the scores that it holds.
+    Several ``ranks`` write one store together: the first makes its folder, each writes the scores that it holds, and
+    the domains of all, the first's first, are the store's.
 
     Raises:
+        FingerprintError: this one of the ``ranks`` was given another provenance than the first.
         OutputError: as :meth:`ScoreStore.write`; or ``partial`` is there and this package did not leave it, or left it
             for a store of another provenance.
         ArtefactError: no domain was written.
     """
+    made_from = {**(provenance or {}), **({} if keep_dtype == "float32" else {"keep_dtype": keep_dtype})}
     if ranks.own > 0:
-        yield StoreWriter(ranks.first(folder), shard_bytes)
+        place, of_first = ranks.first((folder, made_from))
+        others = differing(of_first, made_from)
+        if others:
+            raise FingerprintError(
+                f"rank {ranks.own} scores with another {' and '.join(others)} than rank 0; give all the same files"
+            )
+        writer = StoreWriter(place, shard_bytes, keep_dtype=keep_dtype)
+        yield writer
+        ranks.each(writer.domains)
         ranks.wait()
         return
     with new_folder(folder, FORMAT, inputs=inputs, force=force) as temporary:
         if partial is not None:
             temporary.rmdir()
         place = temporary if partial is None else partial
-        made_from = {**(provenance or {}), **({} if keep_dtype == "float32" else {"keep_dtype": keep_dtype})}
         writer = StoreWriter(place, shard_bytes, keep_dtype=keep_dtype)
         if partial is not None:
             writer.layout, writer.domains = finished_in(partial, made_from, force=force)
             writer.made_from = made_from
             writer.note()  # from now on the folder is known as this package's
-        ranks.first(place)
+        ranks.first((place, made_from))
         try:
             yield writer
         except BaseException:
             if partial is not None and not writer.domains:
                 remove(partial)
             raise
-        for domain in writer.domains:
+        found = {domain.name: domain for own in ranks.each(writer.domains) for domain in own}
+        for domain in found.values():
             writer.finish(domain)
         if writer.layout is None:
             raise ArtefactError(f"score store {folder} would be empty; give it at least one domain")
@@ -235,7 +246,7 @@ def store_writer(
             "format": FORMAT,
             "normalise": normalise,
             "versions": library_versions(),
-            "domains": [asdict(domain) for domain in writer.domains],
+            "domains": [asdict(domain) for domain in found.values()],
             "layout": writer.layout.to_json(),
         }
         write_json(place / MANIFEST, manifest)

@@ -6,13 +6,21 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
 T = TypeVar("T")
+
+_PATIENCE = timedelta(days=1)
+"""How long one waits for another, which may have a large model to read, or a domain more to score. Where one has ended,
+torchrun ends the others at once."""
 
 
 def in_shards(tensor: Tensor) -> bool:
@@ -28,22 +36,38 @@ def own_part(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that hold something together: how many, and which of them this is."""
+    """The processes that hold something together: how many, and which of them this is.
+
+    They speak over ``group``; one alone has none.
+    """
 
     own: int = 0
     count: int = 1
+    group: ProcessGroup | None = None
 
     @classmethod
     def of(cls, tensors: Iterable[Tensor]) -> Ranks:
-        """Those that hold tensors in shards; this one alone where none is."""
-        return cls.all() if any(map(in_shards, tensors)) else cls()
+        """Those that hold tensors in shards, over one device mesh; this one alone where none is."""
+        mesh = next((each.device_mesh for each in tensors if in_shards(each)), None)  # type: ignore[attr-defined]
+        return cls() if mesh is None else cls.over(mesh.get_group())
 
     @classmethod
-    def all(cls) -> Ranks:
-        """Those that work together in this run."""
+    def over(cls, group: ProcessGroup | None = None) -> Ranks:
+        """Those of a process group, by default all that torchrun started."""
         import torch.distributed as dist
 
-        return cls(dist.get_rank(), dist.get_world_size())
+        return cls(dist.get_rank(group), dist.get_world_size(group), group or dist.group.WORLD)
+
+    def divided(self, groups: int) -> Ranks:
+        """Those of this one's group, where all are divided into ``groups`` of one size, in order. All must call it."""
+        if groups == 1:
+            return self
+        if groups == self.count:
+            return ALONE
+        import torch.distributed as dist
+
+        own, _ = dist.new_subgroups(self.count // groups, self.group, _PATIENCE)  # type: ignore[no-untyped-call]
+        return Ranks.over(own)
 
     def first_row(self, rows: int) -> int:
         """Where this one's part of a tensor with so many rows begins."""
@@ -60,7 +84,7 @@ class Ranks:
         import torch.distributed as dist
 
         summed = own.clone()
-        dist.all_reduce(summed)
+        dist.all_reduce(summed, group=self.group)
         return summed
 
     def sums(self, *values: float) -> tuple[float, ...]:
@@ -69,11 +93,15 @@ class Ranks:
             return values
         return tuple(self.added(torch.tensor(values, dtype=torch.float64)).tolist())
 
-    def each(self, value: int) -> list[int]:
+    def each(self, value: T) -> list[T]:
         """What each of them gives, in their order."""
-        given = torch.zeros(self.count, dtype=torch.int64)
-        given[self.own] = value
-        return list(map(int, self.added(given)))
+        if self.count == 1:
+            return [value]
+        import torch.distributed as dist
+
+        given = [value] * self.count
+        dist.all_gather_object(given, value, self.group)
+        return given
 
     def in_order(self, values: Iterable[Tensor]) -> Tensor:
         """The sum of the first's values, then of the next one's, and so on: rounded as if one had them all."""
@@ -91,7 +119,7 @@ class Ranks:
         import torch.distributed as dist
 
         given = [value]
-        dist.broadcast_object_list(given, rank)
+        dist.broadcast_object_list(given, group=self.group, group_src=rank)
         return given[0]
 
     def to_first(self, part: Shaped[Tensor, " own"]) -> Shaped[Tensor, " n"]:
@@ -103,12 +131,12 @@ class Ranks:
         sizes = self.each(len(part))
         if self.own > 0:
             if len(part):
-                dist.send(part, 0)
+                dist.send(part, group=self.group, group_dst=0)
             return part[:0]
         whole = torch.cat([part, part.new_empty(sum(sizes[1:]))])
         for rank, place in enumerate(torch.split(whole, sizes)):
             if rank and len(place):
-                dist.recv(place, rank)
+                dist.recv(place, group=self.group, group_src=rank)
         return whole
 
     def from_first(self, whole: Shaped[Tensor, " _"], n: int) -> Shaped[Tensor, " n"]:
@@ -118,7 +146,7 @@ class Ranks:
         import torch.distributed as dist
 
         given = whole if self.own == 0 else whole.new_empty(n)
-        dist.broadcast(given, 0)
+        dist.broadcast(given, group=self.group, group_src=0)
         return given
 
     def wait(self) -> None:
@@ -143,8 +171,8 @@ def process_group() -> Iterator[Ranks]:
         return
     import torch.distributed as dist
 
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
     try:
-        yield Ranks.all()
+        yield Ranks.over()
     finally:
         dist.destroy_process_group()

@@ -11,6 +11,9 @@ from codingspot.settings import NotEmpty, Settings
 from codingspot.tokenization import BosPolicy
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from codingspot.models.finding import FoundModel
     from codingspot.models.loading import LoadedModel
 
 
@@ -29,6 +32,26 @@ class ModelSection(Settings):
     attention: NotEmpty | None = Field(None, description="its implementation: eager, sdpa, flash_attention_2, ...")
     bos: BosPolicy = Field("tokenizer", description="what stands before a text, wherever the model reads one")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
+
+    def find(self) -> FoundModel:
+        """Where the model is, and its configuration.
+
+        Raises:
+            ModelError: as :func:`codingspot.models.find_model`.
+        """
+        from codingspot.models.finding import find_model
+
+        return find_model(self.id, revision=self.revision, trust_remote_code=self.trust_remote_code)
+
+    def load_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The model's tokenizer alone.
+
+        Raises:
+            ModelError: it can't be loaded, or the model isn't found.
+        """
+        from codingspot.models.loading import load_tokenizer
+
+        return load_tokenizer(self.find(), self.bos)
 
     def load(self) -> LoadedModel:
         """The model.

@@ -1,5 +1,7 @@
 """A model's parameters in shards over several processes, its *ranks*, which torchrun started (FSDP2).
 
+There may be several groups of ranks, each with the whole model in shards of its own.
+
 1. The first rank loads the model. The others build it without weights, and are sent their rows of every parameter: the
    machines need memory for the model once, and for the shards.
 2. Each layer gathers its parameters while it computes, and what is outside the layers (embeddings, last norm, head,
@@ -20,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from codingspot.errors import ModelError
-from codingspot.models.finding import build, find_model
+from codingspot.models.finding import build
 from codingspot.models.layout import ParameterLayout, unique_parameters
 from codingspot.models.loading import LoadedModel, load_tokenizer, usable_device
 from codingspot.models.ranks import Ranks, own_part
@@ -31,23 +33,27 @@ if TYPE_CHECKING:
     from codingspot.models.section import ModelSection
 
 
-def load_in_shards(section: ModelSection) -> LoadedModel:
-    """The model of a section, its parameters in shards over all ranks: on their GPUs, or on the CPU where it says so.
+def load_in_shards(section: ModelSection, ranks: Ranks) -> LoadedModel:
+    """The model of a section, its parameters in shards over ``ranks``: on their GPUs, or on the CPU where it says so.
 
-    Every rank must call it, inside :func:`codingspot.models.ranks.process_group`.
+    Every one of them must call it, inside :func:`codingspot.models.ranks.process_group`. One alone has the model whole.
 
     Raises:
         ModelError: it can't be loaded, a device map is asked for, or the ranks find different models.
     """
     if section.device_map is not None:
         raise ModelError("device_map spreads a model over the GPUs of one process; leave it out under torchrun")
-    ranks, device = Ranks.all(), own_device(section.device)
+    device = own_device(section.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if ranks.count == 1:
+        return section.model_copy(update={"device": str(device)}).load()
     loaded = section.model_copy(update={"device": "cpu"}).load() if ranks.own == 0 else _without_weights(section)
     layout = ParameterLayout.of(loaded.model)
     first, fingerprint = ranks.first((layout, loaded.fingerprint if ranks.own == 0 else ""))
     if first != layout:
         raise ModelError(
-            f"rank {ranks.own} finds another model under {section.id} than rank 0; give all the same files"
+            f"rank {ranks.own} finds another model under {section.id} than the first; give all the same files"
         )
     loaded.__dict__["fingerprint"] = fingerprint  # that of the whole
     _shard(loaded.model, device, ranks)
@@ -71,7 +77,7 @@ def own_device(asked: str | None) -> torch.device:
 
 def _without_weights(section: ModelSection) -> LoadedModel:
     """A model whose memory is set aside and not touched."""
-    found = find_model(section.id, revision=section.revision, trust_remote_code=section.trust_remote_code)
+    found = section.find()
     model: Any = build(found, dtype=section.dtype, attention=section.attention)
     model.to_empty(device="cpu")
     model.tie_weights()
@@ -81,13 +87,12 @@ def _without_weights(section: ModelSection) -> LoadedModel:
 def _shard(model: Any, device: torch.device, ranks: Ranks) -> None:
     """Put a model in shards, its weights and constants those of the first rank."""
     import torch.distributed as dist
-    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     whole = {name: weight.detach() for name, weight in unique_parameters(model).items()} if ranks.own == 0 else {}
-    mesh = init_device_mesh(device.type, (ranks.count,))
+    assert ranks.group is not None  # they are several
+    mesh = DeviceMesh.from_group(ranks.group, device.type)
     how: dict[str, Any] = {"mesh": mesh, "mp_policy": MixedPrecisionPolicy(reduce_dtype=torch.float32)}
     layers = set(model._no_split_modules or ())
     for module in [each for each in model.modules() if type(each).__name__ in layers]:
@@ -100,7 +105,7 @@ def _shard(model: Any, device: torch.device, ranks: Ranks) -> None:
     for name, weight in unique_parameters(model).items():
         _send(weight, whole.pop(name, None), mesh)
     for buffer in model.buffers():
-        dist.broadcast(buffer, src=0)
+        dist.broadcast(buffer, group=ranks.group, group_src=0)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from codingspot.errors import ModelError
 from codingspot.extras import optional_packages
-from codingspot.models.finding import find_model, torch_dtype
+from codingspot.models.finding import torch_dtype
 from codingspot.models.layout import fingerprint_as, unique_parameters
 from codingspot.models.loading import LoadedModel, load_tokenizer, load_weights, usable_device
 
@@ -113,7 +113,7 @@ def streamed(section: ModelSection) -> Iterator[StreamedModel]:
     if section.device_map is not None:
         raise ModelError("--layer-by-layer brings one layer after the other to one device; leave out device_map")
     place = usable_device(section.device)
-    found = find_model(section.id, revision=section.revision, trust_remote_code=section.trust_remote_code)
+    found = section.find()
     if found.gguf is not None:
         raise ModelError(f"{found.source} is a GGUF file, which is dequantised as a whole; give its safetensors files")
     tokenizer = load_tokenizer(found, section.bos)
