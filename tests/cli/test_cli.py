@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,13 @@ def test_help_has_an_example(command: str):
     result = call(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"Example: codingspot {command}" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_a_terminal_of_80_columns_and_is_cut_nowhere(command: str):
+    output = call(*command.split(), "--help").output
+    assert max(map(len, output.splitlines())) <= 80
+    assert not re.search(r"[^\s\]](\.\.\.|…)$", output, re.MULTILINE)
 
 
 def test_show_study_prints_a_study_that_loads():

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 import codingspot
 from codingspot.cli import bench, corpus, diff, estimate, export, roles, stages, study, testbed, views
 from codingspot.cli import methods as methods_command
 from codingspot.cli import units as units_command
 from codingspot.cli.console import friendly_errors, out
+from codingspot.cli.listing import Group
 from codingspot.extras import optional_packages
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Commands that say in one line which package they need, wherever they import it."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -29,7 +29,7 @@ app = typer.Typer(
     help="Where in a language model's weights does the ability to code live, and how specific is that place?",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
 study.register(app)
 stages.register(app)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from codingspot.cli.console import AsJson, Force, StudyProgress, friendly_errors, out, print_json, setting_error
+from codingspot.cli.listing import Group
 from codingspot.cli.options import MODEL, PLACE, command, given_settings, option, settings_options
 from codingspot.errors import StudyError
 from codingspot.export import EXPORTS
@@ -28,7 +29,9 @@ _UNREAD = ("id", "dtype", "device", "device_map", "attention", "bos")
 
 def register(app: typer.Typer) -> None:
     """Add the group to ``app``."""
-    group = typer.Typer(no_args_is_help=True, help="Write a spot as what other tools load.", rich_markup_mode="rich")
+    group = typer.Typer(
+        cls=Group, no_args_is_help=True, help="Write a spot as what other tools load.", rich_markup_mode=None
+    )
     app.add_typer(group, name="export")
     for name in EXPORTS:
         try:

@@ -10,9 +10,15 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from codingspot.cli.console import AsJson, Force, friendly_errors, out, print_json, print_table, progress_display
+from codingspot.cli.listing import Group
 from codingspot.errors import StudyError
 
-app = typer.Typer(help="The shipped model's own recipe, tasks and measured quality.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group,
+    help="The shipped model's own recipe, tasks and measured quality.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command()

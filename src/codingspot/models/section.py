@@ -29,7 +29,7 @@ class ModelSection(Settings):
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = Field("float32", description="of the weights in memory")
     device: NotEmpty | None = Field(None, description="where it runs, such as cpu or cuda")
     device_map: NotEmpty | None = Field(None, description="over several GPUs: auto, balanced or sequential")
-    attention: NotEmpty | None = Field(None, description="its implementation: eager, sdpa, flash_attention_2, ...")
+    attention: NotEmpty | None = Field(None, description="its implementation: such as eager, sdpa or flash_attention_2")
     bos: BosPolicy = Field("tokenizer", description="what stands before a text, wherever the model reads one")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
 
