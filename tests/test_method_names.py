@@ -79,7 +79,7 @@ PLACES = {
     ("write", "testbed/programs/sampling.py"): "an English word",
     ("std", "testbed/english/signs.py"): "a part of a word",
     ("super_weights", "ablation/__init__.py"): "a function's name",
-    ("taylor", "cli/stages.py"): "the default of an option",
+    ("taylor", "cli/score.py"): "the default of an option",
     ("rms", "cli/units.py"): "the default of an option",
 }
 """Where a name may stand outside the module that registers it, and why."""

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 import codingspot
-from codingspot.cli import bench, corpus, diff, estimate, export, roles, stages, study, testbed, views
+from codingspot.cli import bench, corpus, diff, estimate, evaluate, export, roles, study, testbed, views
 from codingspot.cli import methods as methods_command
+from codingspot.cli import score as score_command
+from codingspot.cli import spot as spot_command
 from codingspot.cli import units as units_command
 from codingspot.cli.console import friendly_errors, out
 from codingspot.cli.listing import Group
@@ -32,7 +34,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 study.register(app)
-stages.register(app)
+score_command.register(app)
+spot_command.register(app)
+evaluate.register(app)
 units_command.register(app)
 diff.register(app)
 corpus.register(app)
