@@ -8,16 +8,17 @@ from codingspot.study import parse_study, run_study
 VIEWS = """
 views:
   neurons: {token_budget: 512, sequence_length: 64, control_seeds: [0]}
-  align: {rows: 6, languages: [go, python]}
-  lens: {items: 1, shots: 1, languages: [go, python]}
+  align: {parallel: testbed, rows: 6, languages: [go, python]}
+  lens: {parallel: testbed, items: 1, shots: 1, languages: [go, python]}
 """
 
 
 @pytest.fixture
-def study(corpus_folder):
+def study(corpus_folder, tiny_model):
     return parse_study(
         f"""
 name: views
+model: {{id: "{tiny_model}"}}
 corpus: {{source: "{corpus_folder}", evaluation_documents: 2}}
 scoring: {{token_budget: 256, sequence_length: 64, draws: 1}}
 analyses: []
@@ -47,11 +48,15 @@ def test_views_join_a_run_its_tables_and_its_report(study, tmp_path):
     assert (tmp_path / "run/figures/neuron_ablation.png").exists()
 
 
-def test_a_study_of_views_alone_needs_no_spot(corpus_folder, tmp_path):
-    text = (
-        f'name: alone\ncorpus: {{source: "{corpus_folder}", evaluation_documents: 2}}\nviews: {{align: {{rows: 4}}}}\n'
-    )
-    study = parse_study(text + "evaluation: {code: [], general: [], other: []}\n", "alone.yaml")
+def test_a_study_of_views_alone_needs_no_spot(corpus_folder, tiny_model, tmp_path):
+    text = f"""
+name: alone
+model: {{id: "{tiny_model}"}}
+corpus: {{source: "{corpus_folder}", evaluation_documents: 2}}
+views: {{align: {{parallel: testbed, rows: 4}}}}
+evaluation: {{code: [], general: [], other: []}}
+"""
+    study = parse_study(text, "alone.yaml")
     directory = run_study(study, tmp_path / "run")
     assert not directory.scores.exists()
     assert '<section id="view-alignment">' in build_report(tmp_path / "run").read_text()
