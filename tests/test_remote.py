@@ -236,6 +236,7 @@ def test_a_file_of_the_users_beside_a_run_stays_and_a_place_of_theirs_is_refused
         ("ftp://host/run", OutputError, "give a path, or one of file://, gs://, memory://, s3://"),
         ("memory://", OutputError, "names no folder"),
         ("memory://a/../b", OutputError, "'..'"),
+        ("s3:/bucket/run", OutputError, "write s3://bucket/run, or ./s3:/bucket/run for a folder here"),
         ("gs://bucket/run", MissingPackageError, "needs the package gcsfs; pip install gcsfs"),
     ],
 )

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,7 @@ from codingspot.storage import Storage, is_url
 CACHE: Final = "CODINGSPOT_CACHE"
 """Environment variable: the folder that holds the local folders of URLs; by default ``~/.cache/codingspot``."""
 
+_ONE_SLASH: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/([^/].*)", re.DOTALL)
 _MARK: Final = ".codingspot-unfinished"
 _MARK_BYTES: Final = 1 << 24
 _FETCHES: Final = 16
@@ -52,6 +54,8 @@ def local_path(place: str | Path) -> Path:
             another process, or isn't this package's.
     """
     if not is_url(str(place)):
+        if meant := _ONE_SLASH.fullmatch(str(place)):
+            raise OutputError(f"{place} has one slash; write {meant[1]}//{meant[2]}, or ./{place} for a folder here")
         return Path(place)
     url = str(place).rstrip("/")
     if not is_url(url):
