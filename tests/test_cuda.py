@@ -44,7 +44,16 @@ def test_scores(name, tmp_path) -> None:
     close(*both(lambda model: score(model, CORPUS, tmp_path / model.device.type, estimator=name, **SETTINGS)))
 
 
-@pytest.mark.parametrize("parameters", [{}, {"unit": "head", "score": "pls"}, {"unit": "group", "score": "write"}])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"unit": "head", "score": "pls"},
+        {"unit": "group", "score": "write"},
+        {"unit": "head", "score": "attention_gradient"},
+        {"unit": "group", "score": "rollout"},
+    ],
+)
 def test_scores_of_units(parameters) -> None:
     sizes = {"sequence_length": 64, "token_budget": 512, "max_k_percent": 5}
     tables = both(lambda model: find_units_spot(model, CORPUS, **sizes, **parameters).units)

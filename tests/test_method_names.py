@@ -68,6 +68,8 @@ PLACES = {
     ("uniform", "ablation/controls.py"): "the control's own record",
     ("rms", "units/recipe.py"): "the default score",
     ("pls", "bench/rankings/pls.py"): "a published method is a score of units and its settings",
+    ("rollout", "bench/rankings/attention.py"): "a published method is a score of units and its settings",
+    ("attention_gradient", "bench/rankings/attention.py"): "a published method is a score of units and its settings",
     ("wanda", "bench/rankings/wei.py"): "a published method is an estimator and its settings",
     ("taylor", "bench/rankings/wei.py"): "a published method is an estimator and its settings",
     ("rms", "units/prior.py"): "a method that joins others",

@@ -85,7 +85,11 @@ def test_whole_units_are_ranked_against_the_subset_that_coding_was_routed_to(rou
     """With little text: what is found is far above chance (0.38 and 0.39), of the kind that is ranked alone."""
     subset = Subset.load(shipped_model("routed"))
     methods = {recipe: method for estimator, recipe, method in default_methods() if not estimator}
-    for name, kind, other, least in (("units", "neurons", "heads", 0.75), ("heads_by_pls", "heads", "neurons", 0.9)):
+    for name, kind, other, least in (
+        ("units", "neurons", "heads", 0.75),
+        ("heads_by_pls", "heads", "neurons", 0.9),
+        ("heads_by_attention_gradient", "heads", "neurons", 0.9),
+    ):
         figures = ground_truth(methods[name](routed), routed.loaded.model, subset)
         assert figures[f"average_precision_{kind}"] > least
         assert f"average_precision_{other}" not in figures

@@ -138,9 +138,27 @@ def test_units_are_read_once_for_several_spots_and_again_in_rounds_and_trials(ti
     assert passes("parameters: {}", "parameters: {contrast: share}") == pytest.approx(once)
     assert passes("parameters: {score: pls, contrast: difference}") == pytest.approx(2 / 3)
     assert passes("parameters: {rounds: 4}") == pytest.approx(4 / 3)
+    assert passes("parameters: {}", "parameters: {unit: head, score: rollout}") == pytest.approx(2 / 3)
     assert passes("parameters: {refined: 8, refined_tokens: 512}") == pytest.approx(5 / 3)
     assert passes("parameters: {refined: 8, refined_tokens: 512, masks: 100}") == pytest.approx(51 / 3)
     assert passes("parameters: {score: weights}") == 0  # of which nothing is read
+
+
+def test_attention_probabilities_are_in_memory_of_all_layers_for_gradients_and_of_one_otherwise(tmp_path: Path) -> None:
+    layers, heads, length = 4, 8, 1024
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": layers, "num_attention_heads": heads}
+    model = llama(tmp_path / "tiny", **shape)
+
+    def read(score: str) -> int:
+        spots = f"spots: [{{name: u, recipe: units, k_percent: [5], parameters: {{unit: head, score: {score}}}}}]"
+        scoring = f"scoring: {{token_budget: 4096, sequence_length: {length}, micro_batch_tokens: {length}}}"
+        found = estimate(parse_study(f"name: u\nmodel: {{id: {model}}}\n{scoring}\n{spots}\n{NO_TASKS}", "units.yaml"))
+        return next(peak.total for peak in found.peaks if peak.stage == "unit scores")
+
+    layer = 4 * heads * length**2
+    activations = read("rms")
+    assert (layers - 1) * layer < read("attention_gradient") - activations < (layers + 1) * layer
+    assert activations <= read("rollout") < activations + 2 * layer
 
 
 def test_a_gpu_holds_more_logits_at_once(tiny: str) -> None:

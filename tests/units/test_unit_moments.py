@@ -14,8 +14,8 @@ from codingspot.models import UnitKind, find_units
 from codingspot.models.inputs import observed_inputs
 from codingspot.units import STATISTICS, Moments, measure
 
-PLAIN = [name for name, statistic in STATISTICS.items() if not statistic.backward]
-EVERY = list(STATISTICS)
+EVERY = [name for name, statistic in STATISTICS.items() if not statistic.attention]
+PLAIN = [name for name in EVERY if not STATISTICS[name].backward]
 TOKENS = packed("go", 2, 40, 1)
 
 

@@ -34,6 +34,7 @@ from codingspot.study.keeping import folds, wants_scores
 from codingspot.study.planning import control_draws, drawn_to, plan_cells
 from codingspot.study.scoring import draw_count, further_passes
 from codingspot.study.spot_section import SpotSection
+from codingspot.units.attention import sequences_at_once
 
 _SPOT_BYTES = 12  # a position and a key
 
@@ -207,10 +208,20 @@ class _Needs:
             shortlisted = count_for(max(cost.shortlist_percent for cost in trained), model.parameters)
             yield learning_peak(model, self.passes(sequences), shortlisted)
         if any(map(_reads, self.study.spots)):
-            yield reading_peak(model)
+            yield reading_peak(model, self._with_probabilities())
         if selected := [section for section in self.study.spots if self._read_by(section)]:
             yield max((self._selection(section, model) for section in selected), key=lambda peak: peak.total)
         yield from evaluation_peaks(self.run, model.weight_bytes, self.study.evaluation, self.device)
+
+    def _with_probabilities(self) -> int:
+        """Bytes of the largest pass that holds attention probabilities for scores of units, beside the weights."""
+        length, most = self.study.scoring.sequence_length, MAX_LOGITS[self.device]
+        readings = [section.traits.reading for section in self.study.spots]
+        taken = [0]
+        for backward in {reading.backward for reading in readings if reading is not None and reading.attention}:
+            rows = min(self.sequences, sequences_at_once(self.run.model, length, backward=backward))
+            taken.append(self.run.eager_pass_bytes(rows, length, most, backward=backward))
+        return max(taken)
 
     def _selection(self, section: SpotSection, model: Footprint) -> MemoryPeak:
         selected = count_for(section.selected[-1], model.parameters)
@@ -255,8 +266,9 @@ class _Needs:
             assert reading is not None
             budget = self.study.scoring.token_budget
             budget = budget if reading.tokens is None else min(reading.tokens, budget)
-            rounds = reading.rounds - ((budget, reading.backward) in shared)
-            shared.add((budget, reading.backward))
+            what = (budget, reading.backward, reading.attention)
+            rounds = reading.rounds - (what in shared)
+            shared.add(what)
             # A pass is forward, backward by activations and backward by weights.
             yield (2 if reading.backward else 1) / 3 * budget * rounds + reading.trial_tokens / 3
 

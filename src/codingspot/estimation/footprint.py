@@ -29,6 +29,7 @@ from transformers import PreTrainedModel
 from codingspot.errors import ModelError
 from codingspot.importance.accumulation import gradients_enabled
 from codingspot.models import OutputHead, configured_model, unique_parameters
+from codingspot.models.attention import eager_attention
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,29 @@ class DatalessModel:
             pass_bytes=peak,
             flops=int(flops.get_total_flops()),
         )
+
+    def eager_pass_bytes(
+        self, sequences: int, sequence_length: int, max_logits: int | None = None, *, backward: bool
+    ) -> int:
+        """Peak bytes of a pass to the final hidden states whose attention is computed eagerly, or backward, too.
+
+        Raises:
+            ModelError: as :meth:`takes`.
+        """
+
+        def begin(model: PreTrainedModel) -> Callable[[], object]:
+            head = self.head(max_logits)
+            ids = torch.zeros((sequences, sequence_length), dtype=torch.int64)
+
+            def run() -> None:
+                with eager_attention(model), torch.set_grad_enabled(backward):
+                    states = head.states(ids)
+                if backward:
+                    head.states_loss(states, ids).backward()  # type: ignore[no-untyped-call]
+
+            return run
+
+        return self.takes(begin)[0]
 
 
 def measure_footprint(

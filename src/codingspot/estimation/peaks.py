@@ -84,9 +84,12 @@ def learning_peak(model: Footprint, batch: Footprint, shortlisted: int) -> Memor
     )
 
 
-def reading_peak(model: Footprint) -> MemoryPeak:
-    """Scores of units: weights, and at most what scoring a micro-batch takes, which has gradients of weights too."""
-    parts = {"weights": model.weight_bytes, "activations and gradient": model.pass_bytes}
+def reading_peak(model: Footprint, with_probabilities: int) -> MemoryPeak:
+    """Scores of units: weights, and at most what scoring a micro-batch takes, which has gradients of weights too.
+
+    Or, where that is more, what the passes that hold attention probabilities take.
+    """
+    parts = {"weights": model.weight_bytes, "activations and gradient": max(model.pass_bytes, with_probabilities)}
     return MemoryPeak("unit scores", "device", parts)
 
 

@@ -96,7 +96,16 @@ class OutputHead:
         Gradients of states and head are computed chunk by chunk together with the loss, so that nothing is computed
         again. With ``twice`` the loss has a second derivative too; its chunks are computed again in each backward pass.
         """
-        states = self.states(input_ids)
+        return self.states_loss(self.states(input_ids), input_ids, twice=twice)
+
+    def states_loss(
+        self,
+        states: Float[Tensor, "rows length width"],
+        input_ids: Int64[Tensor, "rows length"],
+        *,
+        twice: bool = False,
+    ) -> Float[Tensor, ""]:
+        """The same from the ``states`` of that text."""
         # The last position predicts nothing. Ignoring it by its label spares a copy of the states.
         targets = F.pad(input_ids[:, 1:], (0, 1), value=_IGNORED)
         return self.summed_loss(states.flatten(0, 1), targets.flatten(), twice=twice)

@@ -78,6 +78,7 @@ class TrainingCost:
 class Reading:
     """What a recipe that reads activations runs: its text forward, and backward where it says so.
 
+    Where it reads ``attention`` probabilities, attention is computed eagerly, and they are in memory.
     ``tokens`` are those of each domain at most; None: all that the study scores; 0: none. They are read in each of
     ``rounds``. Trials then read ``trial_tokens`` of each domain forward, all of them together.
     """
@@ -86,6 +87,7 @@ class Reading:
     backward: bool = False
     rounds: int = 1
     trial_tokens: int = 0
+    attention: bool = False
 
 
 @dataclass(frozen=True)

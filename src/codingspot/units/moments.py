@@ -1,12 +1,16 @@
 """Sums over a domain's tokens of what units write: one streamed pass of forwards, and of backwards where asked for.
 
 1. A unit's activation is what the matrix it writes through (down or o) is multiplied by: one number of a neuron, as
-   many as a head has of a head.
+   many as a head has of a head. Of heads, attention probabilities are added up where they are asked for, in the same
+   pass (:mod:`codingspot.units.attention`), whose attention is then computed eagerly.
 2. The model runs to its final hidden states, without its output head, or to the loss where gradients are needed; then
    weights have none, so that a backward pass costs as much as a forward one.
 3. Sums are taken row by row in float32 and added up in float64 on the device of each layer, so that they don't depend
    on how many sequences are run at once. Nothing is moved to the CPU before the end of the domain, or of a draw of it.
-4. Of text in several draws, no sequences of two draws are run at once, so that each has sums of its own; the domain's
+4. Attention probabilities are heads times length squared a sequence and layer. They are let go layer by layer, or
+   with the rest of the graph where a backward pass follows, and fewer sequences are run at once where they would be
+   too many (:data:`codingspot.units.attention.MAX_PROBABILITIES`).
+5. Of text in several draws, no sequences of two draws are run at once, so that each has sums of its own; the domain's
    are those of its draws, added up.
 """
 
@@ -22,10 +26,18 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from codingspot.corpus import PackedTokens
-from codingspot.errors import NonFiniteError
+from codingspot.errors import ModelError, NonFiniteError
 from codingspot.importance.accumulation import gradients_enabled
 from codingspot.models import OutputHead, Units
+from codingspot.models.attention import observed_attention
 from codingspot.models.inputs import observed_inputs
+from codingspot.units.attention import (
+    Flow,
+    from_elsewhere,
+    gradient_weighted,
+    require_attention_everywhere,
+    sequences_at_once,
+)
 
 if TYPE_CHECKING:  # it takes seconds to load
     from transformers import PreTrainedModel
@@ -42,10 +54,16 @@ class Statistic:
         fold: from activations ``[..., tokens, inputs]``, their gradients where there are any, and the number of units
             to what their tokens add, ``[..., inputs]`` or ``[..., units]``.
         backward: it needs the loss's gradient.
+        attention: it is folded from attention probabilities instead, ``[rows, heads, queries, keys]``, to ``[rows,
+            heads]``.
+        flows: it is folded to ``[rows, heads, queries]``, which counts as far as it reaches the predictions through the
+            attention of all layers above (:class:`codingspot.units.attention.Flow`).
     """
 
     fold: Callable[[Tensor, Tensor | None, int], Tensor]
     backward: bool = False
+    attention: bool = False
+    flows: bool = False
 
 
 def _norm(order: int) -> Callable[[Tensor, Tensor | None, int], Tensor]:
@@ -74,6 +92,8 @@ STATISTICS: Mapping[str, Statistic] = {
     "positive": Statistic(lambda activations, _g, _u: (activations > 0).sum(-2)),
     "effect": Statistic(lambda a, g, _u: _products(a, g).sum(-2), backward=True),
     "absolute_effect": Statistic(lambda a, g, units: _effects(a, g, units).abs().sum(-2), backward=True),
+    "helpful_attention": Statistic(gradient_weighted, backward=True, attention=True),
+    "rolled_out_attention": Statistic(from_elsewhere, attention=True, flows=True),
 }
 
 
@@ -85,7 +105,7 @@ class Moments:
         tokens: read. A token that isn't routed to an expert adds nothing to it.
         predicted_tokens: whose loss was taken, where gradients were.
         sums: by statistic and name of the matrix written through, float64 ``[experts, inputs]`` (of
-            absolute effects ``[experts, units]``).
+            absolute effects ``[experts, units]``, of attention ``[1, heads]``).
         draws: the same of each draw of the text by itself, where it was read in several.
     """
 
@@ -125,25 +145,41 @@ def measure(
 
     Raises:
         NonFiniteError: an activation or gradient is not a number; the message names the domain.
+        ModelError: attention is asked for, and a layer has no probabilities of it.
     """
-    backward = any(STATISTICS[name].backward for name in statistics)
-    sums = _Sums(units, statistics)
+    asked = [STATISTICS[name] for name in statistics]
+    backward = any(statistic.backward for statistic in asked)
+    if any(statistic.flows for statistic in asked):
+        require_attention_everywhere(model, units)
     length = tokens.input_ids.shape[1]
-    limit = batch_tokens or (_BACKWARD_TOKENS if backward else _FORWARD_TOKENS)
+    rows = max(1, (batch_tokens or (_BACKWARD_TOKENS if backward else _FORWARD_TOKENS)) // length)
+    if batch_tokens is None and any(statistic.attention for statistic in asked):
+        rows = min(rows, sequences_at_once(model, length, backward=backward))
+    sums = _Sums(units, statistics)
     head = OutputHead(model) if backward else None
     found = []
     with ExitStack() as stack:
-        stack.enter_context(observed_inputs(model, sums.names, sums.observe))
         stack.enter_context(torch.no_grad() if head is None else _activation_gradients(model))
         for part in tokens.parts(tokens.starts(draws)):
-            for batch in torch.split(part.input_ids, max(1, limit // length)):
-                if head is None:
-                    model.base_model(input_ids=batch.to(model.device), use_cache=False)
-                else:
-                    head.text_loss(batch).backward()  # type: ignore[no-untyped-call]
+            for batch in torch.split(part.input_ids, rows):
+                _run(model, head, sums, batch)
                 progress(batch.numel())
             found.append(Moments(part.tokens, part.predicted_tokens, sums.take(tokens.domain)))
     return found[0] if len(found) == 1 else replace(_together(found), draws=tuple(found))
+
+
+def _run(model: PreTrainedModel, head: OutputHead | None, sums: _Sums, batch: Tensor) -> None:
+    """Run a batch, backward where there is a ``head``; its graph, which holds what was seen, is let go at the end.
+
+    What the head runs by itself, for logits that are soft-capped, isn't seen.
+    """
+    if head is None:
+        with sums.observing(model):
+            model.base_model(input_ids=batch.to(model.device), use_cache=False)
+        return
+    with sums.observing(model):
+        states = head.states(batch)
+    head.states_loss(states, batch).backward()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -168,32 +204,56 @@ class _Sums:
         self._statistics = {name: STATISTICS[name] for name in statistics}
         self._sites = {name: (units.layout.shape(name), site.width) for site in units.sites for name in site.writes}
         self._sums: dict[tuple[str, str], Tensor] = {}
+        self._flow = Flow()
 
-    @property
-    def names(self) -> list[str]:
-        """The matrices written through."""
-        return list(self._sites)
+    @contextmanager
+    def observing(self, model: PreTrainedModel) -> Iterator[None]:
+        """Add up what the layers read and their attention probabilities in the one pass over a batch in the block."""
 
-    def observe(self, name: str, expert: int, activations: Tensor) -> None:
-        """Add what one call of a matrix reads, now, or once its gradient is there."""
-        if any(statistic.backward for statistic in self._statistics.values()):
-            read = activations.detach()
-            activations.register_hook(  # type: ignore[no-untyped-call]
-                lambda gradient: self._add(name, expert, read, gradient)
-            )
-        else:
-            self._add(name, expert, activations, None)
+        def inputs(name: str, expert: int, activations: Tensor) -> None:
+            self._observe(of_inputs, name, expert, activations)
 
-    @torch.no_grad()
-    def _add(self, name: str, expert: int, activations: Tensor, gradients: Tensor | None) -> None:
-        shape, width = self._sites[name]
-        for key, statistic in self._statistics.items():
-            wide = torch.float32 if activations.device.type == "mps" else torch.float64
-            rows = statistic.fold(activations, gradients, width).to(wide)
-            added = rows.reshape(-1, rows.shape[-1]).sum(0)
-            if (key, name) not in self._sums:
-                self._sums[key, name] = added.new_zeros(shape[0] if len(shape) == 3 else 1, len(added))
-            self._sums[key, name][expert] += added
+        def attention(name: str, probabilities: Tensor) -> None:
+            self._flow.hand_on(probabilities.detach())
+            self._observe(of_attention, name, 0, probabilities)
+
+        of_inputs, of_attention = (
+            {name: one for name, one in self._statistics.items() if one.attention == read} for read in (False, True)
+        )
+        with ExitStack() as stack:
+            if of_inputs:
+                stack.enter_context(observed_inputs(model, self._sites, inputs))
+            if of_attention:
+                stack.enter_context(observed_attention(model, self._sites, attention))
+            yield
+        for statistic, name, rows in self._flow.take():
+            self._add(statistic, name, 0, rows)
+
+    def _observe(self, statistics: Mapping[str, Statistic], name: str, expert: int, seen: Tensor) -> None:
+        """Fold what one call of a matrix reads, now, or once its gradient is there."""
+        read, width = seen.detach(), self._sites[name][1]
+
+        @torch.no_grad()
+        def fold(gradients: Tensor | None) -> None:
+            for key, statistic in statistics.items():
+                if statistic.backward == (gradients is not None):
+                    rows = statistic.fold(read, gradients, width)
+                    if statistic.flows:
+                        self._flow.bring(key, name, rows)
+                    else:
+                        self._add(key, name, expert, rows)
+
+        fold(None)
+        if any(statistic.backward for statistic in statistics.values()):
+            seen.register_hook(fold)  # type: ignore[no-untyped-call]
+
+    def _add(self, statistic: str, name: str, expert: int, rows: Tensor) -> None:
+        shape, _ = self._sites[name]
+        wide = torch.float32 if rows.device.type == "mps" else torch.float64
+        added = rows.to(wide).reshape(-1, rows.shape[-1]).sum(0)
+        if (statistic, name) not in self._sums:
+            self._sums[statistic, name] = added.new_zeros(shape[0] if len(shape) == 3 else 1, len(added))
+        self._sums[statistic, name][expert] += added
 
     def take(self, domain: str) -> dict[str, dict[str, Tensor]]:
         """The sums on the CPU; the next begin at 0."""
@@ -205,4 +265,10 @@ class _Sums:
                     f"what {name} reads on {domain!r} is not finite, or its gradient isn't; load the model in float32"
                 )
             found[statistic][name] = value.double().cpu()
+        for statistic, about in self._statistics.items():
+            if about.attention and (without := self._sites.keys() - found[statistic].keys()):
+                raise ModelError(
+                    f"the loss has no gradient by the attention probabilities before {min(without)}; choose another "
+                    "unit score"
+                )
         return found

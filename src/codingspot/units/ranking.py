@@ -15,7 +15,7 @@ from codingspot.models import Units, unique_parameters
 from codingspot.spot import TrainingInput
 from codingspot.units.contrast import Contrast, General, Languages, Normalise, contrasted, normalised, together
 from codingspot.units.moments import Moments, measure
-from codingspot.units.scores import UNIT_SCORES, UnitDomain, column_squares
+from codingspot.units.scores import UNIT_SCORES, UnitDomain, column_squares, require_unit
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,10 @@ def rank(
     Raises:
         NonFiniteError: an activation or gradient is not a number.
         SelectionError: scores of weights are needed and none were made.
+        StudyError: such units don't have what the score is made of.
+        ModelError: attention is asked for, and a layer has no probabilities of it.
     """
+    require_unit(settings.score, units.kind)
     read = partial(_moments, given, units, settings, draws)
     reader = UnitReader(given, units, read)
     code, general = (

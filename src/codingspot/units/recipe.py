@@ -25,11 +25,12 @@ from codingspot.settings import Count, Seed
 from codingspot.spot import RECIPES, MeasuredSpot, Reading, RecipeTraits, Spot, TrainingInput, WholeUnits
 from codingspot.spot.requirements import general_text
 from codingspot.spot.selection import count_for
+from codingspot.units.attention import require_attention_everywhere
 from codingspot.units.contrast import Contrast, General, Languages, Normalise
 from codingspot.units.ranking import Ranked, UnitSettings, rank
 from codingspot.units.refining import by_effect, by_masks, in_rounds
 from codingspot.units.reliability import selected_by_draws
-from codingspot.units.scores import UNIT_SCORES, UnitScoreName
+from codingspot.units.scores import UNIT_SCORES, UnitScoreName, require_unit
 
 if TYPE_CHECKING:  # it takes seconds to load
     import pandas as pd
@@ -48,12 +49,16 @@ def _traits(
     masks: int,
     **_: Any,
 ) -> RecipeTraits:
+    require_unit(score, unit)
     about = UNIT_SCORES.traits(score)
     if about.signed and contrast in ("ratio", "share"):
         raise StudyError(f"unit score {score!r} is signed, which has no {contrast}; set contrast to difference or none")
 
     def fits(model: PreTrainedModel, scope: str, doses: Sequence[float]) -> None:
-        _require_fit(find_units(model, unit), scope, doses)
+        found = find_units(model, unit)
+        _require_fit(found, scope, doses)
+        if about.every_layer:
+            require_attention_everywhere(model, found)
 
     return RecipeTraits(
         contrast=contrast != "none",
@@ -62,6 +67,7 @@ def _traits(
             about.backward,
             rounds,
             refined_tokens * (masks or refined) if refined else 0,
+            about.attention,
         ),
         unit=unit,
         nested=rounds == 1,
@@ -114,6 +120,7 @@ def units(
         SelectionError: the scope holds no such unit, or k is less than the best one has.
         ModelError: the model's units can't be told apart.
         NonFiniteError: an activation or gradient is not a number.
+        StudyError: such units don't have what the score is made of.
     """
     found = find_units(given.loaded.model, unit)
     inside = found.inside(given.scope)

@@ -16,7 +16,8 @@ from jaxtyping import Float64
 from pydantic import AfterValidator
 from torch import Tensor
 
-from codingspot.models import Registry, Units
+from codingspot.errors import StudyError
+from codingspot.models import Registry, UnitKind, Units
 from codingspot.units.moments import STATISTICS, Moments
 
 Values = Mapping[str, Float64[Tensor, "experts inputs"]]
@@ -87,9 +88,32 @@ class UnitScoreTraits:
         """Whether it takes backward passes."""
         return any(STATISTICS[name].backward for name in self.statistics)
 
+    @property
+    def attention(self) -> bool:
+        """Whether it is made of attention probabilities, which heads alone have."""
+        return any(STATISTICS[name].attention for name in self.statistics)
+
+    @property
+    def every_layer(self) -> bool:
+        """Whether it follows attention through all layers, each of which must have heads then."""
+        return any(STATISTICS[name].flows for name in self.statistics)
+
 
 UNIT_SCORES: Registry[UnitScore, UnitScoreTraits] = Registry("unit_score", UnitScoreTraits())
 UnitScoreName = Annotated[str, AfterValidator(UNIT_SCORES.known)]
+
+
+def require_unit(score: str, unit: UnitKind) -> None:
+    """Check that units of a kind have what a score is made of.
+
+    Raises:
+        StudyError: they haven't.
+    """
+    if UNIT_SCORES.traits(score).attention and unit not in ("head", "group"):
+        raise StudyError(
+            f"unit score {score!r} is made of attention probabilities, which don't tell {unit}s apart; set unit to "
+            "head or group, or choose another score"
+        )
 
 
 @UNIT_SCORES.register("abs", reference="arXiv 2403.01267", traits=UnitScoreTraits(("absolute",)))
@@ -138,6 +162,36 @@ def absolute_attribution(domain: UnitDomain) -> Float64[Tensor, " units"]:
 def attribution(domain: UnitDomain) -> Float64[Tensor, " units"]:
     """Minus the sum over tokens of a dL/da, over P: how much the mean loss rises, to first order, without the unit."""
     return domain.of_units(domain.a_prediction("effect"), "sum").neg()
+
+
+@UNIT_SCORES.register(
+    "attention_gradient",
+    label="gradient-weighted attention",
+    reference="arXiv 2103.15679",
+    traits=UnitScoreTraits(("helpful_attention",)),
+)
+def attention_gradient(domain: UnitDomain) -> Float64[Tensor, " units"]:
+    """Sum over queries and keys of max(0, -A dL/dA), over P: what the attention that helps spares the loss.
+
+    In nats a predicted token, to first order. A are attention probabilities; a group's score is its heads' sum
+    (:mod:`codingspot.units.attention`).
+    """
+    return domain.of_units(domain.a_prediction("helpful_attention"), "sum")
+
+
+@UNIT_SCORES.register(
+    "rollout",
+    label="attention rollout",
+    reference="arXiv 2005.00928",
+    traits=UnitScoreTraits(("rolled_out_attention",)),
+)
+def rollout(domain: UnitDomain) -> Float64[Tensor, " units"]:
+    """Share of a prediction that a head brought from positions other than its own and the first, by attention rollout.
+
+    The mean over predicted tokens, from 0 to 1/2 for all heads of a layer together; a group's score is its heads' sum
+    (:mod:`codingspot.units.attention`).
+    """
+    return domain.of_units(domain.a_prediction("rolled_out_attention"), "sum")
 
 
 @UNIT_SCORES.register("weights", label="weights' scores")

@@ -3,7 +3,8 @@
 One file a method: its docstring has the formula and where it was published.
 """
 
-from codingspot.bench.rankings import collapse as collapse  # these register their methods
+from codingspot.bench.rankings import attention as attention  # these register their methods
+from codingspot.bench.rankings import collapse as collapse
 from codingspot.bench.rankings import compressed_sensing as compressed_sensing
 from codingspot.bench.rankings import lape as lape
 from codingspot.bench.rankings import mathneuro as mathneuro
