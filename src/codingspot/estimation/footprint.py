@@ -158,7 +158,7 @@ class DatalessModel:
 
             return run
 
-        return self.takes(begin)[0]
+        return self.takes(begin)
 
 
 def measure_footprint(
