@@ -256,6 +256,7 @@ def test_no_other_module_writes_without_asking() -> None:
     wild = {"atomic_path", "write_text", "write_json", "write_bytes", "to_parquet", "save_pretrained", "savefig"}
     inside = {
         "report/drawing.py",
+        "cli/listing.py",  # to the terminal
         "testbed/benchmarks.py",
         "remote.py",
     }  # given a folder of one of those

@@ -93,8 +93,8 @@ def main() -> None:
         over_pairs = pair_correlation(measures[first], measures[second])
         rho, p_value = spearmanr(means[first], means[second])
         print(
-            f"{first}, {second}: over {over_pairs.pairs} pairs rho {over_pairs.rho:.2f} (p = {over_pairs.p_value:.3f}, "
-            f"Mantel); over {len(means)} languages rho {rho:.2f} (p = {p_value:.3f})"
+            f"{first}, {second}: over {over_pairs.pairs} pairs rho {over_pairs.rho:.2f} (p = {over_pairs.p_value:.2g}, "
+            f"Mantel); over {len(means)} languages rho {rho:.2f} (p = {p_value:.2g})"
         )
 
 

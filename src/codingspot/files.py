@@ -48,19 +48,29 @@ def atomic_path(path: Path, *, ready: Callable[[], None] = lambda: None) -> Iter
     """
     target = Path(os.path.realpath(path))  # a link stays one: what it leads to is replaced
     target.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_beside(target) as holder:
+    with temporary_beside(target) as holder, room_for(path):
         temporary = holder / target.name
-        try:
-            yield temporary
-            ready()
-            _put(temporary, target, holder)
-            mirror_of(target).written(target)
-        except Exception as error:
-            # safetensors and Arrow have error types of their own, and what is open says no name.
-            for number in FULL:
-                if os.strerror(number) in str(error):
-                    raise OSError(number, os.strerror(number), str(path)) from error
-            raise
+        yield temporary
+        ready()
+        _put(temporary, target, holder)
+        mirror_of(target).written(target)
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Name ``path`` where something that is written inside the block finds no space.
+
+    Raises:
+        OSError: with one of :data:`FULL` and the path, whichever library was writing.
+    """
+    try:
+        yield
+    except Exception as error:
+        # safetensors and Arrow have error types of their own, and what is open says no name.
+        for number in FULL:
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(path)) from error
+        raise
 
 
 def _put(temporary: Path, target: Path, holder: Path) -> None:

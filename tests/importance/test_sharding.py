@@ -17,7 +17,7 @@ from codingspot.models.ranks import Ranks
 from codingspot.spot import Spot, candidates, find_spot
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-WHOLE = "without torchrun and --layer-by-layer"
+WHOLE = "without torchrun and --layer-by-layer, or by torchrun in groups of one process (--domains-per-group)"
 ROUNDING = 1e-5
 """Of a score, beside the largest of its tensor: float32 sums of a batch in another order."""
 

@@ -80,6 +80,6 @@ def test_a_spot_draws_itself_and_leaves_the_user_s_settings(axes: Axes):
     before = dict(rcParams)
     assert spot.plot(axes) is axes
     assert dict(rcParams) == before
-    assert axes.get_title(loc="left") == "Spot: 3 parameters\nrecipe sum, scope mlp, k = 9.375%"
+    assert axes.get_title(loc="left") == "Spot: 3 parameters, recipe sum, scope mlp,\nk = 9.375%"
     assert {text.get_text() for text in axes.texts} >= {"12", "6.2 (33%)"}  # 2 of 16, and 1 of 16: a third of the spot
     assert Spot(torch.tensor([], dtype=torch.int64), torch.zeros(0), layout).plot(Figure().subplots()).texts

@@ -139,7 +139,7 @@ def one_voice() -> Iterator[None]:
     out.quiet = err.quiet = True
     try:
         yield
-    except CodingSpotError:
+    except (CodingSpotError, OSError):
         time.sleep(_PATIENCE)  # where the first has it too, torchrun has ended this process before
         err.quiet = False
         raise

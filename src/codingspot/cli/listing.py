@@ -1,16 +1,45 @@
-"""Help that is read in a terminal of 80 columns: plain text, as wide as it needs."""
+"""Help that is read in a terminal of 80 columns: plain text, as wide as it needs, broken between words alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from typer.core import TyperGroup
 
 _UNCUT = 1000
+_WHOLE = "\N{NON-BREAKING HYPHEN}"
+_Context: Any = TyperGroup.context_class
+
+
+class _Formatter(_Context.formatter_class):  # type: ignore[misc]
+    """Breaks no line at a hyphen: an option, a name or a command that is cut there can't be copied."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _WHOLE))
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], *layout: Any, **named: Any) -> None:
+        super().write_dl([(term, text.replace("-", _WHOLE)) for term, text in rows], *layout, **named)
+
+    def write(self, string: str) -> None:
+        super().write(string.replace(_WHOLE, "-"))
+
+
+class _WholeWords(_Context):  # type: ignore[misc]
+    formatter_class = _Formatter
 
 
 class Group(TyperGroup):
     """Commands, listed with the whole first sentence of their help."""
+
+    context_class = _WholeWords
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """The command of a name, whose help is written as the group's; None where there is none."""
+        command = super().get_command(ctx, name)
+        if command is not None:
+            command.context_class = _WholeWords
+        return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a line or more for every command."""

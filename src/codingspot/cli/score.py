@@ -35,9 +35,6 @@ from codingspot.cli.texts import (
 from codingspot.models.section import ModelSection
 from codingspot.settings_text import read_settings
 
-if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
-    pass
-
 if TYPE_CHECKING:  # it takes seconds to load, which `--help` should not
     from codingspot.importance import ScoreStore
 
@@ -97,11 +94,11 @@ def score(
     In groups, each of which scores some domains: the same with --domains-per-group 5
     """
     from codingspot.directories import partial_folder, partial_path
-    from codingspot.errors import StudyError
+    from codingspot.errors import FingerprintError, StudyError
     from codingspot.importance import score as score_model
     from codingspot.importance.groups import number_of_groups
     from codingspot.importance.scoring import require_in_shards
-    from codingspot.models import input_places
+    from codingspot.models import input_places, usable_device
     from codingspot.models.ranks import launched, process_group
     from codingspot.models.sharding import load_in_shards
     from codingspot.models.streaming import streamed
@@ -127,15 +124,18 @@ def score(
                     "keep_dtype": keep_dtype,
                 }
             )
-        if launched() and layer_by_layer:
-            raise StudyError("--layer-by-layer is for one process; leave it out, or torchrun")
+        if layer_by_layer and (launched() or domains_per_group is not None):
+            raise StudyError("--layer-by-layer is for one process; leave it out, or torchrun and --domains-per-group")
         if layer_by_layer or (launched() and domains_per_group is None):
             require_in_shards(scoring.estimator, scoring.parameters)
         with StudyProgress() as progress, ExitStack() as stack:
             partial = None if launched() else stack.enter_context(partial_folder(directory))
             show = progress.shares()
+            usable_device(model.device)  # before the work
             show("reading the corpus", 0.0)
             scored = scoring_corpus(section, model.load_tokenizer(), token_budget)
+            if ranks.first(scored.fingerprint) != scored.fingerprint:
+                raise FingerprintError(f"rank {ranks.own} reads other text than rank 0; give all the same files")
             groups = number_of_groups(len(scored.scored), domains_per_group, ranks.count)
             group = ranks.divided(groups)
             if group.count > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -11,9 +11,6 @@ from rich.table import Table
 from codingspot.cli.console import AsJson, Force, friendly_errors, one_voice, print_json, print_table
 from codingspot.cli.options import PLACE
 from codingspot.settings_text import read_settings
-
-if TYPE_CHECKING:  # loading the stages takes seconds, which `--help` should not
-    pass
 
 
 def register(app: typer.Typer) -> None:

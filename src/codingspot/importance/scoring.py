@@ -192,7 +192,7 @@ def require_in_shards(estimator: str, parameters: Mapping[str, Any]) -> None:
         )
 
 
-_AS_A_WHOLE = "without torchrun and --layer-by-layer"
+_AS_A_WHOLE = "without torchrun and --layer-by-layer, or by torchrun in groups of one process (--domains-per-group)"
 
 
 def record_snapshots(

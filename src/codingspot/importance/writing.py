@@ -21,7 +21,7 @@ from torch import Tensor
 
 from codingspot.corpus import DomainKind
 from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
-from codingspot.files import remove, write_json
+from codingspot.files import remove, room_for, write_json
 from codingspot.importance.halving import halve
 from codingspot.importance.journal import JOURNAL, differing, finished_in, note
 from codingspot.importance.manifest import FORMAT, DomainScores, Normalisation, ScoreDtype
@@ -216,7 +216,8 @@ def store_writer(
                 f"rank {ranks.own} scores with another {' and '.join(others)} than rank 0; give all the same files"
             )
         writer = StoreWriter(place, shard_bytes, keep_dtype=keep_dtype)
-        yield writer
+        with room_for(folder):
+            yield writer
         ranks.each(writer.domains)
         ranks.wait()
         return

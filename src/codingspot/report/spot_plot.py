@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
 from codingspot.report.heatmap import draw_density, size_of
 from codingspot.report.theme import figure_style
 from codingspot.spot import Spot, density
+
+_TITLE = 42
+"""Characters of a line that the narrowest picture has room for."""
 
 
 def plot_spot(spot: Spot, ax: Axes | None = None) -> Axes:
@@ -28,5 +33,5 @@ def plot_spot(spot: Spot, ax: Axes | None = None) -> Axes:
             width, height = size_of(rows)
             ax = pyplot.subplots(figsize=(max(width, 4.1), height), layout="constrained")[1]
         draw_density(ax, rows=rows, spot="", scope=str(spot.metadata.get("scope")))
-        ax.set_title(repr(spot).strip("<>").replace(", ", "\n", 1))
+        ax.set_title(fill(repr(spot).strip("<>"), width=_TITLE))
     return ax
