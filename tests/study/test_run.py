@@ -147,7 +147,6 @@ def test_a_run_in_workers_whose_driver_and_then_a_worker_are_killed_is_byte_iden
 ):
     study, out = tmp_path / "small.yaml", tmp_path / "run"
     study.write_text(small_study.to_yaml())
-    shutil.copytree(whole, out, ignore=shutil.ignore_patterns("cells", "losses", "results.parquet", "losses.parquet"))
     command = [sys.executable, "-m", "codingspot", "run", study, "--out", out, "--workers", "1", "--ray", cluster]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as driver:
         while driver.poll() is None and len(list((out / "cells").glob("[!.]*"))) < 2:
