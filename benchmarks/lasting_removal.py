@@ -7,15 +7,15 @@ unlearning by its steps. Then all weights are free, and the model is fine-tuned 
 (AdamW, a sequence of 128 tokens a step). *Recovered* is the share of the rise that is gone.
 
 Unlearning: gradient ascent and NPO (arXiv 2404.05868, its ratio taken per token, beta 1), each with the loss of English
-added; and the ascent's gradients after CIR (arXiv 2509.11816): of every linear layer of the blocks, what lies in the
-first directions of English's inputs and output gradients is taken off both before the update, without a term for
-English. (CIR's own loss, which breaks the MLPs' outputs, isn't used.)
+added; and CIR (arXiv 2509.11816), of the ascent and of its own loss, which turns the MLPs' outputs away from the
+original's: of every linear layer of the blocks, what lies in the first directions of English's inputs and output
+gradients is taken off both before the update, without a term for English.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
@@ -64,7 +64,8 @@ class Removal:
         unlearnings = {
             "gradient ascent": partial(self._descended, ascent),
             "NPO": partial(self._descended, npo),
-            "ascent, CIR": self._collapsed,
+            "ascent, CIR": partial(self._collapsed, self._ascent),
+            "broken MLPs, CIR": partial(self._collapsed, self._breaking),
         }
         return {
             "nothing": lambda: (self.world.loaded, 0),
@@ -128,17 +129,32 @@ class Removal:
                 optimizer.zero_grad()
         return loaded
 
-    def _collapsed(self) -> LoadedModel:
-        """Steps of one length along the gradient of what is to be forgotten, without what English shares."""
+    def _ascent(self, loaded: LoadedModel) -> Callable[[Tensor], Tensor]:
+        """The loss of a text, upwards."""
+        head = OutputHead(loaded.model)
+        return lambda ids: -_mean_loss(head, ids)
+
+    def _breaking(self, loaded: LoadedModel) -> Callable[[Tensor], Tensor]:
+        """How far the MLPs' outputs on a text still go along the original's."""
+
+        def along(ids: Tensor) -> Tensor:
+            with torch.no_grad():
+                before = mlp_outputs(self.world.loaded.model, ids)
+            return still_along(mlp_outputs(loaded.model, ids), before)
+
+        return along
+
+    def _collapsed(self, objective_of: Callable[[LoadedModel], Callable[[Tensor], Tensor]]) -> LoadedModel:
+        """Steps of one length down what is minimised on code, without what English shares."""
         loaded = copied(self.world.loaded)
-        head, layers = OutputHead(loaded.model), _Linear.of(loaded.model)
+        objective, layers = objective_of(loaded), _Linear.of(loaded.model)
         english = self.world.general.input_ids[:16]
         with gradients_enabled(loaded.model):
-            _mean_loss(head, english).backward()
+            objective(english).backward()
             for layer in layers:
                 layer.learn_directions(self.options.directions)
             for code, _ in self._steps(loaded):
-                (-_mean_loss(head, code)).backward()
+                objective(code).backward()
                 updates = [(layer.module.weight, layer.collapsed()) for layer in layers]
                 norm = sum(float(update.square().sum()) for _, update in updates) ** 0.5
                 with torch.no_grad():
@@ -177,6 +193,32 @@ def ascent(loss: Tensor, before: Tensor) -> Tensor:
 def npo(loss: Tensor, before: Tensor, beta: float = 1.0) -> Tensor:
     """Negative preference optimisation: an ascent that slows down as the model moves away."""
     return -2 / beta * logsigmoid(beta * (loss - before))
+
+
+def mlp_outputs(model: nn.Module, ids: Tensor) -> list[Tensor]:
+    """What the MLP of every block writes, [tokens, width] each."""
+    outputs: list[Tensor] = []
+    handles = [
+        module.register_forward_hook(lambda _, __, wrote: outputs.append(wrote.flatten(0, -2)))
+        for name, module in model.named_modules()
+        if name.endswith(".mlp")
+    ]
+    model.base_model(input_ids=ids.to(model.device), use_cache=False)
+    for handle in handles:
+        handle.remove()
+    return outputs
+
+
+def still_along(now: Sequence[Tensor], before: Sequence[Tensor]) -> Tensor:
+    """CIR's own loss: each token's product of an MLP's output with the original's, 0 where it points away.
+
+    In squares of the original's mean norm, and the mean over tokens and MLPs: 1 where nothing has changed but norms.
+    """
+    each = [
+        (wrote * original).sum(-1).clamp(min=0).mean() / original.norm(dim=-1).mean().square()
+        for wrote, original in zip(now, before, strict=True)
+    ]
+    return torch.stack(each).mean()
 
 
 class _Linear:
@@ -290,7 +332,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, nargs="+", default=[10, 50, 100, 200], help="of relearning")
     options.add_argument("--mask-steps", type=int, default=60)
     options.add_argument("--unlearning-rate", type=float, default=3e-4, help="of gradient ascent and NPO")
-    options.add_argument("--cir-step", type=float, default=0.5, help="length of an update")
+    options.add_argument("--cir-step", type=float, default=0.1, help="length of an update")
     options.add_argument("--directions", type=int, default=24, help="that are taken off, of a layer's either side")
     options.add_argument("--ways", nargs="+", default=[""], help="names, or beginnings of names; all by default")
     parsed = options.parse_args()

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pandas as pd
 import pytest
+import torch
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 TINY = ("--seeds", "1", "--tokens", "256", "--held-out", "128")
@@ -29,21 +30,29 @@ def run(monkeypatch, tmp_path):
 
 
 def test_every_way_of_removal_does_the_same_harm_before_it_is_relearned(run, capsys) -> None:
-    ways = ("neurons, as many of each layer, cut out", "ascent, CIR")
+    ways = ("neurons, as many of each layer, cut out", "ascent, CIR", "broken MLPs, CIR")
     options = ("--rise", "0.1", "--most", "15", "--programs", "12", "--rates", "1e-3", "--steps", "1")
     rows = run("lasting_removal", *options, "--ways", *ways)
     harmed = rows[rows["step"] == 0].set_index("way")
     rises = harmed["code"] - harmed["code_original"]
     assert list(rises.index) == list(ways)
     assert rises.between(0.1, 0.3).all()
-    assert (harmed["parameters"] > 0).tolist() == [True, False]
-    assert len(rows) == 4
+    assert (harmed["parameters"] > 0).tolist() == [True, False, False]
+    assert len(rows) == 6
     capsys.readouterr()
     again = run("lasting_removal", *options, "--ways", ways[0])
     assert again.equals(rows)
     assert "done" not in capsys.readouterr().out
     with pytest.raises(SystemExit, match="was made with"):
         run("lasting_removal", "--rise", "0.2")
+
+
+def test_an_output_along_the_originals_is_broken_only_so_far_as_it_points_away() -> None:
+    lasting_removal = importlib.import_module("lasting_removal")
+    before = [torch.tensor([[3.0, 4.0], [0.0, 5.0]])]  # mean norm 5
+    assert lasting_removal.still_along(before, before) == 1
+    assert lasting_removal.still_along([-before[0]], before) == 0
+    assert lasting_removal.still_along([torch.tensor([[3.0, 4.0], [7.0, -1.0]])], before) == 0.5
 
 
 def test_edits_are_told_from_those_of_controls_by_dose(run, capsys) -> None:
