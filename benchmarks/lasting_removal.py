@@ -4,7 +4,8 @@
 
 Every way removes until the loss of code on held-out text has risen by --rise nats a token: a spot by its dose,
 unlearning by its steps. Then all weights are free, and the model is fine-tuned on the programs
-(AdamW, a sequence of 128 tokens a step). *Recovered* is the share of the rise that is gone.
+(AdamW, a sequence of 128 tokens a step). *Recovered* is the share that is gone of the distance to the model from
+which nothing was removed, after the same steps: fine-tuning helps that one, too.
 
 Unlearning: gradient ascent and NPO (arXiv 2404.05868, its ratio taken per token, beta 1), each with the loss of English
 added; and CIR (arXiv 2509.11816), of the ascent and of its own loss, which turns the MLPs' outputs away from the
@@ -295,11 +296,13 @@ def relearned(world: World, loaded: LoadedModel, options: argparse.Namespace) ->
 
 def show(table: pd.DataFrame) -> Iterator[str]:
     """A table for every number of programs and every rate."""
-    of_seed = ["seed", "way", "programs", "rate"]
-    before = table[table["step"] == 0].set_index(of_seed)
-    table = table.join(before["code"].rename("code_harmed"), on=of_seed)
-    rise = table["code_harmed"] - table["code_original"]
-    table["recovered"] = (table["code_harmed"] - table["code"]) / rise.where(rise > 0.1)
+    at = ["seed", "programs", "rate", "step"]
+    whole = table[table["way"] == "nothing"].set_index(at)["code"]
+    table["behind"] = table["code"] - table.join(whole.rename("whole"), on=at)["whole"]
+    of_seed = ["way", *at[:-1]]
+    harmed = table[table["step"] == 0].set_index(of_seed)["behind"]
+    rise = table.join(harmed.rename("rise"), on=of_seed)["rise"]
+    table["recovered"] = 1 - table["behind"] / rise.where(rise > 0.1)
     steps = sorted(set(table["step"]) - {0})
     for (programs, rate), part in table.groupby(["programs", "rate"], sort=False):
         rows = []

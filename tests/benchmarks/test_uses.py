@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,15 +16,20 @@ TINY = ("--seeds", "1", "--tokens", "256", "--held-out", "128")
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
-    """Runs a script and gives the rows that it saved."""
+def script(monkeypatch) -> Callable[[str], ModuleType]:
+    """Gives a script by its name."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module
+
+
+@pytest.fixture
+def run(monkeypatch, script, tmp_path):
+    """Runs a script and gives the rows that it saved."""
 
     def run(name: str, *options: str) -> pd.DataFrame:
         out = tmp_path / f"{name}.json"
-        script: ModuleType = importlib.import_module(name)
         monkeypatch.setattr(sys, "argv", [name, *TINY, *options, "--out", str(out)])
-        script.main()
+        script(name).main()
         return pd.DataFrame([row for rows in json.loads(out.read_text())["rows"].values() for row in rows])
 
     return run
@@ -47,12 +53,27 @@ def test_every_way_of_removal_does_the_same_harm_before_it_is_relearned(run, cap
         run("lasting_removal", "--rise", "0.2")
 
 
-def test_an_output_along_the_originals_is_broken_only_so_far_as_it_points_away() -> None:
-    lasting_removal = importlib.import_module("lasting_removal")
+def test_what_is_recovered_is_told_against_the_model_from_which_nothing_was_removed(script) -> None:
+    about = {"seed": 0, "parameters": 0, "programs": 9, "rate": 1e-4, "code_original": 2.0}
+    about |= {f"{name}{end}": 1.0 for name in ("python", "english") for end in ("", "_original")}
+    losses = {"nothing": (2.0, 1.5), "a way": (3.0, 1.75)}
+    rows = [
+        {**about, "way": way, "step": step, "code": code}
+        for way, codes in losses.items()
+        for step, code in zip((0, 10), codes, strict=True)
+    ]
+    (table,) = script("lasting_removal").show(pd.DataFrame(rows))
+    header, _, nothing, way = (line.split(" | ") for line in table.split("\n\n")[1].splitlines())
+    at = header.index("recovered 10")
+    assert (nothing[at], way[at]) == ("", "0.75")
+
+
+def test_an_output_along_the_originals_is_broken_only_so_far_as_it_points_away(script) -> None:
+    along = script("lasting_removal").still_along
     before = [torch.tensor([[3.0, 4.0], [0.0, 5.0]])]  # mean norm 5
-    assert lasting_removal.still_along(before, before) == 1
-    assert lasting_removal.still_along([-before[0]], before) == 0
-    assert lasting_removal.still_along([torch.tensor([[3.0, 4.0], [7.0, -1.0]])], before) == 0.5
+    assert along(before, before) == 1
+    assert along([-before[0]], before) == 0
+    assert along([torch.tensor([[3.0, 4.0], [7.0, -1.0]])], before) == 0.5
 
 
 def test_edits_are_told_from_those_of_controls_by_dose(run, capsys) -> None:
