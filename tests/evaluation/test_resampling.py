@@ -47,6 +47,12 @@ def test_a_task_at_chance_has_no_retention_and_none_of_nothing(resampling: Resam
     assert resampling.rates([]) is None
 
 
+def test_rates_of_whole_outcomes_are_exact_shares(resampling: Resampling) -> None:
+    """And so the same in whatever order threads add them up."""
+    drawn = resampling.rate("facts").drawn
+    assert set(np.unique(drawn)) <= {count / 6 for count in range(7)}
+
+
 def test_every_resample_has_as_many_items_and_the_same_for_all_cells(resampling: Resampling) -> None:
     rates, difference = resampling.rate("code").drawn, resampling.difference("code").drawn
     assert rates.shape == (2, 1000)

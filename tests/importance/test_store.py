@@ -24,6 +24,20 @@ def _write(folder, **options) -> ScoreStore:
     )
 
 
+def test_what_is_written_does_not_depend_on_the_number_of_threads(tmp_path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    before, manifests = torch.get_num_threads(), set()
+    scores = {f"{size}": torch.randn(size, generator=generator) for size in (100_000, 1_100_003, 131_111)}
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            ScoreStore.write(tmp_path / f"{threads}", [NewDomainScores("C#", "code", scores)])
+            manifests.add((tmp_path / f"{threads}" / "manifest.json").read_text())
+    finally:
+        torch.set_num_threads(before)
+    assert len(manifests) == 1
+
+
 def test_written_scores_read_back(tmp_path) -> None:
     _write(tmp_path / "store")
     store = ScoreStore.open(tmp_path / "store")

@@ -105,8 +105,9 @@ class Resampling:
 
     def _resample(self, task: str) -> Resampled:
         outcomes = _matrix(task, self._by_task[task], self.cells)
-        draws = _draws(task, outcomes.shape[1], self._resamples, self._seed)
-        return Resampled(outcomes.mean(axis=1), outcomes @ draws)  # [cells, items] @ [items, resamples]
+        counts = _draws(task, outcomes.shape[1], self._resamples, self._seed)
+        # Divided afterwards: sums of whole numbers are exact, however many threads share them.
+        return Resampled(outcomes.mean(axis=1), outcomes @ counts / len(counts))
 
 
 def _mean(figures: Sequence[Resampled]) -> Resampled | None:
@@ -127,7 +128,7 @@ def _matrix(task: str, rows: pd.DataFrame, cells: Sequence[str]) -> Array:
 
 
 def _draws(task: str, items: int, resamples: int, seed: int) -> Array:
-    """How often each item occurs in each resample, [items, resamples], as shares of the number of items."""
+    """How often each item occurs in each resample, [items, resamples]."""
     generator = np.random.default_rng([seed, zlib.crc32(task.encode())])
     counts = generator.multinomial(items, np.full(items, 1 / items), size=resamples)
-    return np.asarray(counts.T / items, dtype=np.float64)
+    return np.asarray(counts.T, dtype=np.float64)

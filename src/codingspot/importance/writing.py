@@ -263,13 +263,19 @@ def texts_of(domain: DomainScores) -> list[str]:
     return [str(each["name"]) for each in domain.details.get("languages", [{"name": domain.name}])]
 
 
+_ROW = 4096
+"""Scores that are added up by one thread."""
+
+
 def mean_and_deviation(scores: Iterable[Tensor], ranks: Ranks = ALONE) -> tuple[float, float]:
     """Mean and standard deviation of the absolute values of all the tensors together, and of all ``ranks``' parts."""
     total = magnitude_sum = square_sum = 0.0
     for (part,) in (part for each in scores for part in parts(each)):  # each is copied in float64
         total += part.numel()
-        magnitude_sum += float(torch.linalg.vector_norm(part, 1, dtype=torch.float64))
-        square_sum += float(torch.linalg.vector_norm(part, 2, dtype=torch.float64)) ** 2
+        for rows in (part[: len(part) // _ROW * _ROW].view(-1, _ROW), part[len(part) // _ROW * _ROW :][None]):
+            # A row is one thread's, and rows are too few to be divided: sums don't depend on the number of threads.
+            magnitude_sum += float(torch.linalg.vector_norm(rows, 1, dim=1, dtype=torch.float64).sum())
+            square_sum += float(torch.linalg.vector_norm(rows, 2, dim=1, dtype=torch.float64).square().sum())
     total, magnitude_sum, square_sum = ranks.sums(total, magnitude_sum, square_sum)
     mean = magnitude_sum / total
     return mean, math.sqrt(max(0.0, square_sum / total - mean**2))
