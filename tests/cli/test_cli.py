@@ -47,6 +47,7 @@ def test_help_fits_a_terminal_of_80_columns_and_is_cut_nowhere(command: str):
     assert max(map(len, output.splitlines())) <= 80
     assert not re.search(r"[^\s\]](\.\.\.|…)$", output, re.MULTILINE)
     assert not re.search(r"[a-z]-$", output, re.MULTILINE)
+    assert "list[" not in output
 
 
 def test_show_study_prints_a_study_that_loads():

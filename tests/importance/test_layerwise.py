@@ -110,6 +110,10 @@ def test_the_command_scores_and_what_layers_cannot_be_is_refused(loaded, small, 
     ran = CliRunner().invoke(app, ["score", str(folder), *how, "--layer-by-layer", "--out", str(tmp_path / "scores")])
     assert ran.exit_code == 0, ran.output
     assert [domain.name for domain in ScoreStore.open(tmp_path / "scores").domains] == ["Rust", "English"]
+    how = ["--corpus", str(tmp_path / "corpus"), "--device-map", "auto", "--out", str(tmp_path / "out")]
+    ran = CliRunner().invoke(app, ["score", str(folder), *how, "--layer-by-layer"])
+    assert "leave out device_map" in ran.output
+    assert "reading the corpus" not in ran.output
     with streamed(ModelSection(id=str(folder), device="cpu")) as layered:
         for refused, why in (({"estimator": "wanda"}, "scores by wanda need"), ({"folded": True}, "folded needs")):
             with pytest.raises(StudyError, match=f"{why} the whole model .* without torchrun and --layer-by-layer"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,17 +10,22 @@ from typer.core import TyperGroup
 
 _UNCUT = 1000
 _WHOLE = "\N{NON-BREAKING HYPHEN}"
+_LISTS = re.compile(r"<list\[(\w+)\]>")
 _Context: Any = TyperGroup.context_class
 
 
 class _Formatter(_Context.formatter_class):  # type: ignore[misc]
-    """Breaks no line at a hyphen: an option, a name or a command that is cut there can't be copied."""
+    """Breaks no line at a hyphen: an option, a name or a command that is cut there can't be copied.
+
+    What may be given again is shown by its own type: each option's help says "repeat".
+    """
 
     def write_text(self, text: str) -> None:
         super().write_text(text.replace("-", _WHOLE))
 
     def write_dl(self, rows: Sequence[tuple[str, str]], *layout: Any, **named: Any) -> None:
-        super().write_dl([(term, text.replace("-", _WHOLE)) for term, text in rows], *layout, **named)
+        told = [(_LISTS.sub(r"<\1>", term), text.replace("-", _WHOLE)) for term, text in rows]
+        super().write_dl(told, *layout, **named)
 
     def write(self, string: str) -> None:
         super().write(string.replace(_WHOLE, "-"))

@@ -100,8 +100,8 @@ def score(
     from codingspot.importance.scoring import require_in_shards
     from codingspot.models import input_places, usable_device
     from codingspot.models.ranks import launched, process_group
-    from codingspot.models.sharding import load_in_shards
-    from codingspot.models.streaming import streamed
+    from codingspot.models.sharding import device_of_rank, load_in_shards
+    from codingspot.models.streaming import streamable, streamed
     from codingspot.outputs import check_folder
     from codingspot.study.corpora import scoring_corpus
     from codingspot.study.scoring_section import ScoringSection
@@ -131,7 +131,12 @@ def score(
         with StudyProgress() as progress, ExitStack() as stack:
             partial = None if launched() else stack.enter_context(partial_folder(directory))
             show = progress.shares()
-            usable_device(model.device)  # before the work
+            if layer_by_layer:
+                streamable(model)
+            if launched():
+                device_of_rank(model)
+            else:
+                usable_device(model.device)
             show("reading the corpus", 0.0)
             scored = scoring_corpus(section, model.load_tokenizer(), token_budget)
             if ranks.first(scored.fingerprint) != scored.fingerprint:

@@ -41,9 +41,7 @@ def load_in_shards(section: ModelSection, ranks: Ranks) -> LoadedModel:
     Raises:
         ModelError: it can't be loaded, a device map is asked for, or the ranks find different models.
     """
-    if section.device_map is not None:
-        raise ModelError("device_map spreads a model over the GPUs of one process; leave it out under torchrun")
-    device = own_device(section.device)
+    device = device_of_rank(section)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if ranks.count == 1:
@@ -58,6 +56,17 @@ def load_in_shards(section: ModelSection, ranks: Ranks) -> LoadedModel:
     loaded.__dict__["fingerprint"] = fingerprint  # that of the whole
     _shard(loaded.model, device, ranks)
     return loaded
+
+
+def device_of_rank(section: ModelSection) -> torch.device:
+    """The device of this rank's shards (:func:`own_device`), found without loading anything.
+
+    Raises:
+        ModelError: there is none, or a device map is asked for.
+    """
+    if section.device_map is not None:
+        raise ModelError("device_map spreads a model over the GPUs of one process; leave it out under torchrun")
+    return own_device(section.device)
 
 
 def own_device(asked: str | None) -> torch.device:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from codingspot.errors import ModelError
 from codingspot.extras import optional_packages
-from codingspot.models.finding import torch_dtype
+from codingspot.models.finding import FoundModel, torch_dtype
 from codingspot.models.layout import fingerprint_as, unique_parameters
 from codingspot.models.loading import LoadedModel, load_tokenizer, load_weights, usable_device
 
@@ -100,22 +100,32 @@ def unfit(model: nn.Module, why: str) -> ModelError:
     return ModelError(f"{type(model).__name__} can't be scored layer by layer: {why}; leave out --layer-by-layer")
 
 
-@contextmanager
-def streamed(section: ModelSection) -> Iterator[StreamedModel]:
-    """The model of a section, its weights on disk as long as the block lasts.
+def streamable(section: ModelSection) -> FoundModel:
+    """The model of a section, of which nothing but its form of storage and what is needed to read it is known.
 
     Raises:
-        ModelError: it can't be loaded or its weights divided into layers.
+        ModelError: a device map is asked for, or the model isn't found or is a GGUF file.
         MissingPackageError: accelerate isn't installed.
     """
     with optional_packages():
         import accelerate as accelerate
     if section.device_map is not None:
         raise ModelError("--layer-by-layer brings one layer after the other to one device; leave out device_map")
-    place = usable_device(section.device)
     found = section.find()
     if found.gguf is not None:
         raise ModelError(f"{found.source} is a GGUF file, which is dequantised as a whole; give its safetensors files")
+    return found
+
+
+@contextmanager
+def streamed(section: ModelSection) -> Iterator[StreamedModel]:
+    """The model of a section, its weights on disk as long as the block lasts.
+
+    Raises:
+        ModelError: it isn't :func:`streamable`, or can't be loaded or its weights divided into layers.
+        MissingPackageError: accelerate isn't installed.
+    """
+    place, found = usable_device(section.device), streamable(section)
     tokenizer = load_tokenizer(found, section.bos)
     logging.getLogger("accelerate.big_modeling").setLevel(logging.ERROR)  # it warns of what was asked for
     with TemporaryDirectory() as beside:
