@@ -294,15 +294,20 @@ def relearned(world: World, loaded: LoadedModel, options: argparse.Namespace) ->
                 yield from found
 
 
-def show(table: pd.DataFrame) -> Iterator[str]:
-    """A table for every number of programs and every rate."""
+def with_recovered(table: pd.DataFrame) -> pd.DataFrame:
+    """All rows with the share that is gone of the distance to the model from which nothing was removed."""
     at = ["seed", "programs", "rate", "step"]
     whole = table[table["way"] == "nothing"].set_index(at)["code"]
-    table["behind"] = table["code"] - table.join(whole.rename("whole"), on=at)["whole"]
+    behind = table["code"] - table.join(whole.rename("whole"), on=at)["whole"]
     of_seed = ["way", *at[:-1]]
-    harmed = table[table["step"] == 0].set_index(of_seed)["behind"]
-    rise = table.join(harmed.rename("rise"), on=of_seed)["rise"]
-    table["recovered"] = 1 - table["behind"] / rise.where(rise > 0.1)
+    harmed = table.assign(rise=behind)[table["step"] == 0].set_index(of_seed)["rise"]
+    rise = table.join(harmed, on=of_seed)["rise"]
+    return table.assign(recovered=1 - behind / rise.where(rise > 0.1))
+
+
+def show(table: pd.DataFrame) -> Iterator[str]:
+    """A table for every number of programs and every rate."""
+    table = with_recovered(table)
     steps = sorted(set(table["step"]) - {0})
     for (programs, rate), part in table.groupby(["programs", "rate"], sort=False):
         rows = []

@@ -53,7 +53,9 @@ def test_every_way_of_removal_does_the_same_harm_before_it_is_relearned(run, cap
         run("lasting_removal", "--rise", "0.2")
 
 
-def test_what_is_recovered_is_told_against_the_model_from_which_nothing_was_removed(script) -> None:
+def test_what_is_recovered_is_told_against_the_model_from_which_nothing_was_removed(
+    script, monkeypatch, tmp_path
+) -> None:
     about = {"seed": 0, "parameters": 0, "programs": 9, "rate": 1e-4, "code_original": 2.0}
     about |= {f"{name}{end}": 1.0 for name in ("python", "english") for end in ("", "_original")}
     losses = {"nothing": (2.0, 1.5), "a way": (3.0, 1.75)}
@@ -66,6 +68,10 @@ def test_what_is_recovered_is_told_against_the_model_from_which_nothing_was_remo
     header, _, nothing, way = (line.split(" | ") for line in table.split("\n\n")[1].splitlines())
     at = header.index("recovered 10")
     assert (nothing[at], way[at]) == ("", "0.75")
+    (tmp_path / "lasting.json").write_text(json.dumps({"rows": {"all": rows}}))
+    monkeypatch.setattr(sys, "argv", ["", f"a model={tmp_path / 'lasting.json'}", "--out", str(tmp_path)])
+    script("lasting_figure").main()
+    assert (tmp_path / "lasting.png").stat().st_size > 10_000
 
 
 def test_an_output_along_the_originals_is_broken_only_so_far_as_it_points_away(script) -> None:
