@@ -6,7 +6,7 @@
   edit.
 - *k\\**: smallest dose found with pass@1 below 1%, percent of all parameters; *general at k\\**: retention there.
 - *k of 1 nat*: dose at which the loss of the scored languages has risen by one nat, on the line between the doses about
-  it (loss against log k).
+  it (loss against log k); of English for comparison: a model may just be harder to harm.
 - *other languages' share*: of what removing one language's neurons does to itself, what it does to another; mean of
   pairs.
 - *common region*: Jaccard index, across halves of the text, of the top 0.25% of two languages over that of one with
@@ -45,7 +45,7 @@ def of_run(run: Path) -> dict[str, float]:
         "seed": recipe["seed"],
         "pass@1": original["code"],
         "general": original["general"],
-        "code loss": code_loss(original, code),
+        "code loss": mean_loss(original, code),
     }
     for spot in dict.fromkeys(cell["spot"] for cell in cells[1:]):
         own = sorted((cell for cell in cells if cell["spot"] == spot), key=lambda cell: cell["k_percent"])
@@ -59,7 +59,8 @@ def of_spot(doses: Sequence[Cell], code: Sequence[str]) -> dict[str, float]:
     return {
         "k*": math.nan if gone is None else gone["k_percent"],
         "general at k*": math.nan if gone is None else gone["general_retention"],
-        "k of 1 nat": dose_of_rise([(cell["k_percent"], code_loss(cell, code)) for cell in doses]),
+        "k of 1 nat": dose_of_rise([(cell["k_percent"], mean_loss(cell, code)) for cell in doses]),
+        "k of 1 nat of English": dose_of_rise([(cell["k_percent"], mean_loss(cell, ["english"])) for cell in doses]),
     }
 
 
@@ -73,9 +74,9 @@ def dose_of_rise(curve: Sequence[tuple[float, float]]) -> float:
     return math.nan
 
 
-def code_loss(cell: Cell, code: Sequence[str]) -> float:
-    """Mean loss of the languages, nats a token."""
-    return sum(math.log(cell["perplexity"][name]) for name in code) / len(code)
+def mean_loss(cell: Cell, domains: Sequence[str]) -> float:
+    """Mean loss of the domains, nats a token."""
+    return sum(math.log(cell["perplexity"][name]) for name in domains) / len(domains)
 
 
 def of_languages(tables: Path, matrix: pd.DataFrame, code: Sequence[str]) -> Iterator[tuple[str, float]]:
@@ -116,7 +117,7 @@ def main() -> None:
     table = pd.DataFrame(map(of_run, given.runs)).sort_values(["code in training", "seed"])
     if given.csv is not None:
         table.to_csv(given.csv, index=False, float_format="%.6g")
-    by_share = table.drop(columns="seed").groupby("code in training")
+    by_share = table.drop(columns="seed").dropna(axis="columns", how="all").groupby("code in training")
     low, mean, high = (getattr(by_share, name)().map("{:.3g}".format) for name in ("min", "mean", "max"))
     print(f"| code in training | {' | '.join(f'{share:g}' for share in mean.index)} |")
     print(f"|---{'|--:' * len(mean)}|")

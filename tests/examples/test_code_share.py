@@ -22,7 +22,7 @@ def table():
 
 
 def cell(k: float, code: float, losses: tuple[float, float]) -> dict:
-    perplexity = dict(zip(("go", "rust"), map(math.exp, losses), strict=True))
+    perplexity = dict(zip(("go", "rust"), map(math.exp, losses), strict=True), english=1 + 10 * k)
     return {"k_percent": k, "code": code, "general_retention": 1 - k, "perplexity": perplexity}
 
 
