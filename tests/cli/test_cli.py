@@ -126,6 +126,15 @@ def test_score_takes_an_estimator_with_its_parameters_as_a_study_does(tmp_path: 
     assert ScoreStore.open(tmp_path / "s").manifest["estimator"]["reduction"] == "sequence"
 
 
+def test_the_testbed_is_called_as_everywhere_and_a_folder_is_told_to_a_shell(tmp_path: Path) -> None:
+    result = call("testbed", "info", "testbed-routed")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == call("testbed", "info", "routed").stdout
+    (tmp_path / "a model").mkdir()
+    told = call("testbed", "info", str(tmp_path / "a model")).output
+    assert f"`codingspot testbed info '{tmp_path / 'a model'}' --evaluate`" in " ".join(told.split())
+
+
 def test_unknown_recipe_and_parameter_are_named(scores: Path, tmp_path: Path):
     out = str(tmp_path / "spot.safetensors")
     assert "set_difference" in call("spot", str(scores), "--recipe", "nonsense", "--out", out).output

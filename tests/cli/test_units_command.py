@@ -67,3 +67,9 @@ def test_in_python_without_scores_of_weights() -> None:
     general = Corpus("english", tuple(domain for domain in corpus.domains if domain.kind == "general"))
     with pytest.raises(CorpusError, match="no language of corpus 'english' is left to read"):
         find_units_spot(loaded, general, **sizes)
+
+
+def test_a_dose_of_no_size_is_told_by_its_option(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["units", "testbed", "-o", str(tmp_path / "spot.safetensors"), "--k", "0"])
+    assert result.exit_code == 1
+    assert "error: --k: k is in percent" in " ".join(result.output.split())

@@ -1,5 +1,8 @@
+import multiprocessing
+import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+import signal
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -112,6 +115,25 @@ def test_what_can_not_be_trained_is_one_line_and_leaves_nothing(arguments: list[
     assert named in " ".join(result.output.split())
     assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_of_a_terminal_which_reaches_the_worker_too_prints_no_traceback(
+    begun, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    recipe, workers = small_recipe(), []
+    out = begun(recipe)
+    monkeypatch.setattr("codingspot.testbed.training.ProcessPoolExecutor", ProcessPoolExecutor)
+
+    def stop(done: int, steps: int, loss: float) -> None:
+        workers.extend(multiprocessing.active_children())
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGINT)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, out, device="cpu", progress=stop)
+    assert [worker.exitcode for worker in workers] == [-signal.SIGINT]
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_learning_rate_warms_up_and_falls_to_zero():

@@ -41,7 +41,14 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what codingspot wr
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-_OPTIONS = {"source": "corpus", "languages": "language", "tasks": "task", "count": "workers", "address": "ray"}
+_OPTIONS = {
+    "source": "corpus",
+    "languages": "language",
+    "tasks": "task",
+    "count": "workers",
+    "address": "ray",
+    "k_percent": "k",
+}
 """Options that bear another name than their setting; of a list they give one value each."""
 _UNLIMITED: Final = 10_000
 _PATIENCE: Final = 5.0

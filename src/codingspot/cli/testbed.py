@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,9 +78,8 @@ def train(
             train_model(recipe, directory, device=device, progress=show)
         if before:
             out.print(f"{directory} holds this training finished already; nothing in it was written", soft_wrap=True)
-        out.print(
-            f"Model: {directory}; measure it with: codingspot testbed info {directory} --evaluate", soft_wrap=True
-        )
+        measure = shlex.join(["codingspot", "testbed", "info", str(directory), "--evaluate"])
+        out.print(f"Model: {directory}; measure it with: {measure}", soft_wrap=True)
 
 
 @app.command()
@@ -102,7 +102,8 @@ def tasks(
 @app.command()
 def info(
     model: Annotated[
-        str | None, typer.Argument(help="A shipped model (plain, routed) or a folder; all shipped ones by default.")
+        str | None,
+        typer.Argument(help="A shipped model (testbed, testbed-routed) or a folder; all shipped ones by default."),
     ] = None,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure now and store the figures.")] = False,
     force: Force = False,
@@ -110,16 +111,18 @@ def info(
 ) -> None:
     """Print a testbed model's measured quality.
 
-    Example: codingspot testbed info plain
+    Example: codingspot testbed info testbed-routed
     """
     from codingspot.models import shipped_model, shipped_models
+    from codingspot.models.shipped import model_source, names_shipped
     from codingspot.testbed.quality import load_quality
 
     with friendly_errors():
         if model is None:
             folders = [shipped_model(name) for name in shipped_models()]
         else:
-            folders = [Path(model) if Path(model).is_dir() else shipped_model(model)]
+            place = Path(model_source(model) if names_shipped(model) else model)
+            folders = [place if place.is_dir() else shipped_model(model)]
         if evaluate:
             for folder in folders:
                 _measure(folder, force)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -69,5 +70,7 @@ def load_quality(folder: Path) -> Quality:
     """
     path = folder / _FILE
     if not path.exists():
-        raise ArtefactError(f"{folder} has no {_FILE}; run `codingspot testbed info {folder} --evaluate`")
+        raise ArtefactError(
+            f"{folder} has no {_FILE}; run `codingspot testbed info {shlex.quote(str(folder))} --evaluate`"
+        )
     return read_model(path, Quality, what="a model's measured quality", way_out="measure it again with --evaluate")
