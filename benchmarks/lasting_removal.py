@@ -342,15 +342,20 @@ def main() -> None:
     options.add_argument("--unlearning-rate", type=float, default=3e-4, help="of gradient ascent and NPO")
     options.add_argument("--cir-step", type=float, default=0.1, help="length of an update")
     options.add_argument("--directions", type=int, default=24, help="that are taken off, of a layer's either side")
-    options.add_argument("--ways", nargs="+", default=[""], help="names, or beginnings of names; all by default")
+    options.add_argument("--ways", nargs="+", default=[""], help="names, or their beginnings; all by default")
     parsed = options.parse_args()
     with worlds(parsed, "ways") as (saved, every):
         for world in every:
             removal = Removal(world, parsed)
             original = {f"{name}_original": value for name, value in removal.original.items()}
-            for way, remove in removal.ways().items():
-                if way.startswith(tuple(parsed.ways)):
-                    saved.add((world.seed, way), partial(_rows, world, way, remove, original, parsed))
+            ways = removal.ways()
+            chosen = [way for way in ways if way.startswith(tuple(parsed.ways))]
+            if not chosen:
+                raise SystemExit(
+                    f"no way of removal begins with {' or '.join(parsed.ways)}; use some of: {'; '.join(ways)}"
+                )
+            for way in chosen:
+                saved.add((world.seed, way), partial(_rows, world, way, ways[way], original, parsed))
         for part in show(saved.table):
             print(f"\n{part}")
 

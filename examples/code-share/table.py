@@ -29,6 +29,7 @@ import pandas as pd
 import yaml
 
 GONE, RISE, REGION = 0.01, 1.0, 0.25
+NEEDED = ("study.yaml", "summary.json", "analysis/language_matrix.parquet", "analysis/alignment_pooled.parquet")
 Cell = Mapping[str, Any]
 
 
@@ -114,6 +115,9 @@ def main() -> None:
     options.add_argument("runs", type=Path, nargs="+")
     options.add_argument("--csv", type=Path, help="where to write every run's figures")
     given = options.parse_args()
+    for run in given.runs:
+        if not all((run / name).exists() for name in NEEDED):
+            options.error(f"{run} is no finished run of study.yaml; run it, or leave it out")
     table = pd.DataFrame(map(of_run, given.runs)).sort_values(["code in training", "seed"])
     if given.csv is not None:
         table.to_csv(given.csv, index=False, float_format="%.6g")

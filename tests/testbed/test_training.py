@@ -87,10 +87,11 @@ def test_a_routed_training_writes_its_subset(begun):
     assert Subset.load(out) == Subset.of(routing, load_model(out).model.config)
 
 
-def test_gpt_neo_trains_and_loads(begun):
+def test_gpt_neo_trains_and_loads(begun, capfd: pytest.CaptureFixture[str]):
     phase = Phase(mixture="broad", tokens=2 * BATCH, learning_rate=1e-3)
     recipe = small_recipe(architecture="gpt_neo", phases=(phase,))
     out = train(recipe, begun(recipe), device="cpu")
+    assert capfd.readouterr() == ("", "")
     loaded = load_model(out)
     assert loaded.model.config.model_type == "gpt_neo"
     text = "def f(x):\n    return x"

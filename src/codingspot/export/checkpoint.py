@@ -27,6 +27,7 @@ from codingspot.files import read_json, reason
 from codingspot.models import ParameterLayout, load_model
 from codingspot.models.finding import FoundModel, build, find_model, first_line
 from codingspot.models.layout import fingerprint_as
+from codingspot.models.loading import quiet
 from codingspot.models.section import ModelSection
 from codingspot.spot import Spot
 from codingspot.tensor_files import Place, places
@@ -249,7 +250,8 @@ def open_checkpoint(model: ModelSection | str | Path) -> Iterator[Checkpoint]:
         if found.gguf is not None:
             folder = Path(made)
             loaded = load_model(section.id, device="cpu")
-            loaded.model.save_pretrained(folder)
+            with quiet(bars=True):
+                loaded.model.save_pretrained(folder)
             loaded.tokenizer.save_pretrained(folder)
         elif not folder.is_dir():
             folder = downloaded(found, (FILES, INDEX, *BESIDE))

@@ -23,6 +23,7 @@ from codingspot.export.student import kept_layers, layer_densities, student_of
 from codingspot.export.writing import Made, made_of, write_checkpoint
 from codingspot.learning import domain_losses
 from codingspot.models import LoadedModel, ParameterLayout, input_places
+from codingspot.models.loading import quiet
 from codingspot.models.section import ModelSection
 from codingspot.outputs import check_folder
 from codingspot.records import first_fault
@@ -85,7 +86,8 @@ def export_distilled(
             "losses": _trained(student, teacher, *corpora, settings, tell),
         }
         saved: Any = student.model
-        saved.to(checkpoint.model.dtype).save_pretrained(folder)
+        with quiet(bars=True):
+            saved.to(checkpoint.model.dtype).save_pretrained(folder)
         lines = _said(record)
         return Made(lines, record, reduced_card(record, "shortened and distilled", lines))
 

@@ -161,7 +161,7 @@ def load_weights(
         options["quantization_config"] = GgufConfig(dequantize=True)
     model: PreTrainedModel
     try:
-        with _quiet(bars=found.local):
+        with quiet(bars=found.local):
             model, info = loader.from_pretrained(
                 found.place,
                 dtype=dtype,
@@ -232,8 +232,8 @@ def _move(source: str, model: PreTrainedModel, device: torch.device) -> None:
 
 
 @contextmanager
-def _quiet(*, bars: bool) -> Iterator[None]:
-    """Keep transformers from reporting on weights, which is done here, and from drawing ``bars``, some of its own."""
+def quiet(*, bars: bool) -> Iterator[None]:
+    """Keep transformers from reporting on weights that are read or saved, and from drawing ``bars`` of its own."""
     from transformers.utils import logging
 
     library: Any = logging  # its functions for this have no types

@@ -31,6 +31,7 @@ from codingspot.directories import held, renewed_folder
 from codingspot.errors import ArtefactError, FingerprintError, NonFiniteError
 from codingspot.files import atomic_path, reason, write_json, write_text
 from codingspot.models import usable_device
+from codingspot.models.loading import quiet
 from codingspot.outputs import holds_model, own_manifest
 from codingspot.testbed.architecture import build_model
 from codingspot.testbed.recipe import Recipe, read_recipe
@@ -276,4 +277,5 @@ def _load_state(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, folder: Path
 def _export(model: PreTrainedModel, losses: list[tuple[int, int, float]], folder: Path) -> None:
     rows = [f"{step},{tokens},{loss:.5f}" for step, tokens, loss in losses]
     write_text(folder / "loss.csv", "\n".join(["step,tokens,loss", *rows]) + "\n")
-    model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
+    with quiet(bars=True):
+        model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]

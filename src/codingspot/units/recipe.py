@@ -210,7 +210,7 @@ def _require_fit(units: Units, scope: str, doses: Sequence[float]) -> None:
     if wanted < least:
         raise SelectionError(
             f"k = {min(doses):g}% is {wanted:,} parameters, and one {units.kind} has {least:,} "
-            f"({100 * least / total:.2g}%); raise k_percent"
+            f"({100 * least / total:.2g}%); raise k"
         )
     most, all_of_them = count_for(max(doses), total), int(sizes.sum())
     if most > all_of_them:
