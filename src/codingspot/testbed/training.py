@@ -83,10 +83,10 @@ def _train(recipe: Recipe, out: Path, device: str, progress: Progress | None) ->
         return out
     tokenizer = _tokenizer(recipe, out)
     state = _load_state(recipe, tokenizer, out / "checkpoint", device)
-    # Spawned, so that the worker starts without the parent's threads. Ctrl-C, which reaches both, ends
-    # the worker without a traceback.
-    spawned, quiet = torch.multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_DFL)
-    with ProcessPoolExecutor(1, mp_context=spawned, initializer=signal.signal, initargs=quiet) as pool:
+    # Spawned, so that the worker starts without the parent's threads. Ctrl-C, which reaches both, ends the worker
+    # without a traceback.
+    spawned, silently = torch.multiprocessing.get_context("spawn"), (signal.SIGINT, signal.SIG_DFL)
+    with ProcessPoolExecutor(1, mp_context=spawned, initializer=signal.signal, initargs=silently) as pool:
         first = 0
         for number, phase in enumerate(recipe.phases):
             if state.step < first + recipe.phase_steps(phase):
