@@ -1,35 +1,21 @@
 """The experiments on the uses of a spot, over a few tokens: what they do, and that they resume."""
 
-import importlib
 import json
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 import pytest
 import torch
 
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 TINY = ("--seeds", "1", "--tokens", "256", "--held-out", "128")
 
 
 @pytest.fixture
-def script(monkeypatch) -> Callable[[str], ModuleType]:
-    """Gives a script by its name."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return importlib.import_module
-
-
-@pytest.fixture
-def run(monkeypatch, script, tmp_path):
+def run(call, tmp_path):
     """Runs a script and gives the rows that it saved."""
 
     def run(name: str, *options: str) -> pd.DataFrame:
         out = tmp_path / f"{name}.json"
-        monkeypatch.setattr(sys, "argv", [name, *TINY, *options, "--out", str(out)])
-        script(name).main()
+        call(name, *TINY, *options, "--out", str(out))
         return pd.DataFrame([row for rows in json.loads(out.read_text())["rows"].values() for row in rows])
 
     return run
@@ -53,9 +39,7 @@ def test_every_way_of_removal_does_the_same_harm_before_it_is_relearned(run, cap
         run("lasting_removal", "--rise", "0.2")
 
 
-def test_what_is_recovered_is_told_against_the_model_from_which_nothing_was_removed(
-    script, monkeypatch, tmp_path
-) -> None:
+def test_what_is_recovered_is_told_against_the_model_from_which_nothing_was_removed(script, call, tmp_path) -> None:
     about = {"seed": 0, "parameters": 0, "programs": 9, "rate": 1e-4, "code_original": 2.0}
     about |= {f"{name}{end}": 1.0 for name in ("python", "english") for end in ("", "_original")}
     losses = {"nothing": (2.0, 1.5), "a way": (3.0, 1.75)}
@@ -69,8 +53,7 @@ def test_what_is_recovered_is_told_against_the_model_from_which_nothing_was_remo
     at = header.index("recovered 10")
     assert (nothing[at], way[at]) == ("", "0.75")
     (tmp_path / "lasting.json").write_text(json.dumps({"rows": {"all": rows}}))
-    monkeypatch.setattr(sys, "argv", ["", f"a model={tmp_path / 'lasting.json'}", "--out", str(tmp_path)])
-    script("lasting_figure").main()
+    call("lasting_figure", f"a model={tmp_path / 'lasting.json'}", "--out", str(tmp_path))
     assert (tmp_path / "lasting.png").stat().st_size > 10_000
 
 
